@@ -1,0 +1,184 @@
+"""Architecture: the discrete cells of a network, as plain hashable data.
+
+One form serves every space: a cell group is a sorted tuple of (node, predecessor, operation). Sparse pairs (DARTS), dense lists
+and edge tuples differ only in which triples a space allows.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from moonas.errors import ArchitectureError
+from moonas.seeds import digest
+
+Edge = tuple[int, int, str]
+FORMAT = 1
+
+
+@dataclass(frozen=True, init=False)
+class Architecture:
+    """The cells of a network: for each cell group its edges and the nodes that are concatenated.
+
+    space: name of the space it belongs to, such as "darts-cnn".
+    groups: {group: ((node, predecessor, operation), ...)}, sorted; nodes count from 0, cell inputs first.
+    concat: {group: (node, ...)}, the nodes whose outputs are the cell's output.
+    links: edges of connection cells, in the same form as groups; empty where a space has none.
+
+    Two architectures are equal when these are. Nothing about width, depth or data is in here: that is the skeleton's.
+    """
+
+    space: str
+    groups: Mapping[str, tuple[Edge, ...]]
+    concat: Mapping[str, tuple[int, ...]]
+    links: Mapping[str, tuple[Edge, ...]]
+
+    def __init__(
+        self,
+        space: str,
+        groups: Mapping[str, Iterable[Edge]],
+        concat: Mapping[str, Iterable[int]] | None = None,
+        links: Mapping[str, Iterable[Edge]] | None = None,
+    ) -> None:
+        set_field = object.__setattr__
+        set_field(self, "space", space)
+        set_field(self, "groups", _sorted_edges(groups))
+        set_field(self, "concat", MappingProxyType({name: tuple(sorted(concat[name])) for name in sorted(concat or {})}))
+        set_field(self, "links", _sorted_edges(links or {}))
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Architecture.from_json, (self.to_json(),)
+
+    @property
+    def key(self) -> str:
+        """Identity: 16 hexadecimal digits of the SHA-256 of the canonical JSON."""
+        return digest(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON data, canonical: equal architectures give equal data."""
+        data: dict[str, Any] = {
+            "format": FORMAT,
+            "space": self.space,
+            "groups": {name: [list(edge) for edge in edges] for name, edges in self.groups.items()},
+            "concat": {name: list(nodes) for name, nodes in self.concat.items()},
+        }
+        if self.links:
+            data["links"] = {name: [list(edge) for edge in edges] for name, edges in self.links.items()}
+        return data
+
+    @classmethod
+    def from_json(cls, data: str | Mapping[str, Any]) -> Architecture:
+        """Read what `to_json` wrote, as data or as text. Raises ArchitectureError."""
+        if isinstance(data, str):
+            try:
+                data = json.loads(data)
+            except ValueError as error:
+                raise ArchitectureError(f"architecture: not JSON ({error})") from error
+        if not isinstance(data, Mapping):
+            raise ArchitectureError(f"architecture: expected a mapping, got {type(data).__name__}")
+        if unknown := sorted(set(data) - {"format", "space", "groups", "concat", "links"}):
+            raise ArchitectureError(f"architecture: unknown keys {unknown}; known: concat, format, groups, links, space")
+        if data.get("format", FORMAT) != FORMAT:
+            raise ArchitectureError(f"architecture: format {data['format']!r} is not known to this version (it reads {FORMAT})")
+        if not isinstance(data.get("space"), str):
+            raise ArchitectureError("architecture: 'space' must name its search space")
+        return cls(
+            data["space"],
+            _parse_edges("groups", data.get("groups")),
+            {name: _parse_nodes(name, nodes) for name, nodes in _mapping("concat", data.get("concat", {})).items()},
+            _parse_edges("links", data.get("links", {})),
+        )
+
+    @classmethod
+    def from_genotype(cls, text: str, space: str = "darts-cnn") -> Architecture:
+        """Read the community's `Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), ...)`.
+
+        The text is parsed as data and never evaluated. Two pairs belong to each node, in node order.
+        Raises ArchitectureError.
+        Source: the form that Liu et al. (ICLR 2019, arXiv:1806.09055) published their cells in.
+        """
+        fields = _genotype_fields(text)
+        groups, concat = {}, {}
+        for name in sorted(name.removesuffix("_concat") for name in fields if name.endswith("_concat")):
+            pairs = fields.get(name)
+            if not isinstance(pairs, list) or len(pairs) % 2 or not all(map(_is_pair, pairs)):
+                raise ArchitectureError(f"Genotype: {name} must be a list of ('operation', predecessor), two per node")
+            groups[name] = [(2 + index // 2, predecessor, operation) for index, (operation, predecessor) in enumerate(pairs)]
+            concat[name] = _parse_nodes(name + "_concat", fields[name + "_concat"])
+        if stray := sorted(set(fields) - set(groups) - {name + "_concat" for name in groups}):
+            raise ArchitectureError(f"Genotype: {', '.join(stray)} without its ..._concat")
+        return cls(space, groups, concat)
+
+    def to_genotype(self) -> str:
+        """The community's `Genotype(...)` text. Raises ArchitectureError where a node does not have exactly two inputs."""
+        parts = []
+        for name, edges in self.groups.items():
+            nodes = [node for node, _, _ in edges]
+            if any(nodes.count(node) != 2 for node in nodes) or sorted(set(nodes)) != list(range(2, 2 + len(nodes) // 2)):
+                raise ArchitectureError(f"group {name!r} cannot be written as a Genotype: a node does not have two inputs")
+            pairs = [(operation, predecessor) for _, predecessor, operation in edges]
+            parts.append(f"{name}={pairs!r}, {name}_concat={list(self.concat[name])!r}")
+        return f"Genotype({', '.join(parts)})"
+
+
+def _sorted_edges(groups: Mapping[str, Iterable[Edge]]) -> Mapping[str, tuple[Edge, ...]]:
+    return MappingProxyType({name: tuple(sorted((int(n), int(p), str(o)) for n, p, o in groups[name])) for name in sorted(groups)})
+
+
+def _mapping(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ArchitectureError(f"architecture: {name!r} must be a mapping, got {type(value).__name__}")
+    return value
+
+
+def _parse_edges(name: str, value: Any) -> dict[str, list[Edge]]:
+    parsed = {}
+    for group, edges in _mapping(name, value).items():
+        if not isinstance(edges, list | tuple) or not all(map(_is_edge, edges)):
+            raise ArchitectureError(f"architecture: {name}.{group} must be a list of [node, predecessor, operation]")
+        parsed[group] = [(node, predecessor, operation) for node, predecessor, operation in edges]
+    return parsed
+
+
+def _parse_nodes(name: str, value: Any) -> list[int]:
+    if not isinstance(value, list | tuple) or not all(type(node) is int for node in value):
+        raise ArchitectureError(f"{name}: expected a list of nodes, got {value!r}")
+    return list(value)
+
+
+def _is_edge(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 3 and type(value[0]) is type(value[1]) is int and isinstance(value[2], str)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int
+
+
+def _genotype_fields(text: str) -> dict[str, Any]:
+    """The keyword arguments of a `Genotype(...)` call: lists, tuples, strings, integers and `range(a, b)` only."""
+    try:
+        call = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ArchitectureError(f"Genotype: not readable ({error})") from error
+    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Genotype" and not call.args):
+        raise ArchitectureError("expected Genotype(normal=[...], normal_concat=[...], reduce=[...], reduce_concat=[...])")
+    return {str(keyword.arg): _literal(keyword.value) for keyword in call.keywords}
+
+
+def _literal(node: ast.expr) -> Any:
+    if isinstance(node, ast.List | ast.Tuple):
+        return [_literal(item) for item in node.elts]
+    if isinstance(node, ast.Constant) and isinstance(node.value, str | int):
+        return node.value
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range" and not node.keywords:
+        bounds = [_literal(argument) for argument in node.args]
+        if 1 <= len(bounds) <= 2 and all(type(bound) is int and abs(bound) < 1000 for bound in bounds):
+            return list(range(*bounds))
+    raise ArchitectureError(f"Genotype: {ast.unparse(node)!r} is not a list, a name, a node or a range")

@@ -1,0 +1,1 @@
+"""What can be built: cells, operations by name, exact costs, budgeted decoding. NumPy only."""

@@ -1,0 +1,74 @@
+"""Layout: where each cell of a macro network stands, with its channels and resolution. Costs and networks both follow it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from moonas.errors import SkeletonError
+from moonas.skeleton import Skeleton
+from moonas.spaces.operations import Size, halve
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """One cell of a network.
+
+    group: the cell group whose architecture it has.
+    channels: C_k, of each of its nodes.
+    input_channels: of cell inputs 0 (output of cell k-2) and 1 (of cell k-1), before preprocessing.
+    size: (height, width) of both inputs after preprocessing.
+    reduction: edges leaving the cell's inputs have stride 2.
+    after_reduction: input 0 has twice the resolution and is preprocessed by a factorized reduction.
+    """
+
+    index: int
+    group: str
+    channels: int
+    input_channels: tuple[int, int]
+    size: Size
+    reduction: bool
+    after_reduction: bool
+
+    @property
+    def output_size(self) -> Size:
+        """(height, width) of the cell's nodes and output."""
+        return halve(self.size) if self.reduction else self.size
+
+
+@dataclass(frozen=True)
+class StemPlan:
+    """channels: of the two outputs that feed the first cell. size: (height, width) of the second."""
+
+    channels: tuple[int, int]
+    size: Size
+    after_reduction: bool
+
+
+def plan_stem(skeleton: Skeleton) -> StemPlan:
+    """The stem's outputs. cifar: one output of 3C channels, used twice; imagenet: C channels each, the second at half the size."""
+    _, height, width = skeleton.input_shape
+    if skeleton.stem == "cifar":
+        return StemPlan((3 * skeleton.channels, 3 * skeleton.channels), (height, width), False)
+    return StemPlan((skeleton.channels, skeleton.channels), halve(halve(halve((height, width)))), True)
+
+
+def plan_darts_cells(skeleton: Skeleton, nodes: int) -> tuple[CellPlan, ...]:
+    """Normal cells with reductions at L//3 and 2L//3, where the channels double; a cell's output concatenates `nodes` nodes.
+
+    Raises SkeletonError where the two reductions coincide or leave no normal cell (fewer than 3 cells).
+    Source: Liu et al., ICLR 2019, arXiv:1806.09055, and its published code.
+    """
+    if skeleton.cells < 3:
+        raise SkeletonError(f"skeleton: darts-cnn needs at least 3 cells (2 of them reductions), got {skeleton.cells}")
+    reductions = {skeleton.cells // 3, 2 * skeleton.cells // 3}
+    stem = plan_stem(skeleton)
+    inputs, size, after_reduction, channels = stem.channels, stem.size, stem.after_reduction, skeleton.channels
+    plans = []
+    for index in range(skeleton.cells):
+        reduction = index in reductions
+        channels *= 2 if reduction else 1
+        group = "reduce" if reduction else "normal"
+        plan = CellPlan(index, group, channels, inputs, size, reduction, after_reduction)
+        plans.append(plan)
+        inputs, size, after_reduction = (inputs[1], nodes * channels), plan.output_size, reduction
+    return tuple(plans)

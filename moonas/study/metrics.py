@@ -1,0 +1,46 @@
+"""Metrics by name: direction, unit, and whether a value is known before any training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from moonas.registry import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricEntry:
+    """One number per architecture.
+
+    label: how it is written for people. known: exact for every architecture without training it.
+    reference: the worst value that counts in the hypervolume, in the metric's own sign; None where the study works it out or
+    must give it.
+    """
+
+    direction: Literal["maximize", "minimize"]
+    label: str
+    unit: str
+    known: bool
+    reference: float | None = None
+    reported_only: bool = False
+
+
+METRICS: Registry[MetricEntry] = Registry(
+    "metric",
+    "metric",
+    {
+        "accuracy": MetricEntry(direction="maximize", label="accuracy", unit="", known=False, reference=0.0),
+        "test_accuracy": MetricEntry(direction="maximize", label="test accuracy", unit="", known=False, reported_only=True),
+        "params": MetricEntry(direction="minimize", label="parameters", unit="", known=True),
+        "macs": MetricEntry(direction="minimize", label="multiply-adds", unit="", known=True),
+    },
+)
+ALIASES = {"flops": "macs"}
+COSTS = ("params", "macs")
+
+
+def metric_name(name: str) -> str:
+    """The registry's name of a metric; `flops` is accepted for `macs`. Raises UnknownNameError."""
+    name = ALIASES.get(name, name)
+    METRICS[name]
+    return name

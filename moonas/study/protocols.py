@@ -1,0 +1,62 @@
+"""Evaluation protocols by name: how an architecture's accuracy is obtained. Numbers of two protocols never share a front."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ConfigDict
+
+from moonas.registry import Registry
+from moonas.study.numbers import Count, CountOrZero, Decay, NonNegative, Positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShortConfig:
+    """Train the final network from scratch for a few epochs, on both training parts, without auxiliary head.
+
+    Our own short recipe, after the optimiser of Liu et al. (ICLR 2019): SGD with Nesterov momentum, cosine to zero.
+    drop_path: probability of dropping an operation's output at the last epoch, growing linearly from 0.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    epochs: Count = 20
+    batch: Count = 64
+    lr: Positive = 0.05
+    momentum: Decay = 0.9
+    weight_decay: NonNegative = 3e-4
+    clip: Positive = 5.0
+    drop_path: Decay = 0.0
+    label_smoothing: Decay = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class InheritedConfig:
+    """Run the architecture inside its search network, with the searched weights and recalibrated batch norm.
+
+    calibration_batches: training batches that fill the running statistics; as many as there are where there are fewer.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    calibration_batches: CountOrZero = 100
+    batch: Count = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolEntry:
+    """A protocol: its settings, and which skeleton it measures."""
+
+    config: type[Any]
+    skeleton: Literal["search", "final"]
+
+
+PROTOCOLS: Registry[ProtocolEntry] = Registry(
+    "evaluation protocol",
+    "protocol",
+    {
+        "short": ProtocolEntry(config=ShortConfig, skeleton="final"),
+        "inherited": ProtocolEntry(config=InheritedConfig, skeleton="search"),
+    },
+)

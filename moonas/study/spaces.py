@@ -1,0 +1,63 @@
+"""Search spaces by name, with their settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from moonas.registry import Registry
+from moonas.study.numbers import Whole
+from moonas.study.operations import OPERATIONS
+
+DARTS_OPERATIONS = (
+    "none",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+)
+
+
+def _known_operations(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in OPERATIONS:
+            raise ValueError(OPERATIONS.unknown(name))
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{', '.join(repeated)} stands more than once")
+    if not set(names) - {"none"}:
+        raise ValueError("at least one operation other than 'none' is needed")
+    return names
+
+
+@dataclass(frozen=True, kw_only=True)
+class DartsCnnConfig:
+    """The cell space of Liu et al. (ICLR 2019, arXiv:1806.09055).
+
+    operations: candidates of an edge, in index order; shorten or extend the list.
+    nodes: intermediate nodes of a cell.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    operations: Annotated[tuple[str, ...], AfterValidator(_known_operations)] = DARTS_OPERATIONS
+    nodes: Annotated[Whole, Field(ge=1, le=8)] = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceEntry:
+    """A search space: its settings and the class, torch-free, that knows its cells and costs."""
+
+    config: type[Any]
+    load: str
+
+
+SPACES: Registry[SpaceEntry] = Registry(
+    "search space",
+    "space",
+    {"darts-cnn": SpaceEntry(config=DartsCnnConfig, load="moonas.spaces.darts_cnn:DartsCnn")},
+)
