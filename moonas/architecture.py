@@ -154,7 +154,12 @@ def _parse_nodes(name: str, value: Any) -> list[int]:
 
 
 def _is_edge(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 3 and type(value[0]) is type(value[1]) is int and isinstance(value[2], str)
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 3
+        and type(value[0]) is type(value[1]) is int
+        and isinstance(value[2], str)
+    )
 
 
 def _is_pair(value: Any) -> bool:

@@ -70,6 +70,14 @@ class StorageError(MoonasError):
     """A study database or an artifact folder that cannot be opened, read or written."""
 
 
+class NoDatabaseError(StorageError):
+    """A database that does not exist yet, or an empty one."""
+
+
+class CheckpointError(StorageError):
+    """A checkpoint that is truncated, of another task, or no checkpoint at all."""
+
+
 class SchemaVersionError(StorageError):
     """A database of another version of moonas."""
 
@@ -88,6 +96,18 @@ class LeaseError(MoonasError):
 
 class NonFiniteLossError(MoonasError):
     """A training or search whose loss became NaN or infinite."""
+
+
+class TaskError(MoonasError):
+    """A search or an evaluation that failed."""
+
+
+class Interrupted(MoonasError):
+    """Ctrl-C or SIGTERM; everything is saved. exit_code: 130 or 143."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        self.exit_code = 128 + signal_number
+        super().__init__(message)
 
 
 def nearest(name: object, known: Iterable[str]) -> str:

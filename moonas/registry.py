@@ -51,7 +51,8 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
 
     def unknown(self, name: object) -> str:
         """The message for a name this registry does not have."""
-        return f"{name!r} is not a {self.kind}{nearest(name, self)}\nKnown: {', '.join(self)}."
+        article = "an" if self.kind[0] in "aeiou" else "a"
+        return f"{name!r} is not {article} {self.kind}{nearest(name, self)}\nKnown: {', '.join(self)}."
 
     def _found_plugins(self) -> dict[str, EntryPoint]:
         if self._plugins is None:

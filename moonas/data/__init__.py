@@ -1,0 +1,1 @@
+"""Data sets on the device: one file a set, one stratified split into four parts, batched augmentation."""

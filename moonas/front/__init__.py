@@ -1,0 +1,1 @@
+"""Pareto fronts: NumPy in, NumPy out; every objective minimised."""

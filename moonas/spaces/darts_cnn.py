@@ -77,7 +77,9 @@ class DartsCnn:
         if architecture.space != self.name:
             raise ArchitectureError(f"an architecture of {architecture.space!r} does not belong to {self.name!r}")
         if tuple(architecture.groups) != self.groups or architecture.links:
-            raise ArchitectureError(f"{self.name} has the cell groups {', '.join(self.groups)}, not {', '.join(architecture.groups)}")
+            raise ArchitectureError(
+                f"{self.name} has the cell groups {', '.join(self.groups)}, not {', '.join(architecture.groups)}"
+            )
         for group, edges in architecture.groups.items():
             for node, predecessor, operation in edges:
                 if operation not in self.operations or operation == "none":

@@ -1,0 +1,1 @@
+"""Budget handlers: what a budget does during a search."""

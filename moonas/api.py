@@ -1,0 +1,303 @@
+"""What a user can do with moonas, from Python; the command line and, later, the service only translate."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import moonas
+from moonas.errors import Interrupted, NoDatabaseError, StudyConflictError, TaskError, UnknownStudyError, UsageError
+from moonas.storage import artifact_url, storage_url
+from moonas.store.records import Records, StudyRecord, StudySummary
+from moonas.store.states import StudyState
+from moonas.store.store import Store
+
+if TYPE_CHECKING:  # what only some commands need is imported where they need it: `moonas list` answers at once
+    from moonas.outer.loop import Loop, Watcher
+    from moonas.outer.plan import Plan
+    from moonas.results import Study
+    from moonas.specs import SearchSpec
+    from moonas.study.schema import StudyConfig
+    from moonas.worker.local import LocalPool
+
+
+class Silent:
+    """A watcher that shows nothing."""
+
+    def tick(self, loop: Loop) -> None:
+        """Nothing to do."""
+
+    def note(self, text: str) -> None:
+        """Nothing to do."""
+
+
+def validate(question: str | Path | Mapping[str, Any] | StudyConfig) -> Plan:
+    """Check a study file, or settings as a mapping: every field, and whether space, skeletons and budgets fit together.
+
+    Needs no torch. Raises StudyFileError with every mistake found.
+    """
+    from moonas.outer.plan import Plan
+    from moonas.study.loading import load_study, study_from
+    from moonas.study.schema import StudyConfig
+
+    if isinstance(question, StudyConfig):
+        return Plan(question)
+    if isinstance(question, Mapping):
+        return Plan(study_from(question))
+    return Plan(load_study(question), str(question))
+
+
+def run(
+    question: str | Path | Mapping[str, Any] | StudyConfig,
+    storage: str | None = None,
+    *,
+    extend: bool = False,
+    watcher: Watcher | None = None,
+) -> Study:
+    """Create the study a file asks for, or go on with it, and work until it is complete; returns it.
+
+    question: path of a study file, or its content as a mapping. storage: SQLAlchemy URL of the study database.
+    extend: allow the file to add budgets, methods, replicates or trials to the stored study.
+    Raises StudyFileError; StudyConflictError where the file differs from the stored study in what must not change; LeaseError where
+    another process drives it; Interrupted after Ctrl-C or SIGTERM, everything saved.
+    """
+    plan = validate(question)
+    url = storage_url(storage, plan.config.storage)
+    with Store.open(url, create=True) as store:
+        record, plan = _create_or_match(store, plan, extend)
+        _drive(store, record, plan, url, watcher or Silent())
+    return load_study(plan.config.name, url)
+
+
+def resume(name: str, storage: str | None = None, *, watcher: Watcher | None = None) -> Study:
+    """Go on with a study from its database alone, until it is complete; returns it.
+
+    Raises UnknownStudyError, LeaseError, Interrupted.
+    """
+    from moonas.outer.plan import Plan
+    from moonas.study.loading import study_from
+
+    url = storage_url(storage)
+    with _opened(url, name) as store:
+        record = store.study(name)
+        plan = Plan(study_from(record.config, f"study {name}"), f"study {name}")
+        _drive(store, record, plan, url, watcher or Silent())
+    return load_study(name, url)
+
+
+def load_study(name: str, storage: str | None = None) -> Study:
+    """A study, to be read: its front, archive, trials and history. Raises UnknownStudyError."""
+    from moonas.results import Study
+
+    url = storage_url(storage)
+    try:
+        return Study(Store.open(url, read_only=True), name)
+    except NoDatabaseError as error:
+        raise UnknownStudyError(f"there is no study {name!r}: {error}") from error
+
+
+def list_studies(storage: str | None = None) -> Records[StudySummary]:
+    """All studies of a database, the oldest first; none where there is no database, and none is made."""
+    try:
+        with Store.open(storage_url(storage), read_only=True) as store:
+            return Records(store.studies())
+    except NoDatabaseError:
+        return Records()
+
+
+def search(
+    question: str | Path | Mapping[str, Any] | StudyConfig,
+    method: str | None = None,
+    *,
+    replicate: int = 0,
+    report: Callable[[Mapping[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """One inner search of a study file, without a database.
+
+    method: label of the method variant; the first one that searches where absent. report: called with every epoch's metrics.
+    Returns the search's result, with `decoded`: the architecture at each budget and size, as JSON with its costs.
+    Raises UsageError for a variant with open settings, whose values only a sweep chooses.
+    """
+    from moonas.outer.candidates import decode_trial
+    from moonas.outer.plan import Design
+
+    plan = validate(question)
+    labels = [variant.label for variant in plan.config.methods if variant.entry.searches] or [plan.config.methods[0].label]
+    if method is not None and method not in [variant.label for variant in plan.config.methods]:
+        raise UsageError(f"the study has no method {method!r}; it has: {', '.join(m.label for m in plan.config.methods)}")
+    variant = plan.config.method(method or labels[0])
+    if variant.open:
+        raise UsageError(f"{variant.label} leaves {', '.join(variant.open)} open; give each one value, or use `moonas run`")
+    results: dict[str, Any] = {}
+    decoded = []
+    for budget, (channels, cells) in plan.pairs:
+        design = Design(variant.label, budget, channels, cells, {})
+        spec = plan.search_spec(design, replicate)
+        if spec.key not in results:
+            results[spec.key] = _search_once(plan, spec, report or (lambda progress: None))
+        found = decode_trial(plan, design, results[spec.key])[0]
+        decoded.append(
+            {
+                **design.to_params(),
+                "key": found.architecture.key,
+                "genotype": found.architecture.to_json(),
+                "skeleton": found.skeleton.to_json(),
+                "params": found.params,
+                "macs": found.macs,
+            }
+        )
+    return {**next(iter(results.values())), "decoded": decoded}
+
+
+def write_report(name: str, path: str | Path, storage: str | None = None) -> Path:
+    """Write a study's report, one HTML file that opens offline; returns its path."""
+    from moonas.report.collect import report_data
+    from moonas.report.html import write_report as write
+
+    path = Path(path)
+    write(report_data(load_study(name, storage)), path)
+    return path
+
+
+def delete_study(name: str, storage: str | None = None) -> None:
+    """Delete a study with its trials, fronts and artifacts; what other studies measured with it stays.
+
+    Raises UnknownStudyError; LeaseError while a process drives it.
+    """
+    with _opened(storage_url(storage), name) as store:
+        urls = store.delete_study(name)
+    if urls:
+        from moonas.worker.artifacts import delete_artifact
+
+        for url in urls:
+            delete_artifact(url)
+
+
+def upgrade_database(storage: str | None = None) -> None:
+    """Bring a database of an older moonas to this version's tables. Raises StorageError."""
+    from moonas.store import maintenance
+
+    maintenance.upgrade(storage_url(storage))
+
+
+def check_database(storage: str | None = None) -> list[str]:
+    """What is inconsistent in a database, one line each; empty where all is well. Raises StorageError."""
+    from moonas.store import maintenance
+
+    return maintenance.check(storage_url(storage))
+
+
+@contextmanager
+def _opened(url: str, name: str) -> Iterator[Store]:
+    try:
+        store = Store.open(url)
+    except NoDatabaseError as error:
+        raise UnknownStudyError(f"there is no study {name!r}: {error}") from error
+    with store:
+        yield store
+
+
+def _create_or_match(store: Store, plan: Plan, extend: bool) -> tuple[StudyRecord, Plan]:
+    """The stored study of the plan's name, with what the file adds; a new one where there is none."""
+    from moonas.study.changes import changes, scientific_hash
+    from moonas.study.loading import study_from
+    from moonas.study.schema import SCHEMA
+
+    config = plan.config
+    data, config_hash = config.to_json(), scientific_hash(config)
+    try:
+        record = store.study(config.name)
+    except UnknownStudyError:
+        created = store.create_study(
+            config.name, data, schema=SCHEMA, config_hash=config_hash, seed=config.seed, version=moonas.__version__
+        )
+        return created, plan
+    found = changes(study_from(record.config, f"study {config.name}"), config)
+    if refused := [change for change in found if change.kind == "refused"]:
+        listed = "\n".join(f"  {change}" for change in refused)
+        raise StudyConflictError(
+            f"study {config.name!r} is stored with other settings, which must not change under its name:\n{listed}\n"
+            f"Give the file another `name`, or delete the study: moonas delete {config.name}"
+        )
+    added = [change for change in found if change.kind == "addition"]
+    if added and not extend:
+        listed = "\n".join(f"  {change}" for change in added)
+        raise StudyConflictError(f"the file adds to study {config.name!r}:\n{listed}\nRun it with --extend to accept this.")
+    if found:
+        with store.ledger(record.id) as ledger:
+            ledger.update_study_config(data, config_hash, "; ".join(map(str, found)))
+    return store.study(config.name), plan
+
+
+def _drive(store: Store, record: StudyRecord, plan: Plan, url: str, watcher: Watcher) -> StudyState:
+    from moonas.outer.loop import Loop
+    from moonas.worker.local import LocalPool, slot_devices
+
+    workers = plan.config.workers
+    devices = slot_devices(workers)
+    artifacts = artifact_url(url, plan.config.name, plan.config.artifacts)
+    with store.ledger(record.id) as ledger:
+        pool = LocalPool(devices, workers.threads_per_task)
+        try:
+            loop = Loop(store, ledger, record, plan, pool, artifacts, watcher)
+            with _pausing_on_signals(loop, watcher) as caught:
+                state = loop.run()
+        finally:
+            pool.close()
+    if caught:
+        raise Interrupted(f"paused; everything is saved. Go on with: moonas resume {plan.config.name}", caught[0])
+    return state
+
+
+@contextmanager
+def _pausing_on_signals(loop: Loop, watcher: Watcher) -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM pause the loop; a second one ends it where it stands. Yields the signals caught."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        caught.append(number)
+        if len(caught) > 1:
+            raise Interrupted(f"stopped; go on with: moonas resume {loop.config.name}", number)
+        loop.pause()
+        watcher.note("pausing: running tasks end at their next checkpoint; once more to stop at once")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _search_once(plan: Plan, spec: SearchSpec, report: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+    """Run one search in a worker process of its own."""
+    from moonas.worker.local import LocalPool, slot_devices
+
+    pool = LocalPool(slot_devices(plan.config.workers)[:1], plan.config.workers.threads_per_task)
+    try:
+        return run_one(pool, spec.to_json(), report)
+    finally:
+        pool.close()
+
+
+def run_one(pool: LocalPool, spec: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+    """Run one task in slot 0 of a pool and wait for its result. Raises TaskError."""
+    pool.start(0, {"spec": spec, "artifacts": None, "checkpoint": None})
+    while True:
+        event = pool.next_event(timeout=60.0)
+        if event is None:
+            continue
+        if event.kind == "progress":
+            report(event.message)
+        elif event.kind == "result":
+            return dict(event.message["result"])
+        else:
+            detail = event.message.get("traceback") or event.message.get("log", "")
+            raise TaskError(f"the task failed: {event.message['reason']}\n{detail}".rstrip())

@@ -1,0 +1,41 @@
+"""What a search method that trains a supernet offers."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor
+
+from moonas.data.dataset import Part
+from moonas.networks.descent import Outcome
+
+
+class StepOutcomes(NamedTuple):
+    """Of one step: the training batch before its weight step, and the validation batch; None in warm-up."""
+
+    train: Outcome
+    valid: Outcome | None
+
+
+class Method(Protocol):
+    """Moves the architecture parameters of a supernet.
+
+    It is made by `Class(supernet, space, config, handler, seed)`, the seed being that of its initial parameters. Between two epochs
+    its whole state is what `state_dict` returns. Decoding is outside.
+    """
+
+    epochs: int
+    batch: int
+
+    def step(self, train: Part, valid: Part, epoch: int) -> StepOutcomes:
+        """Update the architecture parameters and the weights once."""
+
+    def probabilities(self) -> dict[str, Tensor]:
+        """{group: (edges, operations)}, detached; each row adds up to 1."""
+
+    def scores(self) -> dict[str, Tensor]:
+        """{group: (edges, operations)}, detached and finite: log-probabilities, edge weights included; `none` keeps its own."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...

@@ -1,0 +1,50 @@
+"""What every supernet offers: all candidates of a space in one network, run as a choice says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from moonas.architecture import Architecture
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Every operation of every edge, weighted. weights: {group: (edges, operations)}; gradients flow into them."""
+
+    weights: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Path:
+    """Only the operations of one architecture, unweighted; nothing else is computed."""
+
+    architecture: Architecture
+
+
+Choice = Mixture | Path
+
+
+class Supernet(Protocol):
+    """Architecture logits are the method's, never the network's: its parameters are weights only."""
+
+    def __call__(self, x: Tensor, choice: Choice) -> Tensor:
+        """Logits (n, classes) of images (n, c, h, w)."""
+
+    def weights(self) -> Iterable[Tensor]:
+        """The parameters, for the weight optimizer."""
+
+    def frozen_statistics(self) -> AbstractContextManager[None]:
+        """Inside the block training passes normalise by their batch as ever, but leave the running statistics alone."""
+
+    def train(self, mode: bool = True) -> Any: ...
+
+    def eval(self) -> Any: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...

@@ -1,0 +1,75 @@
+"""The derived network: what an architecture and a skeleton make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from moonas.architecture import Architecture, Edge
+from moonas.networks.frame import Frame, edge_stride, preprocess
+from moonas.networks.operations import make_operation
+from moonas.skeleton import Skeleton
+from moonas.spaces.layout import CellPlan
+from moonas.spaces.space import space_of
+
+
+def build(architecture: Architecture, skeleton: Skeleton) -> Network:
+    """The network of `architecture` at `skeleton`: every batch norm affine, none after pooling, no auxiliary head.
+
+    Raises ArchitectureError where the architecture is not a cell of its space, SkeletonError where the skeleton is too shallow.
+    """
+    return Network(architecture, skeleton, space_of(architecture).cells(skeleton))
+
+
+class DropPath(nn.Module):
+    """While training, zeroes each sample's whole map with a probability and scales the others up to keep the mean.
+
+    probability: settable, 0 at first. generator: on the network's device; torch's global one where None.
+    Source: Larsson et al., ICLR 2017, arXiv:1605.07648.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.probability = 0.0
+        self.generator: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.probability == 0:
+            return x
+        keep = 1 - self.probability
+        return x * (x.new_empty(len(x), 1, 1, 1).bernoulli_(keep, generator=self.generator) / keep)
+
+
+class Network(Frame):
+    """A derived network; `drop_path` acts on the output of every operation except the identity."""
+
+    def __init__(self, architecture: Architecture, skeleton: Skeleton, plans: Sequence[CellPlan]) -> None:
+        drop_path = DropPath()
+        cells = [Cell(plan, architecture.groups[plan.group], architecture.concat[plan.group], drop_path) for plan in plans]
+        super().__init__(skeleton, cells, len(architecture.concat[plans[-1].group]) * plans[-1].channels)
+        self.drop_path = drop_path
+
+
+class Cell(nn.Module):
+    """edges: (node, predecessor, operation), sorted; a node is the sum of its edges. concat: the nodes that make up the output."""
+
+    def __init__(self, plan: CellPlan, edges: Sequence[Edge], concat: Iterable[int], drop_path: DropPath) -> None:
+        super().__init__()
+        self.preprocess = preprocess(plan, affine=True)
+        self.operations = nn.ModuleList(
+            make_operation(name, plan.channels, edge_stride(plan, predecessor), affine=True) for _, predecessor, name in edges
+        )
+        self.wiring = [(node, predecessor) for node, predecessor, _ in edges]
+        self.concat = tuple(concat)
+        self.drop_path = drop_path
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        states = {number: module(x) for number, (module, x) in enumerate(zip(self.preprocess, (first, second), strict=True))}
+        for (node, predecessor), operation in zip(self.wiring, self.operations, strict=True):
+            value = operation(states[predecessor])
+            if not isinstance(operation, nn.Identity):
+                value = self.drop_path(value)
+            states[node] = states[node] + value if node in states else value
+        return torch.cat([states[node] for node in self.concat], dim=1)

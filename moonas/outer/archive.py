@@ -1,0 +1,85 @@
+"""The archive: every architecture a study has measured, and the front among them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from moonas.front.dominance import non_dominated
+from moonas.front.hypervolume import hypervolume
+from moonas.study.bounds import Bound
+from moonas.study.objectives import Objective, minimised
+
+Place = tuple[str, str]  # (architecture key, final skeleton key)
+
+
+@dataclass
+class Point:
+    """One architecture at one skeleton: its exact costs, and each measured metric once per evaluation."""
+
+    costs: Mapping[str, int]
+    measured: dict[str, dict[int, float]] = field(default_factory=dict)
+
+    def metrics(self) -> dict[str, float]:
+        """Mean of every measured metric, and the costs."""
+        means = {name: float(np.mean([values[r] for r in sorted(values)])) for name, values in self.measured.items()}
+        return {**means, **self.costs}
+
+
+def standard_error(values: Sequence[float]) -> float | None:
+    """Of the mean of several measurements; None for a single one."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+
+
+class Archive:
+    """Points of one protocol, and their front under the study's constraints.
+
+    spans: the reachable interval of each exact cost, which the hypervolume's box is made of: error 1 and 1.01 times the largest
+    reachable cost are its worst corner, error 0 and the smallest reachable cost its best.
+    """
+
+    def __init__(self, objectives: Sequence[Objective], constraints: Sequence[Bound], spans: Mapping[str, tuple[int, int]]) -> None:
+        self.objectives, self.constraints = objectives, constraints
+        self.points: dict[Place, Point] = {}
+        self.reference = [self._worst(objective, spans) for objective in objectives]
+        self.ideal = [self._best(objective, spans) for objective in objectives]
+
+    def add(self, place: Place, costs: Mapping[str, int], replicate: int, measured: Mapping[str, float]) -> None:
+        """Take in one evaluation; the same one again changes nothing."""
+        point = self.points.setdefault(place, Point(costs))
+        for name, value in measured.items():
+            point.measured.setdefault(name, {})[replicate] = value
+
+    def violation(self, metrics: Mapping[str, float]) -> float:
+        """Sum over the constraints of how far each is missed, relative to its limit; 0 where all are met."""
+        total = 0.0
+        for bound in self.constraints:
+            limit = bound.upper if bound.upper is not None else bound.lower
+            total += bound.violation(metrics[bound.metric]) / max(abs(limit or 0.0), 1e-12)
+        return total
+
+    def front(self) -> list[tuple[Place, dict[str, float]]]:
+        """The feasible points that no other dominates, with their metrics, in the order of their keys."""
+        feasible = [(place, point.metrics()) for place, point in sorted(self.points.items())]
+        feasible = [(place, metrics) for place, metrics in feasible if not self.violation(metrics)]
+        if not feasible:
+            return []
+        marked = non_dominated(np.array([minimised(self.objectives, metrics) for _, metrics in feasible]))
+        return [member for member, keep in zip(feasible, marked, strict=True) if keep]
+
+    def hypervolume(self, members: Sequence[tuple[Place, Mapping[str, float]]]) -> float:
+        """Share of the box between ideal and reference that the members dominate."""
+        values = np.array([minimised(self.objectives, metrics) for _, metrics in members]).reshape(-1, len(self.objectives))
+        return hypervolume(values, np.array(self.reference), np.array(self.ideal))
+
+    def _worst(self, objective: Objective, spans: Mapping[str, tuple[int, int]]) -> float:
+        if objective.reference is not None:
+            return objective.sign * objective.reference
+        return 1.01 * spans[objective.metric][1]
+
+    def _best(self, objective: Objective, spans: Mapping[str, tuple[int, int]]) -> float:
+        if objective.metric in spans:
+            return float(spans[objective.metric][0])
+        return -1.0 if objective.entry.direction == "maximize" else 0.0

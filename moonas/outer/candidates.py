@@ -1,0 +1,50 @@
+"""From a finished search to the architectures of a trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from moonas.architecture import Architecture
+from moonas.outer.plan import Design, Plan
+from moonas.spaces.costs import cost_in
+from moonas.spaces.decode import Decoded
+from moonas.store.records import NewCandidate
+
+
+def decode_trial(plan: Plan, design: Design, result: Mapping[str, Any]) -> list[NewCandidate]:
+    """The primary architecture of a trial, then as many neighbours on the decoded front as the study wants.
+
+    result: of the search task: its final scores, or the architecture of a method that names one itself.
+    """
+    size, bounds = (design.channels, design.cells), plan.bounds(design.budget)
+    decoder, skeleton = plan.decoders[size], plan.final_skeleton((design.channels, design.cells))
+    if result["scores"] is None:
+        architecture = Architecture.from_json(result["architecture"])
+        plan.space.check(architecture)
+        found = [Decoded(architecture, 0.0, cost_in(decoder.choices.table, plan.space, architecture)._asdict())]
+    else:
+        scores = {group: np.array(matrix) for group, matrix in result["scores"].items()}
+        found = [decoder.decode(scores, bounds)]
+        if plan.config.decode.extra:
+            metrics = tuple(bounds) or ("params",)
+            front = [
+                other for other in decoder.decode_front(scores, metrics, bounds) if other.architecture != found[0].architecture
+            ]
+            front.sort(key=lambda other: abs(other.costs[metrics[0]] - found[0].costs[metrics[0]]))
+            found += front[: plan.config.decode.extra]
+    return [
+        NewCandidate(
+            architecture=decoded.architecture,
+            function_key=plan.space.function_key(decoded.architecture),
+            skeleton=skeleton,
+            params=decoded.costs["params"],
+            macs=decoded.costs["macs"],
+            origin="extra" if index else "primary",
+            score=decoded.score,
+            budget=design.budget or None,
+        )
+        for index, decoded in enumerate(found)
+    ]

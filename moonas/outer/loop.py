@@ -1,0 +1,418 @@
+"""The loop of a study: ask -> tasks -> store -> tell. It alone writes results, and never loads torch.
+
+What comes next for a trial follows from what the database holds, so a loop that ends anywhere, by any signal, is continued by the
+next one: `_advance` may be called again at any time and only adds what is missing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from moonas.errors import InfeasibleError
+from moonas.outer.archive import Archive
+from moonas.outer.candidates import decode_trial
+from moonas.outer.identity import data_identity, evaluation_key, protocol_identity
+from moonas.outer.plan import Design, Plan
+from moonas.outer.samplers.sampler import History, Told, make_sampler
+from moonas.specs import EvaluateSpec, SearchSpec
+from moonas.store.ledger import Ledger
+from moonas.store.records import EvaluationKey, FrontUpdate, NewCandidate, StudyRecord, TaskRecord, TrialRecord
+from moonas.store.states import StudyState, TaskState, TrialState
+from moonas.store.store import Store
+from moonas.study.objectives import minimised
+from moonas.study.protocols import PROTOCOLS
+from moonas.worker.artifacts import delete_artifact
+
+TICK = 0.5  # seconds between looks at the clock while nothing happens
+RENEW = 15.0  # seconds between renewals of the lease
+
+
+class Pool(Protocol):
+    """Slots that run tasks elsewhere."""
+
+    devices: list[str]
+
+    def start(self, slot: int, task: Mapping[str, Any]) -> None: ...
+    def command(self, slot: int, command: str) -> None: ...
+    def next_event(self, timeout: float) -> Any: ...
+    def name(self, slot: int) -> str: ...
+    def close(self) -> None: ...
+
+
+class Watcher(Protocol):
+    """Whoever looks on: a terminal, a log."""
+
+    def tick(self, loop: Loop) -> None:
+        """Called at least every `TICK` seconds."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line happened."""
+
+
+@dataclass
+class OpenTrial:
+    """A trial that is not finished. candidates: once decoded. waits: the tasks it needs that are not finished."""
+
+    id: int
+    number: int
+    design: Design
+    replicate: int
+    candidates: list[NewCandidate] | None = None
+    waits: list[OpenTask] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class OpenTask:
+    """A task of this study as the loop knows it. checkpoints: the newest last. progress: what it reported last."""
+
+    record: TaskRecord
+    state: TaskState
+    result: Mapping[str, Any] | None
+    reason: str = ""
+    checkpoints: list[Mapping[str, Any]] = field(default_factory=list)
+    tries: int = 0
+    progress: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Running:
+    """A task in a slot. began: by the monotonic clock."""
+
+    task: OpenTask
+    attempt: int
+    began: float
+
+
+class Loop:
+    """Drives one study to its end, a pause or a limit.
+
+    ledger: of the study, with the lease held. pool: where tasks run. artifacts: URL of the folder checkpoints go to.
+    """
+
+    def __init__(
+        self, store: Store, ledger: Ledger, study: StudyRecord, plan: Plan, pool: Pool, artifacts: str, watcher: Watcher
+    ) -> None:
+        self.store, self.ledger, self.study, self.plan, self.pool = store, ledger, study, plan, pool
+        self.artifacts, self.watcher = artifacts, watcher
+        self.config = plan.config
+        self.inherits = PROTOCOLS[self.config.protocol.name].skeleton == "search"
+        self.archive = Archive(self.config.objectives, self.config.constraints, plan.spans)
+        self.sampler = make_sampler(plan)
+        self.history = History()
+        self.trials: dict[int, OpenTrial] = {}
+        self.finished = {TrialState.COMPLETE: 0, TrialState.PRUNED: 0, TrialState.FAIL: 0}
+        self.tasks: dict[tuple[str, str], OpenTask] = {}
+        self.known: dict[EvaluationKey, Mapping[str, float]] = {}
+        self.running: dict[int, Running] = {}
+        self.ending: StudyState | None = None
+        self.members: list[tuple[tuple[str, str], dict[str, float]]] = []
+        self.began = self._renewed = time.monotonic()
+        self.spent = store.device_seconds(study.id)
+        self._exhausted = False
+        self._restore()
+        self.done_before = sum(self.finished.values())
+
+    def pause(self) -> None:
+        """Start nothing new and end running tasks at their next checkpoint; safe to call from a signal handler."""
+        self.ending = StudyState.PAUSED
+
+    def run(self) -> StudyState:
+        """Work until nothing is left to do; returns the state the study is left in. Raises LeaseError where it lost its lease."""
+        told = None
+        self.ledger.set_state(StudyState.RUNNING)
+        while True:
+            self._keep_lease()
+            self._check_limits()
+            if self.ending is StudyState.PAUSED and told is None:
+                told = [self.pool.command(slot, "pause") for slot in self.running]
+            self._fill_slots()
+            self.watcher.tick(self)
+            if not self.running:
+                break
+            event = self.pool.next_event(TICK)
+            if event is not None:
+                self._handle(event)
+        state = self.ending or StudyState.COMPLETE
+        self.ledger.set_state(state)
+        return state
+
+    # What there is to do
+
+    def _restore(self) -> None:
+        """Take up the study where the database says it stands."""
+        self.ledger.reset_running()
+        for task in self.store.tasks(self.study.id):
+            reason = ""
+            if task.state is TaskState.FAIL:
+                reason = next((a.reason or "" for a in reversed(self.store.attempts(self.study.id, task_id=task.id))), "")
+            checkpoints = [_location(artifact) for artifact in reversed(task.checkpoints)]
+            self.tasks[task.kind, task.key] = OpenTask(task, task.state, task.result, reason, checkpoints)
+        for evaluation in self.store.evaluations(self.study.id):
+            self.known[evaluation.key] = evaluation.metrics
+        data, protocol = data_identity(self.config), protocol_identity(self.config)
+        measured: dict[tuple[str, str], list[tuple[EvaluationKey, Mapping[str, float]]]] = {}
+        for key, metrics in self.known.items():
+            if (key.data, key.protocol) == (data, protocol):
+                measured.setdefault((key.architecture, key.skeleton), []).append((key, metrics))
+        for candidate in self.store.candidates(self.study.id):
+            costs = {"params": candidate.params, "macs": candidate.macs}
+            skeleton = self.plan.search_skeleton.key if self.inherits else candidate.skeleton
+            for key, metrics in measured.get((candidate.architecture, skeleton), []):
+                self.archive.add((candidate.architecture, candidate.skeleton), costs, key.replicate, metrics)
+        self.members = self.archive.front()
+        unfinished = []
+        for trial in self.store.trials(self.study.id):
+            self.history.add(self._told(trial))
+            if trial.state in self.finished:
+                self.finished[trial.state] += 1
+            else:
+                unfinished.append(OpenTrial(trial.id, trial.number, Design.from_params(trial.params), trial.replicate))
+        for open_trial in unfinished:
+            self.trials[open_trial.id] = open_trial
+        for open_trial in unfinished:
+            self._advance(open_trial)
+
+    def _fill_slots(self) -> None:
+        for slot in range(len(self.pool.devices)):
+            if slot not in self.running and (task := self._next_task()) is not None:
+                self._start(slot, task)
+
+    def _next_task(self) -> OpenTask | None:
+        """The waiting task of the lowest-numbered trial; where none waits, trials are asked for until one does."""
+        if self.ending is StudyState.PAUSED:
+            return None
+        while True:
+            for trial in sorted(self.trials.values(), key=lambda trial: trial.number):
+                for task in trial.waits:
+                    if task.state is TaskState.WAITING:
+                        return task
+            if self.ending is not None or self._exhausted or not self._ask():
+                return None
+
+    def _ask(self) -> bool:
+        proposal = self.sampler.ask(self.history)
+        if proposal is None:
+            self._exhausted = True
+            return False
+        number, params = len(self.history.trials), proposal.design.to_params()
+        with self.ledger.together():
+            trial_id = self.ledger.add_trial(number, params, proposal.replicate, proposal.attributes)
+            self.history.add(Told(params, proposal.replicate, TrialState.RUNNING, None, proposal.attributes))
+            self.trials[trial_id] = OpenTrial(trial_id, number, proposal.design, proposal.replicate)
+            self._advance(self.trials[trial_id])
+        return True
+
+    def _advance(self, trial: OpenTrial) -> None:
+        """Do all for a trial that can be done now: find or add its tasks, decode, take in what is known, finish it."""
+        trial.waits = []
+        spec = self.plan.search_spec(trial.design, trial.replicate)
+        search = self._task("search", spec.key, spec, trial)
+        if search.state is TaskState.FAIL:
+            return self._fail(trial, f"its search failed: {search.reason}")
+        if search.result is None:
+            return None
+        if trial.candidates is None:
+            try:
+                trial.candidates = decode_trial(self.plan, trial.design, search.result)
+            except InfeasibleError as error:
+                return self._fail(trial, str(error))
+            self.ledger.add_candidates(trial.id, trial.candidates)
+        weights = (search.result.get("weights") or {}).get("url")
+        primary = None
+        for candidate in trial.candidates:
+            evaluation = self.plan.evaluate_spec(candidate.architecture, candidate.skeleton, trial.replicate, spec, weights)
+            metrics = self._known(evaluation_key(self.config, evaluation))
+            if metrics is None:
+                task = self._task("evaluate", evaluation.key, evaluation, trial)
+                if task.state is TaskState.FAIL and candidate.origin == "primary":
+                    return self._fail(trial, f"its evaluation failed: {task.reason}")
+            else:
+                self._take_in(candidate, trial, metrics)
+                primary = (
+                    {**metrics, "params": candidate.params, "macs": candidate.macs} if candidate.origin == "primary" else primary
+                )
+        if not trial.waits and primary is not None:
+            self._complete(trial, primary)
+        return None
+
+    def _known(self, key: EvaluationKey) -> Mapping[str, float] | None:
+        if key not in self.known and (found := self.store.known_evaluation(key)) is not None:
+            self.known[key] = found.metrics
+        return self.known.get(key)
+
+    def _task(self, kind: str, key: str, spec: SearchSpec | EvaluateSpec, trial: OpenTrial) -> OpenTask:
+        """The study's task with this key, added where there is none, serving `trial` from now on."""
+        task = self.tasks.get((kind, key))
+        if task is None:
+            record = self.ledger.add_task(kind, key, spec.to_json(), [trial.id])
+            task = self.tasks[kind, key] = OpenTask(record, record.state, record.result)
+        elif trial.id not in task.record.trial_ids:
+            self.ledger.link(trial.id, task.record.id)
+        if task.state in (TaskState.WAITING, TaskState.RUNNING):
+            trial.waits.append(task)
+        return task
+
+    # What has been done
+
+    def _take_in(self, candidate: NewCandidate, trial: OpenTrial, metrics: Mapping[str, float]) -> None:
+        """Add an evaluation to the archive, and store the front where that changes it."""
+        place = (candidate.architecture.key, candidate.skeleton.key)
+        point = self.archive.points.get(place)
+        if point is not None and trial.replicate in point.measured.get("accuracy", {}):
+            return
+        self.archive.add(place, {"params": candidate.params, "macs": candidate.macs}, trial.replicate, metrics)
+        members = self.archive.front()
+        if members != self.members:
+            self.members = members
+            self.ledger.replace_front(
+                FrontUpdate(
+                    protocol=protocol_identity(self.config),
+                    members=[(*key, {o.metric: values[o.metric] for o in self.config.objectives}) for key, values in members],
+                    hypervolume=self.archive.hypervolume(members),
+                    cause=f"trial {trial.number}",
+                    evaluations=sum(len(point.measured["accuracy"]) for point in self.archive.points.values()),
+                )
+            )
+
+    def _complete(self, trial: OpenTrial, metrics: dict[str, float]) -> None:
+        violation = self.archive.violation(metrics)
+        self.ledger.complete_trial(trial.id, metrics, violation)
+        self._close(trial, TrialState.COMPLETE, minimised(self.config.objectives, metrics))
+        shown = ", ".join(
+            f"{name} {value:,.4f}" if isinstance(value, float) else f"{name} {value:,}"
+            for name, value in metrics.items()
+            if name in ("accuracy", "params")
+        )
+        self.watcher.note(
+            f"trial {trial.number}: {trial.design.method}, {trial.design.to_params()['budget']}, replicate {trial.replicate}: {shown}"
+        )
+
+    def _fail(self, trial: OpenTrial, reason: str) -> None:
+        self.ledger.fail_trial(trial.id, reason)
+        self._close(trial, TrialState.FAIL, None)
+        self.watcher.note(f"trial {trial.number} failed: {reason}; see: moonas logs {self.config.name} {trial.number}")
+
+    def _close(self, trial: OpenTrial, state: TrialState, values: list[float] | None) -> None:
+        self.finished[state] += 1
+        del self.trials[trial.id]
+        told = self.history.trials[trial.number]
+        self.history.tell(trial.number, Told(told.params, told.replicate, state, values, told.attributes))
+
+    # Slots
+
+    def _start(self, slot: int, task: OpenTask) -> None:
+        attempt = self.ledger.start_attempt(task.record.id, self.pool.name(slot), self.pool.devices[slot])
+        task.state, task.tries = TaskState.RUNNING, task.tries + 1
+        checkpoint: dict[str, Any] | None = None
+        for location in task.checkpoints:
+            checkpoint = {**location, "previous": checkpoint}
+        self.running[slot] = Running(task, attempt, time.monotonic())
+        self.pool.start(slot, {"spec": task.record.spec, "artifacts": self.artifacts, "checkpoint": checkpoint})
+
+    def _handle(self, event: Any) -> None:
+        running = self.running.get(event.slot)
+        if running is None:
+            return  # an idle worker died: the slot starts another when it has work
+        task, message = running.task, event.message
+        seconds = time.monotonic() - running.began
+        if event.kind == "progress":
+            self._progress(running, message)
+            return
+        del self.running[event.slot]
+        self.spent += seconds
+        if event.kind == "result":
+            self._finish(running, message["result"], seconds)
+        elif event.kind == "interrupted":
+            self.ledger.pause_attempt(task.record.id, running.attempt, seconds)
+            task.state = TaskState.WAITING
+        else:
+            self._attempt_failed(running, event.kind == "died", message, seconds)
+
+    def _progress(self, running: Running, message: Mapping[str, Any]) -> None:
+        if "warning" in message:
+            self.ledger.add_event("warning", message["warning"])
+            self.watcher.note(f"warning: {message['warning']}")
+            return
+        task, checkpoint = running.task, message.get("checkpoint")
+        task.progress = message
+        dropped = self.ledger.record_progress(task.record.id, running.attempt, message["step"], message["metrics"], checkpoint)
+        if checkpoint:
+            task.checkpoints = [*task.checkpoints, checkpoint][-2:]
+        self._remove(dropped)
+
+    def _finish(self, running: Running, result: Mapping[str, Any], seconds: float) -> None:
+        task = running.task
+        left = result.get("weights")
+        with self.ledger.together():
+            if task.record.kind == "search":
+                kept = [{**left, "kind": "weights"}] if left and self.inherits else []
+                dropped = self.ledger.finish_search(task.record.id, running.attempt, result, seconds, [], kept)
+                dropped += [left["url"]] if left and not kept else []
+            else:
+                spec = EvaluateSpec.from_json(task.record.spec)
+                key = evaluation_key(self.config, spec)
+                dropped = self.ledger.finish_evaluation(
+                    task.record.id,
+                    running.attempt,
+                    key,
+                    result["metrics"],
+                    seconds,
+                    device=result["device"],
+                    versions=result["versions"],
+                    data_checksum=result["data_checksum"],
+                )
+                self.known[key] = result["metrics"]
+            task.state, task.result, task.checkpoints = TaskState.COMPLETE, result, []
+            self._advance_waiting(task)
+        self._remove(dropped)
+
+    def _attempt_failed(self, running: Running, died: bool, message: Mapping[str, Any], seconds: float) -> None:
+        """A worker that died is worth another try, from the last checkpoint; an exception would only come again."""
+        task = running.task
+        final = not died or task.tries >= self.config.workers.max_attempts
+        reason, error = message["reason"], message.get("traceback") or message.get("log", "")
+        with self.ledger.together():
+            self.ledger.fail_attempt(task.record.id, running.attempt, reason, error, final=final, seconds=seconds)
+            if final:
+                task.state, task.reason = TaskState.FAIL, reason
+                self._advance_waiting(task)
+            else:
+                task.state = TaskState.WAITING
+                self.watcher.note(f"{reason}; starting the task again from its last checkpoint")
+
+    def _advance_waiting(self, task: OpenTask) -> None:
+        waiting = [trial for trial in self.trials.values() if task in trial.waits]
+        for trial in sorted(waiting, key=lambda trial: trial.number):
+            self._advance(trial)
+
+    def _remove(self, urls: list[str]) -> None:
+        for url in urls:
+            delete_artifact(url)
+
+    # Clocks
+
+    def _keep_lease(self) -> None:
+        if time.monotonic() - self._renewed > RENEW:
+            self.store.renew(self.study.id, self.ledger.holder, self.ledger.ttl)
+            self._renewed = time.monotonic()
+
+    def _check_limits(self) -> None:
+        limits = self.config.limits
+        hours = (time.monotonic() - self.began) / 3600
+        device_hours = (self.spent + sum(time.monotonic() - running.began for running in self.running.values())) / 3600
+        for name, limit, spent in (("hours", limits.hours, hours), ("device_hours", limits.device_hours, device_hours)):
+            if limit is not None and spent >= limit and self.ending is None:
+                self.ending = StudyState.STOPPED
+                self.watcher.note(f"the limit of {limit:g} {name} is reached: running trials finish, nothing new starts")
+
+    def _told(self, trial: TrialRecord) -> Told:
+        complete = trial.state is TrialState.COMPLETE and trial.values is not None
+        values = minimised(self.config.objectives, trial.values) if complete and trial.values else None
+        return Told(trial.params, trial.replicate, trial.state, values, trial.sampler_attrs)
+
+
+def _location(artifact: Any) -> dict[str, Any]:
+    return {"id": artifact.id, "url": artifact.url, "sha256": artifact.sha256, "bytes": artifact.bytes}

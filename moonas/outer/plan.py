@@ -1,0 +1,173 @@
+"""What a study is going to do, worked out from its file alone: spaces, skeletons, exact costs, budgets and which of them fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Any
+
+from moonas.architecture import Architecture
+from moonas.errors import InfeasibleError, Problem, SkeletonError, StudyFileError
+from moonas.skeleton import Skeleton
+from moonas.spaces.costs import CostTable, cost_table
+from moonas.spaces.decode import Decoder
+from moonas.spaces.space import Space, make_space
+from moonas.specs import Bounds, EvaluateSpec, SearchSpec
+from moonas.study.budgets import budget_text, parse_budget
+from moonas.study.metrics import COSTS
+from moonas.study.protocols import PROTOCOLS
+from moonas.study.schema import StudyConfig
+
+Size = tuple[int, int]  # (channels, cells) of a final skeleton
+
+
+@dataclass(frozen=True)
+class Design:
+    """The parameters of one trial, apart from its replicate.
+
+    method: label of a method variant. settings: a value for each of its open settings.
+    """
+
+    method: str
+    budget: Bounds
+    channels: int
+    cells: int
+    settings: Mapping[str, Any]
+
+    def to_params(self) -> dict[str, Any]:
+        """As stored with the trial: flat JSON."""
+        fixed = {"method": self.method, "budget": budget_text(self.budget), "channels": self.channels, "cells": self.cells}
+        return {**fixed, **{f"setting.{name}": value for name, value in self.settings.items()}}
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Design:
+        settings = {name.removeprefix("setting."): value for name, value in params.items() if name.startswith("setting.")}
+        return cls(params["method"], parse_budget(params["budget"]), params["channels"], params["cells"], settings)
+
+
+class Plan:
+    """A study's file with everything that follows from it; raises StudyFileError where it cannot be carried out.
+
+    sizes: the open widths and depths. budgets: resolved, in the order written. pairs: every (budget, size) that some architecture
+    meets. left_out: those that none meets, with the reason.
+    """
+
+    def __init__(self, config: StudyConfig, source: str = "study") -> None:
+        self.config = config
+        self.space: Space = make_space(config.space.to_json())
+        self.sizes: list[Size] = list(config.final.sizes())
+        self._check_skeletons(source)
+        self.decoders = {size: Decoder(self.space, self.table(size)) for size in self.sizes}
+        self.budgets = config.budgets.resolve(self.spans)
+        self.left_out: list[tuple[Bounds, Size, str]] = []
+        self.pairs = [(budget, size) for budget, size in product(self.budgets, self.sizes) if self._fits(budget, size)]
+        self._check_budgets(source)
+
+    @cached_property
+    def search_skeleton(self) -> Skeleton:
+        return self.config.search.skeleton(self.space.name, self.config.input_shape, self.config.classes)
+
+    def final_skeleton(self, size: Size) -> Skeleton:
+        return self.config.final.skeleton(*size, self.space.name, self.config.input_shape, self.config.classes)
+
+    def table(self, size: Size) -> CostTable:
+        """Exact costs of every choice at the final skeleton of `size`."""
+        return cost_table(self.space, self.final_skeleton(size))
+
+    @cached_property
+    def spans(self) -> dict[str, tuple[int, int]]:
+        """The smallest and largest reachable value of each exact cost, over all open widths and depths."""
+        ranges = [decoder.reachable() for decoder in self.decoders.values()]
+        return {metric: (min(r[metric][0] for r in ranges), max(r[metric][1] for r in ranges)) for metric in COSTS}
+
+    def bounds(self, budget: Bounds) -> Bounds:
+        """A budget together with the study's constraints on exact costs: what every architecture of a trial obeys."""
+        merged = {metric: dict(bound) for metric, bound in budget.items()}
+        for constraint in self.config.constraints:
+            if constraint.metric in COSTS:
+                bound = merged.setdefault(constraint.metric, {})
+                if constraint.lower is not None:
+                    bound["lower"] = max(int(-(-constraint.lower // 1)), bound.get("lower", 0))
+                if constraint.upper is not None:
+                    bound["upper"] = min(int(constraint.upper), bound.get("upper", int(constraint.upper)))
+        return merged
+
+    def designs(self, settings_of: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Design]:
+        """Every method with each of its given settings, at every fitting (budget, size)."""
+        for method in self.config.methods:
+            for settings in settings_of[method.label]:
+                for budget, (channels, cells) in self.pairs:
+                    yield Design(method.label, budget, channels, cells, settings)
+
+    def search_spec(self, design: Design, replicate: int) -> SearchSpec:
+        """The search that serves a trial; equal for all trials that can share it."""
+        config, method = self.config, self.config.method(design.method)
+        return SearchSpec(
+            seed=config.seed,
+            replicate=replicate,
+            data=config.data.to_json(),
+            space=config.space.to_json(),
+            skeleton=self.search_skeleton,
+            method=method.spec(design.settings),
+            handler=method.handler.to_json(),
+            final=self.final_skeleton((design.channels, design.cells)) if method.uses_budget else None,
+            budget=self.bounds(design.budget) if method.uses_budget else None,
+            performance=config.to_json()["performance"],
+            threads=config.workers.threads_per_task,
+        )
+
+    def evaluate_spec(
+        self, architecture: Architecture, skeleton: Skeleton, replicate: int, search: SearchSpec, weights: str | None
+    ) -> EvaluateSpec:
+        """The measurement of one architecture by the study's protocol.
+
+        skeleton: the final one, in whose terms costs are reported; inherited accuracy is measured in the search network.
+        weights: URL of the search's weights, read only by protocols that measure the search network.
+        """
+        config = self.config
+        inherits = PROTOCOLS[config.protocol.name].skeleton == "search"
+        return EvaluateSpec(
+            seed=config.seed,
+            replicate=replicate,
+            data=config.data.to_json(),
+            space=config.space.to_json(),
+            architecture=architecture,
+            skeleton=self.search_skeleton if inherits else skeleton,
+            protocol=config.protocol.to_json(),
+            source=search.key if inherits else "",
+            weights=weights if inherits else None,
+            performance=config.to_json()["performance"],
+            threads=config.workers.threads_per_task,
+        )
+
+    def _fits(self, budget: Bounds, size: Size) -> bool:
+        try:
+            self.decoders[size].check(self.bounds(budget))
+        except InfeasibleError as error:
+            self.left_out.append((budget, size, str(error)))
+            return False
+        return True
+
+    def _check_skeletons(self, source: str) -> None:
+        problems = []
+        for path, make in [("search", lambda: self.search_skeleton)] + [
+            ("final", lambda size=size: self.final_skeleton(size)) for size in self.sizes
+        ]:
+            try:
+                self.space.cells(make())
+            except SkeletonError as error:
+                problems.append(Problem(path, str(error).removeprefix("skeleton: ")))
+        if problems:
+            raise StudyFileError(source, list(dict.fromkeys(problems)))
+
+    def _check_budgets(self, source: str) -> None:
+        reachable = {budget_text(budget) for budget, _ in self.pairs}
+        problems = []
+        for budget in self.budgets:
+            if budget_text(budget) not in reachable:
+                reasons = {reason for other, _, reason in self.left_out if other == budget}
+                problems.append(Problem("budgets" if budget else "constraints", "; ".join(sorted(reasons))))
+        if problems:
+            raise StudyFileError(source, problems)

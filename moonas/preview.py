@@ -1,0 +1,113 @@
+"""What a study would do, before it does it: trials, searches, what each budget reaches, time and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from moonas import api
+from moonas.outer.plan import Plan
+from moonas.outer.samplers.sampler import History, Proposal, Told, make_sampler
+from moonas.spaces.sampling import FeasibleSet
+from moonas.specs import Bounds
+from moonas.study.budgets import budget_text
+from moonas.study.protocols import PROTOCOLS
+from moonas.worker.local import LocalPool, slot_devices
+
+
+def preview(question: str | Path | Mapping[str, Any], *, measure: bool = True) -> dict[str, Any]:
+    """Trials, distinct searches and evaluations of a study; per budget and size the reachable costs and how many architectures.
+
+    measure: also estimate seconds and memory, from a few measured steps of every kind of task, each in a worker process.
+    Raises StudyFileError; TaskError where a measured step fails.
+    """
+    plan = api.validate(question)
+    proposals = _proposals(plan)
+    searches = {plan.search_spec(p.design, p.replicate).key: p for p in proposals}
+    found = {
+        "name": plan.config.name,
+        "trials": len(proposals),
+        "searches": sum(plan.config.method(p.design.method).entry.searches for p in searches.values()),
+        "evaluations": len(proposals) * (1 + plan.config.decode.extra),
+        "spans": plan.spans,
+        "budgets": [_reach(plan, budget, size) for budget, size in plan.pairs]
+        + [
+            {"budget": budget_text(budget), "channels": size[0], "cells": size[1], "left_out": reason}
+            for budget, size, reason in plan.left_out
+        ],
+    }
+    if measure:
+        found["estimate"] = _estimate(plan, proposals, list(searches.values()))
+    return found
+
+
+def _proposals(plan: Plan) -> list[Proposal]:
+    """The trials that would be asked, none having been told."""
+    sampler, history, proposals = make_sampler(plan), History(), []
+    while (proposal := sampler.ask(history)) is not None:
+        proposals.append(proposal)
+        history.add(Told(proposal.design.to_params(), proposal.replicate, "RUNNING", None, proposal.attributes))
+    return proposals
+
+
+def _reach(plan: Plan, budget: Bounds, size: tuple[int, int]) -> dict[str, Any]:
+    bounds = plan.bounds(budget)
+    return {
+        "budget": budget_text(budget),
+        "channels": size[0],
+        "cells": size[1],
+        "left_out": None,
+        "architectures": FeasibleSet(plan.space, plan.table(size), bounds).count,
+        **{metric: plan.decoders[size].reachable_within(metric, bounds) for metric in plan.spans},
+    }
+
+
+def _estimate(plan: Plan, proposals: list[Proposal], searches: list[Proposal]) -> dict[str, Any]:
+    """Seconds of all tasks together, shared among the slots, by timing each kind once and scaling with its number.
+
+    An evaluation is timed on a random architecture within the budget, at each size.
+    """
+    devices = slot_devices(plan.config.workers)
+    pool = LocalPool(devices[:1], plan.config.workers.threads_per_task)
+    parts: dict[str, float] = {}
+    memory = 0.0
+    try:
+        for method in plan.config.methods:
+            same = [p for p in searches if p.design.method == method.label]
+            if same and method.entry.searches:
+                spec = plan.search_spec(same[0].design, same[0].replicate)
+                measured = _time(pool, spec.to_json())
+                parts[f"{len(same)} searches by {method.label}"] = measured["seconds"] * len(same)
+                memory = max(memory, measured["memory_mib"])
+        if PROTOCOLS[plan.config.protocol.name].skeleton == "final":
+            for size in plan.sizes:
+                same = [p for p in proposals if (p.design.channels, p.design.cells) == size]
+                if same:
+                    measured = _time(pool, _an_evaluation(plan, same[len(same) // 2]))
+                    number = len(same) * (1 + plan.config.decode.extra)
+                    parts[f"{number} evaluations at {size[0]} channels, {size[1]} cells"] = measured["seconds"] * number
+                    memory = max(memory, measured["memory_mib"])
+    finally:
+        pool.close()
+    return {
+        "slots": len(devices),
+        "device": devices[0],
+        "device_seconds": sum(parts.values()),
+        "seconds": sum(parts.values()) / len(devices),
+        "memory_mib": memory,
+        "parts": parts,
+    }
+
+
+def _an_evaluation(plan: Plan, proposal: Proposal) -> dict[str, Any]:
+    design, size = proposal.design, (proposal.design.channels, proposal.design.cells)
+    architecture = FeasibleSet(plan.space, plan.table(size), plan.bounds(design.budget)).sample(np.random.default_rng(0))
+    search = plan.search_spec(design, proposal.replicate)
+    return plan.evaluate_spec(architecture, plan.final_skeleton(size), proposal.replicate, search, None).to_json()
+
+
+def _time(pool: LocalPool, spec: Mapping[str, Any]) -> dict[str, float]:
+    return api.run_one(pool, {"kind": "time", "of": dict(spec)}, lambda progress: None)

@@ -1,0 +1,88 @@
+"""From a stored study to what its report draws."""
+
+from __future__ import annotations
+
+from moonas.report.records import BudgetInfo, HypervolumeStep, ObjectiveInfo, Point, ReportData, TrialInfo, Value
+from moonas.results import Network, Study
+from moonas.store.records import AttemptRecord, TrialRecord
+from moonas.study.budgets import budget_text, parse_budget
+
+
+def report_data(study: Study) -> ReportData:
+    """Everything a report shows of `study`."""
+    store, study_id = study.store, study.record.id
+    attempts = store.attempts(study_id)
+    of_trial: dict[int, list[AttemptRecord]] = {}
+    numbers = {trial.id: trial.number for trial in study.trials()}
+    tasks = {task.id: [numbers[trial] for trial in task.trial_ids] for task in store.tasks(study_id)}
+    for attempt in attempts:
+        for number in tasks[attempt.task_id]:
+            of_trial.setdefault(number, []).append(attempt)
+    history = study.front_history()
+    steps = [HypervolumeStep(evaluations=s.evaluations, hypervolume=s.hypervolume, cause=s.cause) for s in history]
+    archive = study.archive()
+    measured = sum(next(iter(n.metrics[o.metric].replicates or 1 for o in study.config.objectives), 1) for n in archive)
+    if steps and measured > steps[-1].evaluations:
+        steps.append(HypervolumeStep(evaluations=measured, hypervolume=steps[-1].hypervolume, cause="the latest evaluation"))
+    return ReportData(
+        name=study.name,
+        state=study.state.value,
+        created=study.record.created,
+        version=study.record.version,
+        versions=_versions(study),
+        settings=study.config.to_json(),
+        objectives=tuple(
+            ObjectiveInfo(name=o.metric, label=o.entry.label, direction=o.entry.direction, unit=o.entry.unit) for o in study.config.objectives
+        ),
+        points=tuple(_point(network) for network in archive),
+        budgets=tuple(
+            BudgetInfo(text=budget_text({metric: bound}), metric=metric, lower=bound.get("lower"), upper=bound.get("upper"))
+            for metric, bound in dict.fromkeys((m, tuple(b.items())) for budget in study.plan.budgets for m, b in budget.items())
+            for bound in [dict(bound)]
+        ),
+        history=tuple(steps),
+        trials=tuple(_trial(trial, of_trial.get(trial.number, [])) for trial in study.trials()),
+        reference=study.reference,
+        device_seconds=store.device_seconds(study_id),
+    )
+
+
+def _point(network: Network) -> Point:
+    replicates = max((measured.replicates or 1 for measured in network.metrics.values()), default=1)
+    return Point(
+        key=network.key,
+        architecture=network.architecture,
+        skeleton=network.skeleton,
+        on_front=network.on_front,
+        trial=network.trial,
+        method=network.method,
+        budget=network.budget,
+        origin="extra" if network.origin == "extra" else "primary",
+        replicates=replicates,
+        metrics={name: Value(value=measured.value, error=measured.error) for name, measured in network.metrics.items()},
+    )
+
+
+def _trial(trial: TrialRecord, attempts: list[AttemptRecord]) -> TrialInfo:
+    errors = [attempt.error or attempt.reason or "" for attempt in attempts if attempt.reason]
+    return TrialInfo(
+        number=trial.number,
+        state=trial.state.value,
+        method=trial.params["method"],
+        budget=parse_budget(trial.params["budget"]) or None,
+        replicate=trial.replicate,
+        values=trial.values or {},
+        seconds=sum(attempt.seconds or 0.0 for attempt in attempts) or None,
+        error="\n".join(filter(None, [trial.reason, *errors])) or None,
+    )
+
+
+def _versions(study: Study) -> dict[str, str]:
+    """Packages and devices that the study's evaluations were made with."""
+    found: dict[str, set[str]] = {}
+    for evaluation in study.store.evaluations(study.record.id):
+        for name, version in evaluation.versions.items():
+            found.setdefault(name, set()).add(str(version))
+        found.setdefault("device", set()).add(str(evaluation.device.get("name", evaluation.device.get("type", ""))))
+        found.setdefault("data", set()).add(evaluation.data_checksum[:16])
+    return {name: ", ".join(sorted(values)) for name, values in sorted(found.items())}

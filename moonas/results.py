@@ -1,0 +1,221 @@
+"""What a study found, read from its database: the front, the archive, trials, and the best under a bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from moonas.architecture import Architecture
+from moonas.errors import UsageError
+from moonas.outer.archive import Archive, standard_error
+from moonas.outer.identity import data_identity, protocol_identity
+from moonas.outer.plan import Plan
+from moonas.skeleton import Skeleton
+from moonas.specs import Bounds
+from moonas.store.lease import has_died
+from moonas.store.records import CandidateRecord, EvaluationRecord, FrontRecord, Records, TrialRecord
+from moonas.store.store import Store
+from moonas.study.bounds import Bound
+from moonas.study.loading import study_from
+from moonas.study.metrics import METRICS
+from moonas.study.protocols import PROTOCOLS
+from moonas.study.schema import StudyConfig
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric of a network. protocol: how it was obtained; None for exact costs. error: standard error over the replicates."""
+
+    value: float
+    protocol: str | None = None
+    replicates: int | None = None
+    error: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        if self.protocol is None:
+            return {"value": self.value}
+        return {"value": self.value, "protocol": self.protocol, "replicates": self.replicates, "standard_error": self.error}
+
+
+@dataclass(frozen=True)
+class Network:
+    """One measured network: an architecture at one final skeleton.
+
+    trial, method, budget, origin: of the first trial that decoded it; budget None where it had none.
+    on_front: a member of the present front.
+    """
+
+    key: str
+    architecture: Architecture
+    skeleton: Skeleton
+    trial: int
+    method: str
+    budget: Bounds | None
+    origin: str
+    on_front: bool
+    metrics: Mapping[str, Measured]
+
+    def to_json(self) -> dict[str, Any]:
+        """`genotype` is what `Architecture.from_json` reads, `skeleton` the keyword arguments of `Skeleton`."""
+        return {
+            "key": self.key,
+            "genotype": self.architecture.to_json(),
+            "skeleton": self.skeleton.to_json(),
+            "trial": self.trial,
+            "method": self.method,
+            "budget": self.budget and {metric: dict(bound) for metric, bound in self.budget.items()},
+            "origin": self.origin,
+            "metrics": {name: measured.to_json() for name, measured in self.metrics.items()},
+        }
+
+    def to_row(self) -> dict[str, Any]:
+        """One row of a table."""
+        return {
+            "key": self.key,
+            "trial": self.trial,
+            "method": self.method,
+            "budget": self.budget,
+            "channels": self.skeleton.channels,
+            "cells": self.skeleton.cells,
+            "on_front": self.on_front,
+            **{name: measured.value for name, measured in self.metrics.items()},
+        }
+
+
+class Study:
+    """A study in a database, to be read. `config`: its file, resolved."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self.store = store
+        self.record = store.study(name)
+        self.name, self.state = self.record.name, self.record.state
+        self.config: StudyConfig = study_from(self.record.config, f"study {name}")
+
+    @property
+    def is_driven(self) -> bool:
+        """Whether a living process drives the study, as far as can be told from here."""
+        holder = self.record.lease_holder
+        return holder is not None and not has_died(holder)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What follows from the study's file."""
+        return Plan(self.config, f"study {self.name}")
+
+    def front(self, number: int | None = None) -> Records[Network]:
+        """The present Pareto front, or front `number` of its history, the cheapest member first."""
+        members = {(m.architecture, m.skeleton) for m in self.store.front(self.record.id, number)}
+        return Records(network for network in self.archive() if (network.key, network.skeleton.key) in members)
+
+    def archive(self) -> Records[Network]:
+        """Every network measured by the study's protocol, the cheapest first."""
+        present = {(m.architecture, m.skeleton) for m in self.store.front(self.record.id)}
+        first: dict[tuple[str, str], CandidateRecord] = {}
+        for candidate in sorted(self.store.candidates(self.record.id), key=lambda c: (c.trial, c.id)):
+            first.setdefault((candidate.architecture, candidate.skeleton), candidate)
+        methods = {trial.number: trial.params["method"] for trial in self.trials()}
+        evaluations = self._evaluations()
+        networks = []
+        for place, candidate in first.items():
+            skeleton = Skeleton.from_json(candidate.skeleton_json)
+            measured_in = self.plan.search_skeleton.key if self._inherits else skeleton.key
+            if found := evaluations.get((candidate.architecture, measured_in)):
+                networks.append(
+                    Network(
+                        key=candidate.architecture,
+                        architecture=Architecture.from_json(candidate.genotype),
+                        skeleton=skeleton,
+                        trial=candidate.trial,
+                        method=methods[candidate.trial],
+                        budget=candidate.budget,
+                        origin=candidate.origin,
+                        on_front=place in present,
+                        metrics=_metrics(found, candidate),
+                    )
+                )
+        return Records(sorted(networks, key=lambda network: (network.metrics["params"].value, network.key, network.skeleton.key)))
+
+    def networks_of(self, prefix: str) -> Records[Network]:
+        """The measured networks of the one architecture whose key begins with `prefix`, one per width and depth.
+
+        Raises UsageError where no architecture or several match, or where it was never measured.
+        """
+        key = self.store.architecture_by_prefix(self.record.id, prefix).key
+        found = Records(network for network in self.archive() if network.key == key)
+        if not found:
+            raise UsageError(f"architecture {key} of study {self.name!r} has not been measured")
+        return found
+
+    def trials(self) -> Records[TrialRecord]:
+        """Every trial, in the order of their numbers."""
+        return Records(self.store.trials(self.record.id))
+
+    def front_history(self) -> Records[FrontRecord]:
+        """Every change of the front, the oldest first, with its hypervolume."""
+        return Records(self.store.front_history(self.record.id))
+
+    def best(self, under: Mapping[str, float] | Sequence[Bound] | None = None) -> Network:
+        """The network of the best first objective among those that meet the study's constraints and `under`.
+
+        under: limits such as `{"params": 2e6}`, in each metric's worse direction, or bounds. Raises UsageError where nothing
+        qualifies, naming the closest.
+        """
+        bounds = [*_as_bounds(under), *self.config.constraints]
+        objective = self.config.objectives[0]
+        networks = self.archive()
+        if not networks:
+            raise UsageError(f"study {self.name!r} has measured nothing yet")
+        values = {id(network): {name: measured.value for name, measured in network.metrics.items()} for network in networks}
+        for bound in bounds:
+            if bound.metric not in values[id(networks[0])]:
+                raise UsageError(f"{bound.metric} is not measured in this study; it has: {', '.join(values[id(networks[0])])}")
+        missed = {id(network): sum(b.violation(values[id(network)][b.metric]) > 0 for b in bounds) for network in networks}
+        fitting = [network for network in networks if not missed[id(network)]]
+        if not fitting:
+            asked = " and ".join(map(str, bounds))
+            ends = [_span([values[id(network)][bound.metric] for network in networks], bound.metric) for bound in bounds]
+            raise UsageError(f"no measured network of {self.name!r} meets {asked}; it has {', '.join(dict.fromkeys(ends))}")
+        return min(fitting, key=lambda network: objective.sign * values[id(network)][objective.metric])
+
+    @property
+    def reference(self) -> dict[str, float]:
+        """The worst corner of the hypervolume's box, in each metric's own sign."""
+        archive = Archive(self.config.objectives, (), self.plan.spans)
+        return {o.metric: o.sign * value for o, value in zip(self.config.objectives, archive.reference, strict=True)}
+
+    @property
+    def _inherits(self) -> bool:
+        return PROTOCOLS[self.config.protocol.name].skeleton == "search"
+
+    def _evaluations(self) -> dict[tuple[str, str], list[EvaluationRecord]]:
+        """Of this study's data and protocol, by (architecture, measured skeleton), in the order of their replicates."""
+        wanted = (data_identity(self.config), protocol_identity(self.config))
+        found: dict[tuple[str, str], list[EvaluationRecord]] = {}
+        for evaluation in sorted(self.store.evaluations(self.record.id), key=lambda e: (e.replicate, e.source)):
+            if (evaluation.data, evaluation.protocol) == wanted:
+                found.setdefault((evaluation.architecture, evaluation.skeleton), []).append(evaluation)
+        return found
+
+
+def _metrics(evaluations: Iterable[EvaluationRecord], candidate: CandidateRecord) -> dict[str, Measured]:
+    evaluations = list({evaluation.replicate: evaluation for evaluation in evaluations}.values())
+    metrics = {}
+    for name in sorted(set(evaluations[0].metrics) & set(METRICS)):
+        values = [evaluation.metrics[name] for evaluation in evaluations]
+        metrics[name] = Measured(float(np.mean(values)), evaluations[0].protocol, len(values), standard_error(values))
+    return {**metrics, "params": Measured(candidate.params), "macs": Measured(candidate.macs)}
+
+
+def _as_bounds(under: Mapping[str, float] | Sequence[Bound] | None) -> list[Bound]:
+    if isinstance(under, Mapping):
+        limits = {True: "upper", False: "lower"}
+        return [Bound(metric, **{limits[METRICS[metric].direction == "minimize"]: value}) for metric, value in under.items()]
+    return list(under or ())
+
+
+def _span(values: list[float], metric: str) -> str:
+    return f"{metric} from {min(values):,.6g} to {max(values):,.6g}"

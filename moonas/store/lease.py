@@ -1,0 +1,77 @@
+"""Who may write to a study: one holder at a time, by the database's clock.
+
+A holder is the text `host/pid/uuid`. Its lease runs out unless renewed, and every write renews it; the lease of a process that
+has died on this host is free at once.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from sqlalchemy import Double, bindparam, select, update
+from sqlalchemy.orm import Session
+
+from moonas.errors import LeaseError
+from moonas.store.queries import rows_changed, table_of
+from moonas.store.tables import Study, database_time
+
+LEASE_SECONDS = 60.0
+_STUDY = table_of(Study)
+# Built once: every write of the loop begins with it.
+_EXTEND = (
+    update(_STUDY)
+    .where(_STUDY.c.id == bindparam("study"), _STUDY.c.lease_holder == bindparam("holder"))
+    .values(lease_expires=database_time() + bindparam("ttl", type_=Double()))
+)
+
+
+def new_holder() -> str:
+    """A name for one loop in this process."""
+    return f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex}"
+
+
+def has_died(holder: str) -> bool:
+    """Whether the holder's process was on this host and is no more; False where that cannot be told."""
+    host, pid, _ = holder.split("/")
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
+
+
+def take(session: Session, study_id: int, holder: str, ttl: float) -> None:
+    """Take a lease that is free, run out, dead or one's own already. Raises LeaseError."""
+    left = (Study.lease_expires - database_time()).label("left")
+    query = select(Study.name, Study.lease_holder, Study.lease_since, left).where(Study.id == study_id).with_for_update()
+    name, present, since, seconds = session.execute(query).one()
+    values = {"lease_holder": holder, "lease_expires": database_time() + ttl}
+    if present != holder:
+        if present is not None and since is not None and seconds is not None and seconds > 0 and not has_died(present):
+            host, pid, _ = present.split("/")
+            when = f"{datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S} UTC"
+            raise LeaseError(
+                f"study {name!r} is driven by process {pid} on {host} since {when}; "
+                f"if that process is gone, the study is free in {seconds:.0f} s"
+            )
+        values["lease_since"] = database_time()
+    session.execute(update(Study).where(Study.id == study_id).values(values))
+
+
+def extend(session: Session, study_id: int, holder: str, ttl: float) -> None:
+    """Renew one's own lease, even one that ran out, so long as nobody took it. Raises LeaseError."""
+    if rows_changed(session, _EXTEND, {"study": study_id, "holder": holder, "ttl": ttl}) == 0:
+        raise LeaseError("the study was deleted, or another process drives it now; nothing more is written here")
+
+
+def give_back(session: Session, study_id: int, holder: str) -> None:
+    """Free one's own lease; another's is left alone."""
+    mine = update(Study).where(Study.id == study_id, Study.lease_holder == holder)
+    session.execute(mine.values(lease_holder=None, lease_since=None, lease_expires=None))

@@ -1,0 +1,359 @@
+"""What the loop writes, each method one transaction that first makes sure of the lease: a loop that lost it writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import delete, exists, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from moonas.store import lease
+from moonas.store.database import Database
+from moonas.store.fronts import replace_front
+from moonas.store.lease import LEASE_SECONDS
+from moonas.store.queries import architecture_ids, columns, insert_or_replace, insert_unknown, rows_changed, table_of
+from moonas.store.reads import CHECKPOINT, task_records
+from moonas.store.records import EvaluationKey, FrontUpdate, NewCandidate, RequestRecord, TaskRecord
+from moonas.store.states import AttemptState, StudyState, TaskState, TrialState
+from moonas.store.tables import (
+    Architecture,
+    Artifact,
+    Attempt,
+    Candidate,
+    Cost,
+    Evaluation,
+    Event,
+    Progress,
+    Request,
+    Study,
+    Task,
+    Trial,
+    TrialTask,
+    database_time,
+)
+
+Json = Mapping[str, Any]
+
+
+class Ledger:
+    """The writes to one study, by the holder of its lease.
+
+    Every method raises LeaseError, and writes nothing, once another process has taken the lease. Artifacts come as
+    `{"id", "url", "sha256", "bytes"}`, the id, checksum and size being optional; `kind` too where they are not checkpoints.
+    Methods that return URLs have forgotten those artifacts; the files are the caller's to remove. For one thread.
+    """
+
+    def __init__(self, database: Database, study_id: int, holder: str, ttl: float = LEASE_SECONDS) -> None:
+        self.database, self.study_id, self.holder, self.ttl = database, study_id, holder, ttl
+        self._session: Session | None = None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All writes within are one transaction: they count together or, after an error or a kill, not at all."""
+        with self._write():
+            yield
+
+    @contextmanager
+    def _write(self) -> Iterator[Session]:
+        if self._session is not None:
+            yield self._session
+            return
+        with self.database.write() as self._session:
+            try:
+                lease.extend(self._session, self.study_id, self.holder, self.ttl)
+                yield self._session
+            finally:
+                self._session = None
+
+    # Study
+
+    def set_state(self, state: StudyState, note: str = "") -> None:
+        """Change the study's state, recorded as an event."""
+        with self._write() as session:
+            session.execute(update(Study).where(Study.id == self.study_id).values(state=state))
+            session.add(Event(study_id=self.study_id, kind="state", text=f"{state}: {note}" if note else state.value))
+
+    def update_study_config(self, config: Json, config_hash: str, note: str) -> None:
+        """Replace the study's configuration; the note and the old hash are recorded as an event."""
+        with self._write() as session:
+            study = session.get_one(Study, self.study_id)
+            session.add(
+                Event(study_id=self.study_id, kind="config", text=note, data={"from": study.config_hash, "to": config_hash})
+            )
+            study.config, study.config_hash = dict(config), config_hash
+
+    def add_event(self, kind: str, text: str, data: Json | None = None) -> None:
+        with self._write() as session:
+            session.add(Event(study_id=self.study_id, kind=kind, text=text, data=data and dict(data)))
+
+    def take_requests(self) -> list[RequestRecord]:
+        """The requests that nobody has taken up yet, the oldest first; they are not given again."""
+        waiting = select(*columns(RequestRecord, Request)).where(Request.study_id == self.study_id, Request.taken.is_(None))
+        with self.database.read() as session:  # mostly there are none, and a look costs less than a write
+            if session.execute(waiting.limit(1)).first() is None:
+                return []
+        with self._write() as session:
+            requests = [RequestRecord(*row) for row in session.execute(waiting.order_by(Request.id))]
+            taken = Request.id.in_([request.id for request in requests])
+            session.execute(update(Request).where(taken).values(taken=database_time()))
+        return requests
+
+    def delete_study(self) -> list[str]:
+        """Delete the study, and the architectures that no other study met with their costs and evaluations. Returns URLs."""
+        with self._write() as session:
+            urls = session.scalars(select(Artifact.url).join(Task).where(Task.study_id == self.study_id)).all()
+            session.execute(delete(Study).where(Study.id == self.study_id))
+            needed = exists().where(Candidate.architecture_id == Architecture.id)
+            session.execute(delete(Architecture).where(~needed))
+        return list(urls)
+
+    # Trials
+
+    def add_trial(self, number: int, params: Json, replicate: int, sampler_attrs: Json | None = None) -> int:
+        """Add a WAITING trial; returns its id."""
+        trial = Trial(
+            study_id=self.study_id, number=number, params=dict(params), replicate=replicate, sampler_attrs=dict(sampler_attrs or {})
+        )
+        with self._write() as session:
+            session.add(trial)
+            session.flush()
+            return trial.id
+
+    def add_candidates(self, trial_id: int, candidates: Sequence[NewCandidate]) -> None:
+        """Store what was decoded for a trial, with architectures and costs; what is stored already stays as it is."""
+        with self._write() as session:
+            found = {candidate.architecture.key: candidate for candidate in candidates}
+            insert_unknown(
+                session,
+                Architecture,
+                [
+                    {
+                        "key": key,
+                        "function_key": candidate.function_key,
+                        "space": candidate.architecture.space,
+                        "genotype": candidate.architecture.to_json(),
+                    }
+                    for key, candidate in found.items()
+                ],
+            )
+            ids = architecture_ids(session, found)
+            costs = [
+                {
+                    "architecture_id": ids[candidate.architecture.key],
+                    "skeleton": candidate.skeleton.key,
+                    "skeleton_json": candidate.skeleton.to_json(),
+                    "params": candidate.params,
+                    "macs": candidate.macs,
+                }
+                for candidate in candidates
+            ]
+            insert_unknown(session, Cost, costs)
+            decoded = [
+                {
+                    "trial_id": trial_id,
+                    "architecture_id": cost["architecture_id"],
+                    "skeleton": cost["skeleton"],
+                    "origin": candidate.origin,
+                    "score": candidate.score,
+                    "budget": candidate.budget and {metric: dict(bound) for metric, bound in candidate.budget.items()},
+                }
+                for candidate, cost in zip(candidates, costs, strict=True)
+            ]
+            insert_unknown(session, Candidate, decoded)
+
+    def complete_trial(self, trial_id: int, values: Mapping[str, float], violation: float = 0.0) -> None:
+        """values: {metric: value}, in the metrics' own signs."""
+        self._end_trial(trial_id, state=TrialState.COMPLETE, values=dict(values), violation=violation)
+
+    def fail_trial(self, trial_id: int, reason: str) -> None:
+        self._end_trial(trial_id, state=TrialState.FAIL, reason=reason)
+
+    def _end_trial(self, trial_id: int, **values: Any) -> None:
+        now = database_time()
+        with self._write() as session:
+            ended = update(Trial).where(Trial.id == trial_id, Trial.study_id == self.study_id)
+            session.execute(ended.values(finished=now, started=func.coalesce(Trial.started, now), **values))
+
+    # Tasks
+
+    def add_task(self, kind: str, key: str, spec: Json, trial_ids: Iterable[int]) -> TaskRecord:
+        """The task of this kind and key, a WAITING one made where there is none, linked to the trials."""
+        with self._write() as session:
+            query = select(Task.id).where(Task.study_id == self.study_id, Task.kind == kind, Task.key == key)
+            task_id = session.scalar(query)
+            if task_id is None:
+                task = Task(study_id=self.study_id, kind=kind, key=key, spec=dict(spec))
+                session.add(task)
+                session.flush()
+                task_id = task.id
+            for trial_id in trial_ids:
+                session.merge(TrialTask(trial_id=trial_id, task_id=task_id))
+            session.flush()
+            return task_records(session, select(Task.id).where(Task.id == task_id))[0]
+
+    def link(self, trial_id: int, task_id: int) -> None:
+        """Let a task serve one more trial."""
+        with self._write() as session:
+            session.merge(TrialTask(trial_id=trial_id, task_id=task_id))
+
+    def start_attempt(self, task_id: int, worker: str, device: str) -> int:
+        """A WAITING task becomes RUNNING, and so do the waiting trials it serves; returns the attempt's id."""
+        now = database_time()
+        attempt = Attempt(task_id=task_id, worker=worker, device=device)
+        with self._write() as session:
+            waiting = update(Task).where(Task.id == task_id, Task.state == TaskState.WAITING)
+            found = rows_changed(session, waiting.values(state=TaskState.RUNNING, started=func.coalesce(Task.started, now)))
+            assert found == 1, f"task {task_id} is not waiting"
+            served = Trial.id.in_(select(TrialTask.trial_id).where(TrialTask.task_id == task_id))
+            trials = update(Trial).where(served, Trial.state == TrialState.WAITING)
+            session.execute(trials.values(state=TrialState.RUNNING, started=now))
+            session.add(attempt)
+            session.flush()
+            return attempt.id
+
+    def record_progress(self, task_id: int, attempt_id: int, step: int, metrics: Json, checkpoint: Json | None = None) -> list[str]:
+        """Store one step's metrics and checkpoint; a replayed step overwrites. The last two checkpoints are kept. Returns URLs."""
+        row = {"task_id": task_id, "step": step, "attempt_id": attempt_id, "metrics": dict(metrics), "time": database_time()}
+        with self._write() as session:
+            insert_or_replace(session, Progress, row)
+            if checkpoint is None:
+                return []
+            of_task = select(Artifact.id, Artifact.step, Artifact.url).where(
+                Artifact.task_id == task_id, Artifact.kind == CHECKPOINT
+            )
+            newest_first = session.execute(of_task.order_by(Artifact.step.desc())).all()
+            kept = next((old.id for old in newest_first if old.step is not None and old.step < step), None)
+            dropped = {old.id: old.url for old in newest_first if old.id != kept}
+            _forget(session, dropped)
+            _add_artifact(session, task_id, checkpoint, CHECKPOINT, step)
+            return [url for url in dropped.values() if url != checkpoint["url"]]
+
+    def drop_artifacts(self, task_id: int, kind: str) -> list[str]:
+        """Forget a task's artifacts of one kind: checkpoints that are missing, weights no longer needed. Returns URLs."""
+        with self._write() as session:
+            query = select(Artifact.id, Artifact.url).where(Artifact.task_id == task_id, Artifact.kind == kind)
+            dropped = dict(session.execute(query).all())
+            _forget(session, dropped)
+            return list(dropped.values())
+
+    def finish_search(
+        self,
+        task_id: int,
+        attempt_id: int,
+        result: Json,
+        seconds: float,
+        decisions: Iterable[tuple[int, Sequence[NewCandidate]]],
+        artifacts: Iterable[Json] = (),
+    ) -> list[str]:
+        """Store a search's result, what it leaves behind, and what was decoded from it per trial id. Returns URLs."""
+        with self._write() as session:
+            urls = self._finish(session, task_id, attempt_id, seconds, artifacts, result)
+            for trial_id, candidates in decisions:
+                self.add_candidates(trial_id, candidates)
+            return urls
+
+    def finish_evaluation(
+        self,
+        task_id: int,
+        attempt_id: int,
+        key: EvaluationKey,
+        metrics: Json,
+        seconds: float,
+        *,
+        device: Json,
+        versions: Json,
+        data_checksum: str,
+        front: FrontUpdate | None = None,
+        artifacts: Iterable[Json] = (),
+    ) -> list[str]:
+        """Store a measurement and the front it leads to. Where another study measured the same first, that stays. Returns URLs."""
+        with self._write() as session:
+            urls = self._finish(session, task_id, attempt_id, seconds, artifacts, None)
+            measured = {
+                **key._asdict(),
+                "architecture_id": architecture_ids(session, [key.architecture])[key.architecture],
+                "task_id": task_id,
+                "metrics": dict(metrics),
+                "seconds": seconds,
+                "device": dict(device),
+                "versions": dict(versions),
+                "data_checksum": data_checksum,
+            }
+            del measured["architecture"]
+            insert_unknown(session, Evaluation, [measured])
+            if front is not None:
+                replace_front(session, self.study_id, front)
+            return urls
+
+    def replace_front(self, front: FrontUpdate) -> int | None:
+        """Store the front as it now is; returns its number, or None where nothing changed."""
+        with self._write() as session:
+            return replace_front(session, self.study_id, front)
+
+    def pause_attempt(self, task_id: int, attempt_id: int, seconds: float | None = None) -> None:
+        """An attempt ended at a checkpoint, as asked: its task waits to be continued."""
+        with self._write() as session:
+            _end_attempt(session, task_id, attempt_id, AttemptState.PAUSED, seconds)
+            session.execute(update(Task).where(Task.id == task_id).values(state=TaskState.WAITING))
+
+    def fail_attempt(
+        self, task_id: int, attempt_id: int, reason: str, error: str, *, final: bool, seconds: float | None = None
+    ) -> None:
+        """An attempt went wrong; unless that is `final`, the task waits for another, from its last checkpoint.
+
+        reason: one line. error: the traceback. seconds: by the database's clock where not given.
+        """
+        ended = {"state": TaskState.FAIL, "finished": database_time()} if final else {"state": TaskState.WAITING}
+        with self._write() as session:
+            _end_attempt(session, task_id, attempt_id, AttemptState.FAIL, seconds, reason=reason, error=error)
+            session.execute(update(Task).where(Task.id == task_id).values(ended))
+
+    def reset_running(self) -> int:
+        """What a loop that died left RUNNING: attempts are LOST, as of their last report; tasks wait. Returns how many tasks."""
+        with self._write() as session:
+            of_study = select(Task.id).where(Task.study_id == self.study_id)
+            heard = select(func.max(Progress.time)).where(Progress.attempt_id == Attempt.id).scalar_subquery()
+            last = func.coalesce(heard, Attempt.started)
+            session.execute(
+                update(Attempt)
+                .where(Attempt.task_id.in_(of_study), Attempt.state == AttemptState.RUNNING)
+                .values(
+                    state=AttemptState.LOST, reason="its loop ended without a word", finished=last, seconds=last - Attempt.started
+                )
+            )
+            running = update(Task).where(Task.study_id == self.study_id, Task.state == TaskState.RUNNING)
+            return rows_changed(session, running.values(state=TaskState.WAITING))
+
+    def _finish(
+        self, session: Session, task_id: int, attempt_id: int, seconds: float, artifacts: Iterable[Json], result: Json | None
+    ) -> list[str]:
+        """Complete a task and its attempt, and exchange its checkpoints for what it leaves behind."""
+        _end_attempt(session, task_id, attempt_id, AttemptState.COMPLETE, seconds)
+        task = update(Task).where(Task.id == task_id)
+        session.execute(task.values(state=TaskState.COMPLETE, finished=database_time(), result=result and dict(result)))
+        for artifact in artifacts:
+            _add_artifact(session, task_id, artifact, artifact["kind"])
+        return self.drop_artifacts(task_id, CHECKPOINT)
+
+
+def _end_attempt(
+    session: Session, task_id: int, attempt_id: int, state: AttemptState, seconds: float | None, **values: str
+) -> None:
+    now = database_time()
+    running = update(Attempt).where(Attempt.id == attempt_id, Attempt.task_id == task_id, Attempt.state == AttemptState.RUNNING)
+    took = now - Attempt.started if seconds is None else seconds
+    found = rows_changed(session, running.values(state=state, finished=now, seconds=took, **values))
+    assert found == 1, f"attempt {attempt_id} of task {task_id} is not running"
+
+
+def _add_artifact(session: Session, task_id: int, artifact: Json, kind: str, step: int | None = None) -> None:
+    known = {name: artifact[name] for name in ("id", "url", "sha256", "bytes") if name in artifact}
+    session.execute(insert(table_of(Artifact)), {"task_id": task_id, "kind": kind, "step": step, **known})
+
+
+def _forget(session: Session, artifacts: Collection[str]) -> None:
+    """artifacts: ids."""
+    if artifacts:
+        session.execute(delete(table_of(Artifact)).where(Artifact.id.in_(artifacts)))

@@ -1,0 +1,56 @@
+"""Pieces of SQL that several modules of the store need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields
+from importlib import import_module
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, Table, Update, select
+from sqlalchemy.orm import Session
+
+from moonas.store.tables import Architecture, Base
+
+
+def columns(record: type[Any], table: type[Base], without: tuple[str, ...] = (), **elsewhere: Any) -> list[Any]:
+    """The columns that fill a record, in the order of its fields: of the same name in `table`, unless said to be elsewhere."""
+    names = [field.name for field in fields(record) if field.name not in without]
+    return [elsewhere[name] if name in elsewhere else getattr(table, name) for name in names]
+
+
+def table_of(model: type[Base]) -> Table:
+    """The plain table behind a model, for statements that need no objects: they cost half as much."""
+    return cast(Table, model.__table__)
+
+
+def rows_changed(session: Session, statement: Update, values: dict[str, Any] | None = None) -> int:
+    """Run an update; how many rows it found."""
+    return cast("CursorResult[Any]", session.execute(statement, values)).rowcount
+
+
+def insert_unknown(session: Session, model: type[Base], rows: list[dict[str, Any]]) -> None:
+    """Insert the rows whose unique columns are new; another study's loop may do the same at this moment."""
+    if rows:
+        session.execute(_insert(session, model).on_conflict_do_nothing(), rows)
+
+
+def insert_or_replace(session: Session, model: type[Base], row: dict[str, Any]) -> None:
+    """Insert a row, or overwrite the one with the same primary key."""
+    table = table_of(model)
+    keys = [column.name for column in table.primary_key]
+    statement = _insert(session, model).values(row)
+    session.execute(
+        statement.on_conflict_do_update(index_elements=keys, set_={name: row[name] for name in row if name not in keys})
+    )
+
+
+def _insert(session: Session, model: type[Base]) -> Any:
+    """The dialect's own INSERT, which knows ON CONFLICT; SQLite and PostgreSQL spell it alike."""
+    return import_module(f"sqlalchemy.dialects.{session.get_bind().dialect.name}").insert(table_of(model))
+
+
+def architecture_ids(session: Session, keys: Iterable[str]) -> dict[str, int]:
+    """{key: id} of the architectures that are stored."""
+    query = select(Architecture.key, Architecture.id).where(Architecture.key.in_(list(keys)))
+    return dict(session.execute(query).all())

@@ -1,0 +1,246 @@
+"""What can be read from a study database, by anyone and at any time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from sqlalchemy import Select, and_, func, select
+from sqlalchemy.orm import Session
+
+from moonas.errors import UnknownStudyError, UsageError, nearest
+from moonas.store.database import Database
+from moonas.store.fronts import front_members, front_steps
+from moonas.store.queries import columns
+from moonas.store.records import (
+    ArchitectureRecord,
+    ArtifactRecord,
+    AttemptRecord,
+    CandidateRecord,
+    EvaluationKey,
+    EvaluationRecord,
+    EventRecord,
+    FrontMemberRecord,
+    FrontRecord,
+    ProgressRecord,
+    StudyRecord,
+    StudySummary,
+    TaskRecord,
+    TrialRecord,
+)
+from moonas.store.states import TaskState, TrialState
+from moonas.store.tables import (
+    Architecture,
+    Artifact,
+    Attempt,
+    Candidate,
+    Cost,
+    Evaluation,
+    Event,
+    FrontMember,
+    Progress,
+    Study,
+    Task,
+    Trial,
+    TrialTask,
+)
+
+CHECKPOINT = "checkpoint"
+
+
+class Reads:
+    """Every query of the store. `study_id` is a `StudyRecord.id`; trials are named by their numbers."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def study(self, name: str) -> StudyRecord:
+        """Raises UnknownStudyError, with the nearest known name."""
+        with self.database.read() as session:
+            row = session.execute(select(*columns(StudyRecord, Study)).where(Study.name == name)).one_or_none()
+            if row is None:
+                known = sorted(session.scalars(select(Study.name)))
+                listing = f"Known: {', '.join(known)}." if known else "It holds none yet."
+                raise UnknownStudyError(f"there is no study {name!r} in {self.database.shown}{nearest(name, known)}. {listing}")
+        return StudyRecord(*row)
+
+    def studies(self) -> list[StudySummary]:
+        """All studies, the oldest first."""
+        present = and_(FrontMember.study_id == Study.id, FrontMember.left_front.is_(None))
+        accuracy = select(func.max(FrontMember.values["accuracy"].as_float())).where(present).scalar_subquery()
+        last_event = select(func.max(Event.time)).where(Event.study_id == Study.id).scalar_subquery()
+        trials: dict[int, dict[TrialState, int]] = defaultdict(dict)
+        with self.database.read() as session:
+            counted = select(Trial.study_id, Trial.state, func.count()).group_by(Trial.study_id, Trial.state)
+            for study_id, state, count in session.execute(counted):
+                trials[study_id][state] = count
+            query = select(Study.id, Study.name, Study.state, Study.created, accuracy, last_event).order_by(Study.id)
+            return [
+                StudySummary(study_id, name, state, created, trials[study_id], best, last)
+                for study_id, name, state, created, best, last in session.execute(query)
+            ]
+
+    def trials(
+        self, study_id: int, state: TrialState | None = None, offset: int = 0, limit: int | None = None
+    ) -> list[TrialRecord]:
+        """In the order of their numbers."""
+        query = select(*columns(TrialRecord, Trial)).where(Trial.study_id == study_id)
+        if state is not None:
+            query = query.where(Trial.state == state)
+        return self._records(TrialRecord, query.order_by(Trial.number).offset(offset).limit(limit))
+
+    def trial(self, study_id: int, number: int) -> TrialRecord:
+        """Raises UsageError where the study has no such trial."""
+        with self.database.read() as session:
+            of_study = Trial.study_id == study_id
+            row = session.execute(select(*columns(TrialRecord, Trial)).where(of_study, Trial.number == number)).one_or_none()
+            if row is None:
+                count = session.scalar(select(func.count()).where(of_study))
+                raise UsageError(f"there is no trial {number}; the study has {count} trials, counted from 0")
+        return TrialRecord(*row)
+
+    def tasks(
+        self, study_id: int, state: TaskState | None = None, kind: str | None = None, trial: int | None = None
+    ) -> list[TaskRecord]:
+        """In the order they were added."""
+        wanted = select(Task.id).where(Task.study_id == study_id)
+        for column, value in ((Task.state, state), (Task.kind, kind)):
+            if value is not None:
+                wanted = wanted.where(column == value)
+        if trial is not None:
+            wanted = wanted.where(Task.id.in_(_tasks_of(trial)))
+        with self.database.read() as session:
+            return task_records(session, wanted)
+
+    def attempts(self, study_id: int, trial: int | None = None, task_id: int | None = None) -> list[AttemptRecord]:
+        """Of a study, of one trial's tasks or of one task; in the order they began."""
+        query = select(*columns(AttemptRecord, Attempt, kind=Task.kind)).join(Task).where(Task.study_id == study_id)
+        if trial is not None:
+            query = query.where(Task.id.in_(_tasks_of(trial)))
+        if task_id is not None:
+            query = query.where(Task.id == task_id)
+        return self._records(AttemptRecord, query.order_by(Attempt.id))
+
+    def progress(self, task_id: int) -> list[ProgressRecord]:
+        """In the order of the steps."""
+        query = select(*columns(ProgressRecord, Progress)).where(Progress.task_id == task_id)
+        return self._records(ProgressRecord, query.order_by(Progress.step))
+
+    def artifacts(self, task_id: int) -> list[ArtifactRecord]:
+        query = select(*columns(ArtifactRecord, Artifact)).where(Artifact.task_id == task_id)
+        return self._records(ArtifactRecord, query.order_by(Artifact.kind, Artifact.step))
+
+    def device_seconds(self, study_id: int) -> float:
+        """What all ended attempts of the study took."""
+        query = select(func.sum(Attempt.seconds)).join(Task).where(Task.study_id == study_id)
+        with self.database.read() as session:
+            return session.scalar(query) or 0.0
+
+    def candidates(self, study_id: int, trial: int | None = None, architecture: str | None = None) -> list[CandidateRecord]:
+        """In the order they were decoded, each trial's primary one first; `architecture` is a key."""
+        chosen = columns(
+            CandidateRecord,
+            Candidate,
+            trial=Trial.number,
+            architecture=Architecture.key,
+            function_key=Architecture.function_key,
+            genotype=Architecture.genotype,
+            skeleton_json=Cost.skeleton_json,
+            params=Cost.params,
+            macs=Cost.macs,
+        )
+        query = (
+            select(*chosen)
+            .join(Trial)
+            .join(Architecture, Architecture.id == Candidate.architecture_id)
+            .join(Cost, and_(Cost.architecture_id == Candidate.architecture_id, Cost.skeleton == Candidate.skeleton))
+            .where(Trial.study_id == study_id)
+        )
+        if trial is not None:
+            query = query.where(Trial.number == trial)
+        if architecture is not None:
+            query = query.where(Architecture.key == architecture)
+        return self._records(CandidateRecord, query.order_by(Candidate.id))
+
+    def evaluations(
+        self, study_id: int, data: str | None = None, protocol: str | None = None, architecture: str | None = None
+    ) -> list[EvaluationRecord]:
+        """Every measurement of the architectures that the study met, whichever study made it."""
+        met = select(Candidate.architecture_id).join(Trial).where(Trial.study_id == study_id)
+        query = _evaluations().where(Evaluation.architecture_id.in_(met))
+        for column, value in ((Evaluation.data, data), (Evaluation.protocol, protocol), (Architecture.key, architecture)):
+            if value is not None:
+                query = query.where(column == value)
+        return self._records(EvaluationRecord, query.order_by(Evaluation.id))
+
+    def known_evaluation(self, key: EvaluationKey) -> EvaluationRecord | None:
+        """The measurement with this identity, if any study has made it."""
+        query = _evaluations().where(
+            Architecture.key == key.architecture,
+            Evaluation.skeleton == key.skeleton,
+            Evaluation.data == key.data,
+            Evaluation.protocol == key.protocol,
+            Evaluation.replicate == key.replicate,
+            Evaluation.source == key.source,
+        )
+        return next(iter(self._records(EvaluationRecord, query)), None)
+
+    def architecture_by_prefix(self, study_id: int, prefix: str) -> ArchitectureRecord:
+        """The one architecture of the study whose key begins with `prefix`. Raises UsageError where none or several do."""
+        met = select(Candidate.architecture_id).join(Trial).where(Trial.study_id == study_id)
+        query = select(*columns(ArchitectureRecord, Architecture)).where(Architecture.id.in_(met)).order_by(Architecture.key)
+        matching = query.where(Architecture.key.startswith(prefix.lower(), autoescape=True))
+        found = self._records(ArchitectureRecord, matching.limit(9))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            keys = ", ".join(record.key for record in found[:8]) + (" ..." if len(found) > 8 else "")
+            raise UsageError(f"{prefix!r} is the beginning of several architectures' keys: {keys}")
+        some = ", ".join(record.key for record in self._records(ArchitectureRecord, query.limit(8)))
+        raise UsageError(f"no architecture of this study has a key that begins with {prefix!r}; its keys: {some or 'none yet'}")
+
+    def front(self, study_id: int, number: int | None = None, protocol: str | None = None) -> list[FrontMemberRecord]:
+        """The members of the present front, or of front `number`, in the order of their keys.
+
+        Without `protocol` it is that of the front's last change: fronts of two protocols are never mixed.
+        """
+        with self.database.read() as session:
+            return front_members(session, study_id, number, protocol)
+
+    def front_history(self, study_id: int, protocol: str | None = None) -> list[FrontRecord]:
+        """Every change of the front, the oldest first."""
+        with self.database.read() as session:
+            return front_steps(session, study_id, protocol)
+
+    def events(self, study_id: int, after: int = 0) -> list[EventRecord]:
+        """In the order they happened; `after` is the id of the last one already seen."""
+        query = select(*columns(EventRecord, Event)).where(Event.study_id == study_id, Event.id > after)
+        return self._records(EventRecord, query.order_by(Event.id))
+
+    def _records(self, record: type[Any], query: Select[Any]) -> list[Any]:
+        with self.database.read() as session:
+            return [record(*row) for row in session.execute(query)]
+
+
+def task_records(session: Session, wanted: Select[Any]) -> list[TaskRecord]:
+    """The tasks whose ids `wanted` selects, in the order they were added."""
+    trial_ids: dict[int, list[int]] = defaultdict(list)
+    checkpoints: dict[int, list[ArtifactRecord]] = defaultdict(list)
+    links = select(TrialTask.task_id, TrialTask.trial_id).where(TrialTask.task_id.in_(wanted)).order_by(TrialTask.trial_id)
+    for task_id, trial_id in session.execute(links):
+        trial_ids[task_id].append(trial_id)
+    kept = select(*columns(ArtifactRecord, Artifact)).where(Artifact.task_id.in_(wanted), Artifact.kind == CHECKPOINT)
+    for row in session.execute(kept.order_by(Artifact.step.desc())):
+        checkpoints[row.task_id].append(ArtifactRecord(*row))
+    plain = columns(TaskRecord, Task, without=("trial_ids", "checkpoints"))
+    rows = session.execute(select(*plain).where(Task.id.in_(wanted)).order_by(Task.id)).mappings()
+    return [TaskRecord(**row, trial_ids=tuple(trial_ids[row["id"]]), checkpoints=tuple(checkpoints[row["id"]])) for row in rows]
+
+
+def _tasks_of(trial: int) -> Select[Any]:
+    return select(TrialTask.task_id).join(Trial).where(Trial.number == trial)
+
+
+def _evaluations() -> Select[Any]:
+    chosen = columns(EvaluationRecord, Evaluation, architecture=Architecture.key)
+    return select(*chosen).join(Architecture, Architecture.id == Evaluation.architecture_id)

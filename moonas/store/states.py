@@ -1,0 +1,44 @@
+"""The states that studies, trials, tasks and attempts go through."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class StudyState(StrEnum):
+    """NEW until its first loop; RUNNING while one drives it; what the last one left it in otherwise."""
+
+    NEW = "NEW"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    STOPPED = "STOPPED"
+    COMPLETE = "COMPLETE"
+
+
+class TrialState(StrEnum):
+    """Optuna's words."""
+
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    PRUNED = "PRUNED"
+    FAIL = "FAIL"
+
+
+class TaskState(StrEnum):
+    """WAITING tasks may have a checkpoint to go on from."""
+
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    FAIL = "FAIL"
+
+
+class AttemptState(StrEnum):
+    """One go at a task. PAUSED: ended at a checkpoint, as asked. LOST: its loop or worker died without a word."""
+
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    PAUSED = "PAUSED"
+    FAIL = "FAIL"
+    LOST = "LOST"

@@ -1,0 +1,96 @@
+"""Bounds on metrics, in one grammar everywhere: `params<=2M`, `latency_ms<5`, `10k<=params<=2M`; `params=2M` in `--under`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from moonas.errors import UsageError
+from moonas.specs import Bounds
+from moonas.study.metrics import METRICS, metric_name
+from moonas.study.numbers import parse_number
+
+_ONE_SIDED = re.compile(r"\s*([A-Za-z_]\w*)\s*(<=|>=|<|>|=)\s*([^<>=\s]+)\s*")
+_BAND = re.compile(r"\s*([^<>=\s]+)\s*<=\s*([A-Za-z_]\w*)\s*<=\s*([^<>=\s]+)\s*")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Limits of one metric, in the metric's own sign and unit; an absent end does not limit."""
+
+    metric: str
+    lower: float | None = None
+    upper: float | None = None
+
+    def violation(self, value: float) -> float:
+        """By how much `value` misses the bound; 0 where it meets it. Not normalised."""
+        below = 0.0 if self.lower is None else max(0.0, self.lower - value)
+        above = 0.0 if self.upper is None else max(0.0, value - self.upper)
+        return max(below, above)
+
+    def to_json(self) -> str:
+        """The text that reads as this bound."""
+        return str(self)
+
+    def __str__(self) -> str:
+        if self.lower is not None and self.upper is not None:
+            return f"{_plain(self.lower)}<={self.metric}<={_plain(self.upper)}"
+        return f"{self.metric}>={_plain(self.lower)}" if self.upper is None else f"{self.metric}<={_plain(self.upper)}"
+
+
+def parse_bound(text: Any, equals: str = "") -> Bound:
+    """Read `params<=2M`, `accuracy>=0.9` or `10k<=params<=2M`.
+
+    equals: what `=` stands for, "<=" or ">="; where empty, `=` is refused. Raises UsageError.
+    """
+    if isinstance(text, Bound):
+        return text
+    if not isinstance(text, str):
+        raise UsageError(f"expected a bound such as params<=2M, got {text!r}")
+    if band := _BAND.fullmatch(text):
+        metric, lower, upper = metric_name(band[2]), _number(band[1]), _number(band[3])
+        if lower > upper:
+            raise UsageError(f"{text!r}: the lower end lies above the upper end")
+        return Bound(metric, lower, upper)
+    match = _ONE_SIDED.fullmatch(text)
+    if match is None:
+        raise UsageError(f"{text!r} is not a bound; write it like params<=2M, accuracy>=0.9 or 10k<=params<=2M")
+    metric, sign, value = metric_name(match[1]), match[2], _number(match[3])
+    if sign == "=":
+        sign = equals
+    if not sign:
+        raise UsageError(f"{text!r}: write {match[1]}<={match[3]} or {match[1]}>={match[3]}")
+    return Bound(metric, upper=value) if sign.startswith("<") else Bound(metric, lower=value)
+
+
+def parse_under(text: str) -> list[Bound]:
+    """Read `--under`: a list such as `params=2M,latency_ms=5`, where `=` means "no worse than". Raises UsageError."""
+    bounds = []
+    for part in filter(str.strip, text.split(",")):
+        name = re.match(r"\s*([A-Za-z_]\w*)\s*=", part)
+        worse = METRICS[metric_name(name[1])].direction if name else "minimize"
+        bounds.append(parse_bound(part, equals="<=" if worse == "minimize" else ">="))
+    if not bounds:
+        raise UsageError("expected bounds such as params=2M or params=2M,macs=600e6")
+    return bounds
+
+
+def as_spec(bounds: Iterable[Bound]) -> Bounds:
+    """Whole-number bounds in the form that specs and decoding use."""
+    return {
+        bound.metric: {end: int(value) for end, value in (("lower", bound.lower), ("upper", bound.upper)) if value is not None}
+        for bound in bounds
+    }
+
+
+def _number(text: str) -> float:
+    try:
+        return parse_number(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _plain(value: float | None) -> str:
+    return f"{value:.12g}" if value is not None else ""

@@ -1,0 +1,72 @@
+"""What may change under a study's name: free settings, additions that need `--extend`, and everything else, which is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from moonas.seeds import digest
+from moonas.study.schema import StudyConfig
+
+FREE = ("storage", "artifacts", "limits", "workers")
+FIXED_AFTER_ALL = ("workers.threads_per_task",)  # changes the last digits
+EXTENDABLE = ("budgets", "methods", "replicates", "trials")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference. path: as in a study file. kind: "free", "addition" or "refused"."""
+
+    path: str
+    old: Any
+    new: Any
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.old!r} -> {self.new!r}"
+
+
+def scientific_hash(config: StudyConfig) -> str:
+    """A hash over all settings that results depend on."""
+    fixed = {path: value for path, value in _leaves(config.to_json()) if not _is_free(path)}
+    return digest(fixed, 20)
+
+
+def changes(old: StudyConfig, new: StudyConfig) -> list[Change]:
+    """Every difference between two configurations of one study, field by field."""
+    before, after = old.to_json(), new.to_json()
+    found = []
+    for key in EXTENDABLE:
+        was, is_now = before.pop(key), after.pop(key)
+        if was != is_now:
+            found.append(Change(key, was, is_now, "addition" if _only_adds(key, was, is_now) else "refused"))
+    was_leaf, now_leaf = dict(_leaves(before)), dict(_leaves(after))
+    for path in sorted(set(was_leaf) | set(now_leaf)):
+        if was_leaf.get(path) != now_leaf.get(path):
+            found.append(Change(path, was_leaf.get(path), now_leaf.get(path), "free" if _is_free(path) else "refused"))
+    return found
+
+
+def _only_adds(key: str, was: Any, is_now: Any) -> bool:
+    if key in ("replicates", "trials"):
+        return was is not None and is_now is not None and is_now > was
+    if key == "methods":
+        return all(method in is_now for method in was)
+    return set(was) == set(is_now) and all(set(map(str, _listed(was[m]))) <= set(map(str, _listed(is_now[m]))) for m in was)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _is_free(path: str) -> bool:
+    return path.split(".")[0] in FREE and path not in FIXED_AFTER_ALL
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _leaves(item, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value

@@ -1,0 +1,63 @@
+"""Study files from disk or from a database, checked as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from moonas.errors import Problem, StudyFileError
+from moonas.study.checks import check_no_password, check_parts
+from moonas.study.schema import StudyConfig, read_study
+from moonas.study.validation import Place
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice, which plain YAML lets the last one win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str | int | float | bool | None) and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
+            seen.add(key if isinstance(key, str | int | float | bool | None) else str(key))
+        return super().construct_mapping(node, deep)
+
+
+def load_study(path: str | Path) -> StudyConfig:
+    """The study that a YAML file asks for. Raises StudyFileError with every mistake, each with its path in the file."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise StudyFileError(str(path), [Problem("", "no such file")]) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyFileError(str(path), [Problem("", f"cannot be read: {error}")]) from error
+    return parse_study(text, str(path))
+
+
+def parse_study(text: str, source: str = "study file") -> StudyConfig:
+    """The study that YAML text asks for. Raises StudyFileError."""
+    try:
+        raw = yaml.load(text, Loader=_Loader)  # a SafeLoader
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        message = getattr(error, "problem", None) or str(error) or "nested too deeply"
+        raise StudyFileError(source, [Problem("", f"not YAML: {where}{message}")]) from error
+    return study_from(raw, source)
+
+
+def study_from(raw: Mapping[str, Any] | Any, source: str = "study") -> StudyConfig:
+    """The study that plain data describes: a parsed file, or what `StudyConfig.to_json` gave. Raises StudyFileError."""
+    problems: list[Problem] = []
+    place = Place(problems)
+    check_no_password(raw, place)
+    parts = read_study(raw, place)
+    check_parts(parts, place)
+    if problems:
+        raise StudyFileError(source, problems)
+    return StudyConfig(**parts)

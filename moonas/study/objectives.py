@@ -1,0 +1,65 @@
+"""Objectives: what a study trades off. Everything is minimised inside; signs turn here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from moonas.errors import UsageError, nearest
+from moonas.study.metrics import METRICS, MetricEntry, metric_name
+from moonas.study.numbers import parse_number
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One objective.
+
+    known: its value is exact before any training. reference: the worst value that counts in the hypervolume, in its own sign.
+    """
+
+    metric: str
+    known: bool
+    reference: float | None = None
+
+    @property
+    def entry(self) -> MetricEntry:
+        return METRICS[self.metric]
+
+    @property
+    def sign(self) -> int:
+        """What a value is multiplied by to be minimised."""
+        return 1 if self.entry.direction == "minimize" else -1
+
+    def to_json(self) -> dict[str, Any]:
+        return {"metric": self.metric, "known": self.known, "reference": self.reference}
+
+
+def parse_objective(value: Any) -> Objective:
+    """Read `accuracy` or `{metric: latency_ms, known: true, reference: 20}`. Raises UsageError."""
+    if isinstance(value, Objective):
+        return value
+    fields = {"metric": value} if isinstance(value, str) else value
+    if not isinstance(fields, Mapping) or "metric" not in fields:
+        raise UsageError(f"expected a metric such as accuracy, or {{metric: accuracy, reference: 0}}, got {value!r}")
+    for name in fields:
+        if name not in ("metric", "known", "reference"):
+            raise UsageError(f"{name!r} is not a setting of an objective{nearest(name, ['known', 'metric', 'reference'])}")
+    if not isinstance(fields["metric"], str):
+        raise UsageError(f"expected the name of a metric, got {fields['metric']!r}")
+    name = metric_name(fields["metric"])
+    entry = METRICS[name]
+    if entry.reported_only:
+        raise UsageError(f"{name} is reported and never selected on; use {name.removeprefix('test_')}")
+    known, reference = fields.get("known", entry.known), fields.get("reference", entry.reference)
+    if not isinstance(known, bool):
+        raise UsageError(f"known must be true or false, got {known!r}")
+    try:
+        return Objective(name, known, None if reference is None else float(parse_number(reference)))
+    except ValueError as error:
+        raise UsageError(f"reference: {error}") from error
+
+
+def minimised(objectives: Sequence[Objective], metrics: Mapping[str, float]) -> list[float]:
+    """The values of `metrics` in the order of `objectives`, signs turned so that smaller is better."""
+    return [objective.sign * metrics[objective.metric] for objective in objectives]

@@ -1,0 +1,254 @@
+"""The study file as one tree of frozen, typed objects, and how each part of it is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+
+from moonas.registry import Registry
+from moonas.study.bounds import Bound, parse_bound
+from moonas.study.budgets import Budgets, parse_levels
+from moonas.study.data import DATA, input_shape
+from moonas.study.methods import HANDLERS, METHODS, MethodEntry
+from moonas.study.metrics import COSTS, metric_name
+from moonas.study.numbers import Count, CountOrZero
+from moonas.study.objectives import Objective, parse_objective
+from moonas.study.protocols import PROTOCOLS
+from moonas.study.ranges import Range, as_range
+from moonas.study.samplers import SAMPLERS
+from moonas.study.sections import Decode, FinalSkeleton, Limits, Performance, SearchSkeleton, Workers
+from moonas.study.spaces import SPACES
+from moonas.study.validation import Place, plain, unknown_key
+
+SCHEMA = 1  # of the resolved form that a study database stores
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Named:
+    """An entry of a registry with its settings; in the file a bare name stands for `{name: ...}`."""
+
+    name: str
+    settings: Any
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that task specs carry."""
+        return {"name": self.name, **plain(self.settings)}
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method variant of a study.
+
+    label: what the study calls it; its name unless the file says otherwise.
+    settings: every setting that is not open. open: ranges that the outer layer fills in, one value per trial.
+    """
+
+    name: str
+    label: str
+    handler: Named
+    settings: Mapping[str, Any]
+    open: Mapping[str, Range]
+
+    @property
+    def entry(self) -> MethodEntry:
+        return METHODS[self.name]
+
+    @property
+    def uses_budget(self) -> bool:
+        """Whether a search depends on the budget, so that budgets cannot share it."""
+        return self.entry.uses_budget or HANDLERS[self.handler.name].uses_budget
+
+    def spec(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """The method part of a search spec, with a chosen value for each open setting."""
+        return {"name": self.name, **self.settings, **{name: chosen[name] for name in self.open}}
+
+    def to_json(self) -> dict[str, Any]:
+        open_settings = {name: value.to_json() for name, value in self.open.items()}
+        return {"name": self.name, "label": self.label, "handler": self.handler.to_json(), **self.settings, **open_settings}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """A study file, checked, with every default filled in."""
+
+    name: str
+    seed: int = 0
+    data: Named
+    space: Named
+    search: SearchSkeleton
+    final: FinalSkeleton
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Bound, ...] = ()
+    methods: tuple[Method, ...]
+    budgets: Budgets = field(default_factory=lambda: Budgets({}, {}))
+    replicates: int = 1
+    sampler: Named
+    trials: int | None = None
+    protocol: Named
+    decode: Decode = field(default_factory=Decode)
+    workers: Workers = field(default_factory=Workers)
+    limits: Limits = field(default_factory=Limits)
+    performance: Performance = field(default_factory=Performance)
+    storage: str | None = None
+    artifacts: str | None = None
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of the images the networks see."""
+        return input_shape(self.data.name, self.data.settings)
+
+    @property
+    def classes(self) -> int:
+        return DATA[self.data.name].classes
+
+    def method(self, label: str) -> Method:
+        return next(method for method in self.methods if method.label == label)
+
+    def to_json(self) -> dict[str, Any]:
+        """Resolved, as JSON data that `read_study` reads back to an equal config."""
+        return {item.name: _to_json(getattr(self, item.name)) for item in fields(self)}
+
+
+def read_study(raw: Any, place: Place) -> dict[str, Any]:
+    """The sound parts of a study file by name, absent ones with their defaults; mistakes are noted at `place`, below their part."""
+    if not isinstance(raw, Mapping):
+        place.wrong("the file is empty" if raw is None else f"expected settings such as `name: digits`, got {raw!r}")
+        return {}
+    known = {item.name: item for item in fields(StudyConfig)}
+    for key in raw:
+        if key not in known:
+            (place / str(key)).wrong(unknown_key(str(key), list(known)))
+    parts: dict[str, Any] = {}
+    for key, reader in _READERS.items():
+        value = raw.get(key)
+        if value is None and key in _ABSENT:
+            value = _ABSENT[key]
+        before = len(place.problems)
+        if value is not None:
+            found = reader(value, place / key)
+            if len(place.problems) == before:
+                parts[key] = found
+        elif known[key].default is not MISSING:
+            parts[key] = known[key].default
+        elif known[key].default_factory is not MISSING:
+            parts[key] = known[key].default_factory()
+        else:
+            (place / key).wrong("is missing")
+    return parts
+
+
+def _to_json(value: Any) -> Any:
+    if hasattr(value, "to_json"):
+        return value.to_json()
+    if isinstance(value, tuple):
+        return [_to_json(item) for item in value]
+    return plain(value)
+
+
+def _name(value: Any, place: Place) -> str | None:
+    if isinstance(value, str) and _NAME.fullmatch(value):
+        return value
+    place.wrong(f"expected 1 to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit, got {value!r}")
+    return None
+
+
+def _text(value: Any, place: Place) -> str | None:
+    if not isinstance(value, str) or not value:
+        place.wrong(f"expected text, got {value!r}")
+    return value
+
+
+def _pydantic(kind: Any) -> Callable[[Any, Place], Any]:
+    return lambda value, place: place.check(kind, value)
+
+
+def _section(kind: type[Any]) -> Callable[[Any, Place], Any]:
+    return lambda value, place: place.settings(kind, value)
+
+
+def _named(registry: Registry[Any]) -> Callable[[Any, Place], Named | None]:
+    def read(value: Any, place: Place) -> Named | None:
+        found = place.name_and_settings(registry, value)
+        if found is None:
+            return None
+        name, settings = found
+        config = getattr(registry[name], "config", None)
+        return Named(name, place.settings(config, settings) if config else None)
+
+    return read
+
+
+def _list_of(read: Callable[[Any, Place], Any]) -> Callable[[Any, Place], Any]:
+    def read_all(value: Any, place: Place) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple):
+            place.wrong(f"expected a list, got {value!r}")
+            return ()
+        return tuple(read(item, place / index) for index, item in enumerate(value))
+
+    return read_all
+
+
+def _method(value: Any, place: Place) -> Method | None:
+    found = place.name_and_settings(METHODS, value)
+    if found is None:
+        return None
+    name, settings = found
+    entry = METHODS[name]
+    label = _name(settings.pop("label", name), place / "label")
+    handler = _named(HANDLERS)(settings.pop("handler", entry.handlers[0]), place / "handler")
+    open_settings: dict[str, Range] = {}
+    for key in {item.name for item in fields(entry.config)} & set(settings):
+        if isinstance(settings[key], Mapping | list | tuple | Range):
+            value_range = (place / key).read(as_range, settings.pop(key))
+            if value_range is not None:
+                ends = [place.settings(entry.config, {key: end}) for end in value_range.values]
+                if None not in ends:
+                    open_settings[key] = value_range.with_values([getattr(config, key) for config in ends])
+    config = place.settings(entry.config, settings)
+    if config is None or handler is None or label is None:
+        return None
+    closed = {key: setting for key, setting in plain(config).items() if key not in open_settings}
+    return Method(name, label, handler, closed, dict(sorted(open_settings.items())))
+
+
+def _budgets(value: Any, place: Place) -> Budgets | None:
+    if not isinstance(value, Mapping):
+        place.wrong(f"expected metrics with their budgets, such as {{params: [10%, 35%]}}, got {value!r}")
+        return None
+    texts, levels = {}, {}
+    for key, text in value.items():
+        metric = (place / str(key)).read(metric_name, key)
+        if metric is not None and metric not in COSTS:
+            (place / str(key)).wrong(f"{metric} cannot be a budget; exact costs can: {', '.join(COSTS)}")
+        read = (place / str(key)).read(parse_levels, text)
+        if metric is not None and read is not None:
+            texts[metric], levels[metric] = text, read
+    return Budgets(texts, levels)
+
+
+_READERS: dict[str, Callable[[Any, Place], Any]] = {
+    "name": _name,
+    "seed": _pydantic(CountOrZero),
+    "data": _named(DATA),
+    "space": _named(SPACES),
+    "search": _section(SearchSkeleton),
+    "final": _section(FinalSkeleton),
+    "objectives": _list_of(lambda value, place: place.read(parse_objective, value)),
+    "constraints": _list_of(lambda value, place: place.read(parse_bound, value)),
+    "methods": _list_of(_method),
+    "budgets": _budgets,
+    "replicates": _pydantic(Count),
+    "sampler": _named(SAMPLERS),
+    "trials": _pydantic(Count),
+    "protocol": _named(PROTOCOLS),
+    "decode": _section(Decode),
+    "workers": _section(Workers),
+    "limits": _section(Limits),
+    "performance": _section(Performance),
+    "storage": _text,
+    "artifacts": _text,
+}
+_ABSENT = {"sampler": "grid", "protocol": "short"}  # what an absent entry stands for

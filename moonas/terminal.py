@@ -1,0 +1,438 @@
+"""What the command line shows: tables, and progress while a study runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from moonas.outer.loop import Loop, Watcher
+    from moonas.results import Measured, Network, Study
+    from moonas.store.records import TrialRecord
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+REFRESH = 1.0  # seconds between redraws of the live view
+
+
+def print_error(message: str) -> None:
+    """One message on standard error."""
+    errors.print(Text("error: ", style="bold red") + Text(message))
+
+
+# Progress
+
+
+@contextmanager
+def watcher(quiet: bool = False) -> Iterator[Watcher]:
+    """A live view on a terminal, plain lines in a log, nothing where `quiet`."""
+    if quiet:
+        from moonas.api import Silent
+
+        yield Silent()
+    elif console.is_terminal:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            yield LiveWatcher(live)
+    else:
+        yield LineWatcher()
+
+
+class LineWatcher:
+    """One plain line per event, with the state of the study in front."""
+
+    def __init__(self) -> None:
+        self.loop: Loop | None = None
+
+    def tick(self, loop: Loop) -> None:
+        """Say once that the study is under way."""
+        if self.loop is None:
+            self.loop = loop
+            done = sum(loop.finished.values())
+            going_on = f", {done} already done" if done else ""
+            self.note(
+                f"{loop.config.name}: {loop.sampler.total} trials{going_on}; {len(loop.pool.devices)} slots on {loop.pool.devices[0]}"
+            )
+
+    def note(self, text: str) -> None:
+        """Print the line at once."""
+        print(f"{datetime.now():%H:%M:%S} {_counts(self.loop) if self.loop else ''}{text}", flush=True)
+
+
+class LiveWatcher:
+    """Trials done and time left; what every slot works on; the front so far."""
+
+    def __init__(self, live: Live) -> None:
+        self.live, self._drawn = live, 0.0
+
+    def tick(self, loop: Loop) -> None:
+        """Redraw, at most once a second."""
+        if time.monotonic() - self._drawn >= REFRESH:
+            self._drawn = time.monotonic()
+            self.live.update(_view(loop), refresh=True)
+
+    def note(self, text: str) -> None:
+        """Print a line above the live view."""
+        self.live.console.print(Text(text))
+
+
+def _view(loop: Loop) -> Group:
+    done, total = sum(loop.finished.values()), max(loop.sampler.total, len(loop.history.trials))
+    head = Table.grid(padding=(0, 2))
+    head.add_row(
+        Text(loop.config.name, style="bold"),
+        ProgressBar(total=max(total, 1), completed=done, width=30),
+        f"{done} of {total} trials",
+        Text(f"{loop.finished['FAIL']} failed", style="red") if loop.finished["FAIL"] else "",
+        _left(loop, done, total),
+    )
+    slots = Table(box=None, padding=(0, 2), show_header=False)
+    for slot, device in enumerate(loop.pool.devices):
+        if (running := loop.running.get(slot)) is None:
+            slots.add_row(device, "idle" if loop.ending is None else "done", "", "", "")
+            continue
+        record, progress = running.task.record, running.task.progress
+        trial = min((t.number for t in loop.trials.values() if running.task in t.waits), default=None)
+        step, of, metrics = progress.get("step", 0), progress.get("of", 1), progress.get("metrics", {})
+        accuracy = metrics.get("valid_accuracy", metrics.get("accuracy", metrics.get("train_accuracy")))
+        slots.add_row(
+            device,
+            f"{record.kind} for trial {trial}",
+            ProgressBar(total=of, completed=step, width=20),
+            f"epoch {step}/{of}" if progress else "starting",
+            "" if accuracy is None else f"accuracy {accuracy:.3f}",
+        )
+    return Group(head, slots, _front_so_far(loop))
+
+
+def _front_so_far(loop: Loop) -> Text | Table:
+    if not loop.members:
+        return Text("no architecture measured yet", style="dim")
+    table = Table(box=box.SIMPLE, title="front so far", title_justify="left", title_style="bold", padding=(0, 1))
+    for objective in loop.config.objectives:
+        table.add_column(objective.entry.label, justify="right")
+    members = sorted((values for _, values in loop.members), key=lambda values: values.get("params", 0))
+    for values in members[-12:]:
+        table.add_row(*(_number(values[objective.metric]) for objective in loop.config.objectives))
+    return table
+
+
+def _left(loop: Loop, done: int, total: int) -> str:
+    here = done - loop.done_before
+    elapsed = time.monotonic() - loop.began
+    return f"about {_duration(elapsed / here * (total - done))} left" if here else f"{_duration(elapsed)} so far"
+
+
+def _counts(loop: Loop) -> str:
+    return f"[{sum(loop.finished.values())}/{max(loop.sampler.total, len(loop.history.trials))}] "
+
+
+def print_epoch(progress: Mapping[str, Any]) -> None:
+    """One line per epoch of a single search."""
+    if "warning" in progress:
+        print(f"warning: {progress['warning']}", flush=True)
+        return
+    metrics = "  ".join(f"{name} {value:.4g}" for name, value in progress["metrics"].items())
+    print(f"epoch {progress['step']}/{progress['of']}  {metrics}", flush=True)
+
+
+# Tables
+
+
+def print_outcome(study: Study) -> None:
+    """The end of a run: the front, and where to go from here."""
+    members = study.front()
+    print_front(study, members)
+    console.print(f"state {study.state.value}; the report: [bold]moonas report {study.name}[/bold]")
+
+
+def print_front(study: Study, members: Sequence[Network]) -> None:
+    """A front, the cheapest network first."""
+    if not members:
+        console.print(f"study {escape(study.name)} has no front yet: nothing was measured, or nothing meets the constraints")
+        return
+    history = study.front_history()
+    table = _table(f"Pareto front of {study.name}: {len(members)} networks, hypervolume {history[-1].hypervolume:.4f}")
+    for heading in ("key", "method", "budget", "trial", "width"):
+        table.add_column(heading, justify="right" if heading == "trial" else "left", no_wrap=True)
+    for heading in ("accuracy", "test", "params", "mult-adds"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for member in members:
+        table.add_row(
+            member.key[:8],
+            member.method,
+            _budget(member.budget),
+            str(member.trial),
+            f"{member.skeleton.channels}×{member.skeleton.cells}",
+            *(_measured(member.metrics.get(name)) for name in ("accuracy", "test_accuracy", "params", "macs")),
+        )
+    console.print(table)
+
+
+def print_studies(rows: Sequence[Mapping[str, Any]]) -> None:
+    """All studies of a database."""
+    if not rows:
+        console.print("no studies yet; run one with: moonas run STUDY.yaml")
+        return
+    table = _table("studies")
+    for heading, side in (
+        ("name", "left"),
+        ("state", "left"),
+        ("trials", "right"),
+        ("failed", "right"),
+        ("best accuracy", "right"),
+    ):
+        table.add_column(heading, justify=side)  # type: ignore[arg-type]
+    table.add_column("last event")
+    for row in rows:
+        counts = row["trials"]
+        when = f"{datetime.fromtimestamp(row['last_event']):%Y-%m-%d %H:%M}" if row["last_event"] else ""
+        done = f"{counts.get('COMPLETE', 0)}/{sum(counts.values())}"
+        accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
+        table.add_row(row["name"], row["state"], done, str(counts.get("FAIL", 0)), accuracy, when)
+    console.print(table)
+
+
+def summary(study: Study) -> dict[str, Any]:
+    """A study in one mapping, as `moonas show --format json` prints it."""
+    history = study.front_history()
+    counts: dict[str, int] = {}
+    for trial in study.trials():
+        counts[trial.state.value] = counts.get(trial.state.value, 0) + 1
+    return {
+        "name": study.name,
+        "state": study.state.value,
+        "driven_by": study.record.lease_holder,
+        "created": study.record.created,
+        "version": study.record.version,
+        "trials": counts,
+        "front": len(study.front()),
+        "architectures": len(study.archive()),
+        "hypervolume": history[-1].hypervolume if history else None,
+        "device_hours": study.store.device_seconds(study.record.id) / 3600,
+        "config": study.config.to_json(),
+    }
+
+
+def print_study(study: Study) -> None:
+    """State, counts, budgets and the front."""
+    found = summary(study)
+    state = found["state"]
+    if state == "RUNNING" and not study.is_driven:
+        state = f"RUNNING, but no process drives it; go on with: moonas resume {study.name}"
+    facts = Table.grid(padding=(0, 2))
+    for label, value in (
+        ("state", state),
+        ("trials", ", ".join(f"{count} {name.lower()}" for name, count in found["trials"].items()) or "none yet"),
+        ("architectures", str(found["architectures"])),
+        ("data", study.config.data.name),
+        ("methods", ", ".join(method.label for method in study.config.methods)),
+        ("budgets", "; ".join(map(_budget, study.plan.budgets))),
+        ("protocol", study.config.protocol.name),
+        ("device-hours", f"{found['device_hours']:.3f}"),
+        ("created", f"{datetime.fromtimestamp(found['created']):%Y-%m-%d %H:%M} by moonas {found['version']}"),
+    ):
+        facts.add_row(Text(label, style="dim"), value)
+    console.print(Text(study.name, style="bold"))
+    console.print(facts)
+    print_front(study, study.front())
+
+
+def trial_row(trial: TrialRecord) -> dict[str, Any]:
+    """A trial as one flat mapping."""
+    return {
+        "number": trial.number,
+        "state": trial.state.value,
+        "replicate": trial.replicate,
+        **trial.params,
+        "metrics": trial.values or {},
+        "violation": trial.violation,
+        "reason": trial.reason,
+    }
+
+
+def print_trials(study: Study, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Trials in the order of their numbers."""
+    settings = list(dict.fromkeys(key for row in rows for key in row if key.startswith("setting.")))
+    table = _table(f"trials of {study.name}")
+    for heading in ("trial", "state", "method", "budget", "width", "repl.", *(key.removeprefix("setting.") for key in settings)):
+        table.add_column(heading, justify="right" if heading in ("trial", "repl.") else "left")
+    for heading in ("accuracy", "params", "mult-adds"):
+        table.add_column(heading, justify="right")
+    table.add_column("reason")
+    for row in rows:
+        values = [row["metrics"].get(name) for name in ("accuracy", "params", "macs")]
+        width = f"{row['channels']}×{row['cells']}"
+        fixed = [str(row["number"]), row["state"], row["method"], row["budget"], width, str(row["replicate"])]
+        chosen = ["" if key not in row else _number(row[key]) for key in settings]
+        table.add_row(*fixed, *chosen, *("" if v is None else _number(v) for v in values), escape(row["reason"] or ""))
+    console.print(table)
+
+
+def log_rows(study: Study, number: int) -> list[dict[str, Any]]:
+    """Everything a trial's tasks reported: their attempts, errors and epochs."""
+    trial = study.store.trial(study.record.id, number)
+    rows = []
+    for task in study.store.tasks(study.record.id, trial=number):
+        attempts = [
+            {
+                "worker": attempt.worker,
+                "device": attempt.device,
+                "state": attempt.state.value,
+                "seconds": attempt.seconds,
+                "reason": attempt.reason,
+                "error": attempt.error,
+            }
+            for attempt in study.store.attempts(study.record.id, task_id=task.id)
+        ]
+        steps = [{"step": step.step, **step.metrics} for step in study.store.progress(task.id)]
+        rows.append(
+            {
+                "trial": trial.number,
+                "task": task.kind,
+                "key": task.key,
+                "state": task.state.value,
+                "attempts": attempts,
+                "steps": steps,
+            }
+        )
+    return rows
+
+
+def print_logs(study: Study, number: int) -> None:
+    """The same for people."""
+    trial = study.store.trial(study.record.id, number)
+    params = ", ".join(f"{name.removeprefix('setting.')} {value}" for name, value in trial.params.items())
+    console.print(f"[bold]trial {number}[/bold]  {trial.state.value}  {escape(params)}, replicate {trial.replicate}")
+    if trial.reason:
+        console.print(Text(trial.reason, style="red"))
+    for row in log_rows(study, number):
+        console.print(f"\n[bold]{row['task']}[/bold] {row['key']}  {row['state']}")
+        for attempt in row["attempts"]:
+            seconds = "" if attempt["seconds"] is None else f", {attempt['seconds']:.1f} s"
+            console.print(f"  {attempt['state'].lower()} on {attempt['device']} by {escape(attempt['worker'])}{seconds}")
+            if attempt["error"]:
+                console.print(Text(f"  {attempt['reason']}\n{attempt['error']}".rstrip(), style="red"))
+        if row["steps"]:
+            names = [name for name in row["steps"][-1] if name != "step"]
+            table = Table(box=None, padding=(0, 2))
+            for name in ("epoch", *names):
+                table.add_column(name, justify="right", header_style="dim")
+            for step in row["steps"]:
+                table.add_row(str(step["step"]), *("" if step.get(n) is None else f"{step[n]:.4g}" for n in names))
+            console.print(table)
+
+
+def print_network(study: Study, network: Network) -> None:
+    """One network: its cells, costs, measurements and where it came from."""
+    skeleton = network.skeleton
+    console.print(
+        f"[bold]{network.key}[/bold]  {'on the front of' if network.on_front else 'in'} {escape(study.name)}: trial {network.trial}, "
+        f"{network.method}, budget {_budget(network.budget)}, {skeleton.channels} channels, {skeleton.cells} cells"
+    )
+    facts = Table.grid(padding=(0, 2))
+    for name, measured in network.metrics.items():
+        protocol = f"[dim]{measured.protocol}, {measured.replicates} measured[/dim]" if measured.protocol else "[dim]exact[/dim]"
+        facts.add_row(Text(name, style="dim"), Text(_measured(measured), justify="right"), protocol)
+    console.print(facts)
+    for group, edges in network.architecture.groups.items():
+        console.print(f"\n[bold]{group}[/bold]")
+        for node in sorted({node for node, _, _ in edges}):
+            inputs = "  +  ".join(f"{operation}({_node(predecessor)})" for n, predecessor, operation in edges if n == node)
+            console.print(f"  node {node} = {inputs}", soft_wrap=True)
+    console.print(f"\n{network.architecture.to_genotype()}\n", soft_wrap=True, markup=False)
+
+
+def print_decoded(rows: Sequence[Mapping[str, Any]]) -> None:
+    """What one search decodes to at each budget and size."""
+    table = _table("decoded architectures")
+    for heading in ("budget", "width", "key", "params", "mult-adds"):
+        table.add_column(heading, justify="right" if heading in ("params", "mult-adds") else "left")
+    for row in rows:
+        width = f"{row['channels']}×{row['cells']}"
+        table.add_row(row["budget"], width, row["key"][:8], _number(row["params"]), _number(row["macs"]))
+    console.print(table)
+    for row in rows:
+        from moonas.architecture import Architecture
+
+        console.print(f"{row['key'][:8]}  {Architecture.from_json(row['genotype']).to_genotype()}", soft_wrap=True, markup=False)
+
+
+def print_preview(found: Mapping[str, Any]) -> None:
+    """What a study would do."""
+    console.print(
+        f"[bold]{found['name']}[/bold]: {found['trials']} trials, {found['searches']} distinct searches, "
+        f"at most {found['evaluations']} evaluations"
+    )
+    table = _table("budgets")
+    for heading in ("budget", "width", "params within it", "mult-adds within it", "architectures"):
+        table.add_column(heading, justify="left" if heading in ("budget", "width") else "right")
+    for row in found["budgets"]:
+        width = f"{row['channels']}×{row['cells']}"
+        if row["left_out"]:
+            table.add_row(row["budget"], width, Text(f"left out: {row['left_out']}", style="yellow"), "", "")
+        else:
+            spans = [f"{row[name][0]:,} to {row[name][1]:,}" for name in ("params", "macs")]
+            table.add_row(
+                row["budget"],
+                width,
+                *spans,
+                f"{row['architectures']:.3g}" if row["architectures"] > 1e6 else str(row["architectures"]),
+            )
+    console.print(table)
+    if "estimate" in found:
+        estimate = found["estimate"]
+        console.print(
+            f"about {_duration(estimate['seconds'])} on {estimate['slots']} slots ({estimate['device']}), "
+            f"{estimate['memory_mib']:,.0f} MiB per slot at most"
+        )
+        for name, seconds in estimate["parts"].items():
+            console.print(f"  [dim]{name}[/dim] {_duration(seconds)}")
+
+
+def _table(title: str) -> Table:
+    return Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
+
+
+def _budget(budget: Mapping[str, Mapping[str, int]] | None) -> str:
+    from moonas.study.budgets import budget_text
+
+    return budget_text(budget)
+
+
+def _measured(measured: Measured | None) -> str:
+    if measured is None:
+        return ""
+    return _number(measured.value) + (f" ±{measured.error:.4f}" if measured.error is not None else "")
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    return (
+        f"{value:.4f}"
+        if isinstance(value, float) and 1e-3 <= abs(value) < 1e4
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def _node(number: int) -> str:
+    return {0: "c(k-2)", 1: "c(k-1)"}.get(number, str(number))
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

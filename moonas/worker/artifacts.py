@@ -1,0 +1,76 @@
+"""Artifacts: files of bytes in a folder that fsspec can reach, found by URL and checked by SHA-256. Free of torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypedDict
+from uuid import uuid4
+
+import fsspec
+
+from moonas.errors import StorageError
+
+
+class Artifact(TypedDict):
+    """id: opaque, 32 hexadecimal digits. sha256: of the content, in hexadecimal. bytes: its size."""
+
+    id: str
+    url: str
+    sha256: str
+    bytes: int
+
+
+def write_artifact(folder_url: str, name: str, content: bytes) -> Artifact:
+    """Store `content` as a new artifact, never over another one; `name` ends its file name. Raises StorageError.
+
+    A reader finds the whole file or none: local files are renamed into place, object stores do the same by themselves. Power may
+    fail between the two; the checksum then tells.
+    """
+    number = uuid4().hex
+    url = f"{folder_url.rstrip('/')}/{number}-{name}"
+    with _storage_errors("write", url):
+        files, path = fsspec.core.url_to_fs(url)
+        files.makedirs(files._parent(path), exist_ok=True)
+        if _is_local(files):
+            unfinished = Path(path + ".part")
+            unfinished.write_bytes(content)
+            os.replace(unfinished, path)
+        else:
+            files.pipe_file(path, content)
+    return Artifact(id=number, url=url, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+
+
+def read_artifact(url: str, sha256: str | None = None) -> bytes:
+    """The content of an artifact. Raises StorageError where it is missing, or damaged by the checksum given."""
+    with _storage_errors("read", url):
+        files, path = fsspec.core.url_to_fs(url)
+        content = files.cat_file(path)
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise StorageError(f"the artifact {url} is damaged: its SHA-256 is not the recorded one")
+    return content
+
+
+def delete_artifact(url: str) -> None:
+    """Remove an artifact; one that is gone already is no error. Raises StorageError."""
+    with _storage_errors("delete", url):
+        files, path = fsspec.core.url_to_fs(url)
+        if files.exists(path):
+            files.rm_file(path)
+
+
+def _is_local(files: fsspec.AbstractFileSystem) -> bool:
+    return "file" in files.protocol if isinstance(files.protocol, tuple) else files.protocol == "file"
+
+
+@contextmanager
+def _storage_errors(verb: str, url: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise StorageError(f"cannot {verb} the artifact {url}: it is not there") from error
+    except (OSError, ValueError, ImportError) as error:  # also an unknown protocol, or one whose package is absent
+        raise StorageError(f"cannot {verb} the artifact {url}: {error}") from error

@@ -1,0 +1,241 @@
+"""Tasks, the unit of work: a search or an evaluation, each a pure function of its JSON spec. No task touches a database."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from pydantic import TypeAdapter
+
+from moonas.data.dataset import load_data
+from moonas.errors import CheckpointError, NonFiniteLossError, StorageError, UsageError
+from moonas.inner.inherited import inherited_metrics
+from moonas.inner.search import Search
+from moonas.networks.training import Training
+from moonas.registry import load_object
+from moonas.specs import EvaluateSpec, SearchSpec
+from moonas.study.methods import METHODS
+from moonas.study.protocols import PROTOCOLS
+from moonas.worker.artifacts import read_artifact, write_artifact
+from moonas.worker.checkpoint import pack, unpack
+
+Report = Callable[[dict[str, Any]], str | None]
+Saved = Mapping[str, Any]  # an artifact; under "previous", where there is one, the checkpoint before it
+
+
+class TaskInterrupted(Exception):  # noqa: N818 - not an error
+    """The task ended at a checkpoint because the answer to its report was so. action: stop, prune or pause."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__(action)
+        self.action = action
+
+
+class Resumable(Protocol):
+    """Work that goes on epoch by epoch; its state between two epochs decides all that follows."""
+
+    epochs: int
+
+    def run_epoch(self, epoch: int) -> dict[str, float]: ...
+    def snapshot(self) -> dict[str, Any]: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+def run_task(
+    spec: Mapping[str, Any],
+    report: Report,
+    *,
+    artifacts: str | None = None,
+    checkpoint: Saved | None = None,
+    data_root: str | None = None,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Run the search or the evaluation that `spec` describes, and return its result as JSON data.
+
+    report: called after each epoch with {"step", "of", "metrics", "checkpoint", "seconds"} (a search adds "scores"); answers
+    "continue" or None, "stop", "prune" or "pause". It is also called with {"warning": text}, where the answer does not count.
+    artifacts: URL of the folder for checkpoints and weights; None keeps nothing.
+    checkpoint: where to go on; where it is missing or damaged the one before, else the start.
+    Raises TaskInterrupted after the checkpoint of an epoch whose report was answered so, NonFiniteLossError, DataError,
+    InfeasibleError, StorageError.
+    """
+    run = {"search": search, "evaluate": evaluate}.get(spec["kind"])
+    if run is None:
+        raise UsageError(f"{spec['kind']!r} is not a kind of task; known: evaluate, search")
+    return run(spec, report, artifacts=artifacts, checkpoint=checkpoint, data_root=data_root, device=device)
+
+
+def search(
+    json_spec: Mapping[str, Any],
+    report: Report,
+    *,
+    artifacts: str | None = None,
+    checkpoint: Saved | None = None,
+    data_root: str | None = None,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Scores of a search, or the architecture that a method without a supernet proposes; the final weights for `inherited`.
+
+    Returns kind, scores ({group: (edges, operations)} or None), operations (the columns of scores), architecture (or None), epochs,
+    weights (an artifact or None), health (the last epoch's metrics), seconds, data_checksum (None where no data was read),
+    versions, device.
+    """
+    spec = SearchSpec.from_json(json_spec)
+    _prepare(spec.threads)
+    entry = METHODS[spec.method["name"]]
+    about = {"kind": "search", **_provenance(device, spec.threads)}
+    if not entry.searches:
+        proposed = load_object(entry.load)(spec).propose()
+        return {
+            **about,
+            "scores": None,
+            "operations": [],
+            "architecture": proposed.to_json(),
+            "epochs": 0,
+            "weights": None,
+            "health": {},
+            "seconds": 0.0,
+            "data_checksum": None,
+        }
+    data = load_data(spec.data, spec.seed, device, data_root)
+    running = Search(spec, data, device)
+    health, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
+    weights = None
+    if artifacts is not None:
+        weights = write_artifact(artifacts, "weights.safetensors", pack({"key": spec.key, "net": running.net.state_dict()}))
+    return {
+        **about,
+        **running.result(),
+        "architecture": None,
+        "epochs": running.epochs,
+        "weights": weights,
+        "health": health,
+        "seconds": seconds,
+        "data_checksum": data.checksum,
+    }
+
+
+def evaluate(
+    json_spec: Mapping[str, Any],
+    report: Report,
+    *,
+    artifacts: str | None = None,
+    checkpoint: Saved | None = None,
+    data_root: str | None = None,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Accuracy of one architecture by its protocol.
+
+    Returns kind, metrics (accuracy and loss on `valid`, test_accuracy), train_seconds, data_checksum, versions, device.
+    """
+    spec = EvaluateSpec.from_json(json_spec)
+    _prepare(spec.threads)
+    name = spec.protocol["name"]
+    config = TypeAdapter(PROTOCOLS[name].config).validate_python(
+        {key: spec.protocol[key] for key in spec.protocol if key != "name"}
+    )
+    data = load_data(spec.data, spec.seed, device, data_root)
+    if name == "inherited":
+        began = time.perf_counter()
+        metrics = inherited_metrics(spec, config, _search_weights(spec), data, device)
+        seconds = time.perf_counter() - began
+    else:
+        running = Training(spec, config, data, device)
+        _, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
+        metrics = running.result()
+    return {
+        "kind": "evaluate",
+        "metrics": metrics,
+        "train_seconds": seconds,
+        "data_checksum": data.checksum,
+        **_provenance(device, spec.threads),
+    }
+
+
+def drive(
+    running: Resumable, report: Report, *, key: str, artifacts: str | None, checkpoint: Saved | None
+) -> tuple[dict[str, float], float]:
+    """Run the epochs that are left, with a new checkpoint after each, reported before the answer counts.
+
+    key: of the spec; a checkpoint of another one is not used.
+    Returns the last epoch's metrics and the seconds of all epochs, those before a resume included.
+    """
+    epoch, metrics, seconds = _resume(running, report, key, checkpoint)
+    while epoch < running.epochs:
+        began = time.perf_counter()
+        metrics = running.run_epoch(epoch)
+        if unfit := [name for name, value in metrics.items() if not math.isfinite(value)]:
+            raise NonFiniteLossError(f"{', '.join(unfit)} became NaN or infinite in epoch {epoch + 1}")
+        epoch += 1
+        spent = time.perf_counter() - began
+        seconds += spent
+        saved = None
+        if artifacts is not None:
+            state = {"key": key, "epoch": epoch, "metrics": metrics, "seconds": seconds, "state": running.state_dict()}
+            saved = write_artifact(artifacts, "checkpoint.safetensors", pack(state))
+        progress = {"step": epoch, "of": running.epochs, "metrics": metrics, "checkpoint": saved, "seconds": spent}
+        action = report({**progress, **running.snapshot()})
+        if action in ("stop", "prune", "pause"):
+            raise TaskInterrupted(action)
+    return metrics, seconds
+
+
+def _resume(running: Resumable, report: Report, key: str, checkpoint: Saved | None) -> tuple[int, dict[str, float], float]:
+    """Load the newest checkpoint that can be read. Returns (epochs done, their last metrics, their seconds)."""
+    while checkpoint is not None:
+        try:
+            saved = unpack(read_artifact(checkpoint["url"], checkpoint["sha256"]))
+            if saved.get("key") != key:
+                raise CheckpointError(f"the checkpoint {checkpoint['url']} belongs to another task")
+            running.load_state_dict(saved["state"])
+            return saved["epoch"], saved["metrics"], saved["seconds"]
+        except StorageError as error:
+            checkpoint = checkpoint.get("previous")
+            report({"warning": f"{error}; going on from {'the checkpoint before' if checkpoint else 'the start'}"})
+    return 0, {}, 0.0
+
+
+def _search_weights(spec: EvaluateSpec) -> dict[str, torch.Tensor]:
+    if spec.weights is None:
+        raise StorageError("inherited: the spec names no weights; the search that leaves them must run first")
+    saved = unpack(read_artifact(spec.weights))
+    if saved.get("key") != spec.source:
+        raise CheckpointError(f"the weights {spec.weights} are not those of the search {spec.source}")
+    return saved["net"]
+
+
+def _prepare(threads: int) -> None:
+    """One result for one spec: a fixed number of threads and deterministic algorithms, in full float32."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it before it is deterministic
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs a tenth of a step; nothing here reads such memory
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def _provenance(device: str, threads: int) -> dict[str, Any]:
+    kind = torch.device(device).type
+    name = torch.cuda.get_device_name(device) if kind == "cuda" else _cpu_name()
+    return {
+        "versions": {"moonas": version("moonas"), "torch": torch.__version__},
+        "device": {"type": kind, "name": name, "threads": threads},
+    }
+
+
+def _cpu_name() -> str:
+    """The CPU's model: the last digits of results depend on it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,64 @@
+"""Timing a task: a few real steps of it, from which its whole is estimated."""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+
+from moonas.data.dataset import Data, load_data
+from moonas.inner.search import Search
+from moonas.networks.training import Training
+from moonas.specs import EvaluateSpec, SearchSpec
+from moonas.study.protocols import PROTOCOLS
+
+FEW, MORE = 1, 3  # batches of the two passes whose difference is the time of a step
+
+
+def time_task(spec: Mapping[str, Any], device: str, data_root: str | None = None) -> dict[str, float]:
+    """Run the last epoch's kind of step of a search, or of a training, on a few batches.
+
+    Returns seconds (of the whole task), step_seconds, and memory_mib: the process's peak, or the device's where that is a GPU.
+    """
+    data = load_data(spec["data"], spec["seed"], device, data_root)
+    if spec["kind"] == "search":
+        search_spec = SearchSpec.from_json(spec)
+        running: Search | Training = Search(search_spec, data, device)
+        images, batch = len(data.train_w), running.method.batch
+    else:
+        evaluate_spec = EvaluateSpec.from_json(spec)
+        settings = {name: value for name, value in evaluate_spec.protocol.items() if name != "name"}
+        config = TypeAdapter(PROTOCOLS[evaluate_spec.protocol["name"]].config).validate_python(settings)
+        running = Training(evaluate_spec, config, data, device)
+        images, batch = len(data.train), config.batch
+    epochs, last = running.epochs, running.epochs - 1
+    seconds = {}
+    for batches in (FEW, FEW, MORE):  # the first pass only warms up
+        running.data = _shortened(data, batch * batches)
+        began = time.perf_counter()
+        running.run_epoch(last)
+        if device != "cpu":
+            torch.cuda.synchronize()
+        seconds[batches] = time.perf_counter() - began
+    step = max(0.0, seconds[MORE] - seconds[FEW]) / (MORE - FEW)
+    epoch = seconds[FEW] + step * (math.ceil(images / batch) - FEW)
+    return {"seconds": epoch * epochs, "step_seconds": step, "memory_mib": _peak_memory_mib(device)}
+
+
+def _shortened(data: Data, images: int) -> Data:
+    first = slice(images)
+    return replace(data, train=data.train.at(first), train_w=data.train_w.at(first), train_alpha=data.train_alpha.at(first))
+
+
+def _peak_memory_mib(device: str) -> float:
+    if device != "cpu":
+        return torch.cuda.max_memory_allocated() / 2**20
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

@@ -1,0 +1,107 @@
+"""What `check` finds: each fault planted by hand, and none in a sound database."""
+
+import sqlite3
+
+import pytest
+
+from moonas.store.maintenance import check
+from moonas.store.states import StudyState
+from tests.store.conftest import architecture, candidate, evaluate, front, member
+
+
+@pytest.fixture
+def plant(store):
+    """Run SQL that no method of the store would."""
+
+    def run(statement):
+        with sqlite3.connect(store.database.engine.url.database) as connection:  # foreign keys are off
+            connection.execute(statement)
+        connection.close()
+
+    return run
+
+
+def test_a_sound_database_has_no_faults(store, study, url, ledger, tmp_path):
+    weights = tmp_path / "with blank.safetensors"
+    weights.touch()
+    trial_id = evaluate(
+        ledger,
+        0,
+        front=front(member(0, 0.9, 1000)),
+        artifacts=[{"kind": "weights", "url": weights.as_uri()}, {"kind": "log", "url": "s3://b/k"}],
+    )
+    ledger.complete_trial(trial_id, {"accuracy": 0.9})
+    ledger.fail_trial(ledger.add_trial(1, {}, 0), "NaN")
+    ledger.start_attempt(ledger.add_task("search", "k", {}, [ledger.add_trial(2, {}, 0)]).id, "slot 0", "cpu:0")
+    assert check(url) == []
+
+
+def test_a_missing_artifact_is_found(study, url, ledger, tmp_path):
+    evaluate(ledger, 0, artifacts=[{"kind": "weights", "url": (tmp_path / "gone").as_uri()}])
+    assert check(url) == [f"study 'digits': the weights file://{tmp_path}/gone is missing"]
+
+
+def test_tasks_left_running_by_a_dead_loop_are_found(store, study, url):
+    with store.ledger(study.id) as ledger:
+        ledger.start_attempt(ledger.add_task("search", "k", {}, []).id, "slot 0", "cpu:0")
+        assert check(url) == []
+    assert check(url) == ["study 'digits': 1 tasks are RUNNING but nobody drives the study; moonas resume digits goes on with them"]
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ("state = 'COMPLETE', finished = 1", "is COMPLETE but has no values"),
+        ("state = 'FAIL', finished = 1", "has failed without a reason"),
+        ("state = 'PRUNED'", "has ended but is not finished"),
+        ("finished = 1", "is finished but has not ended"),
+        ("state = 'RUNNING'", "is RUNNING but never began"),
+    ],
+)
+def test_trials_in_impossible_states_are_found(url, ledger, plant, change, fault):
+    ledger.add_trial(7, {}, 0)
+    plant(f"UPDATE moonas_trial SET {change}")
+    assert check(url) == [f"study 'digits': trial 7 {fault}"]
+
+
+def test_an_open_trial_of_a_complete_study_is_found(url, ledger):
+    ledger.add_trial(0, {}, 0)
+    ledger.set_state(StudyState.COMPLETE)
+    assert check(url) == ["study 'digits': trial 0 is open in a study that is COMPLETE"]
+
+
+def test_a_dominated_member_is_found_with_signs_turned(url, ledger):
+    ledger.add_candidates(ledger.add_trial(0, {}, 0), [candidate(number) for number in range(3)])
+    ledger.replace_front(front(member(0, 0.9, 1000), member(1, 0.8, 1000), member(2, 0.7, 900)))
+    assert check(url) == [f"study 'digits', front by short: {architecture(1).key} is dominated by another member"]
+
+
+def test_members_with_other_objectives_or_unknown_ones_are_found(url, ledger):
+    ledger.add_candidates(ledger.add_trial(0, {}, 0), [candidate(0), candidate(1)])
+    key, skeleton, _ = member(1, 0, 0)
+    ledger.replace_front(front(member(0, 0.9, 1000), (key, skeleton, {"accuracy": 0.95})))
+    (problem,) = check(url)
+    assert "differ in their objectives" in problem
+    ledger.replace_front(front((key, skeleton, {"acuracy": 0.95})))
+    (problem,) = check(url)
+    assert "'acuracy' is not a metric" in problem
+
+
+def test_rows_without_their_owner_are_found(url, ledger, plant):
+    ledger.add_candidates(ledger.add_trial(0, {}, 0), [candidate(0)])
+    plant("DELETE FROM moonas_candidate")
+    assert check(url) == [f"architecture {architecture(0).key} belongs to no trial"]
+    plant("INSERT INTO moonas_trial_task (trial_id, task_id) VALUES (1, 99)")
+    assert "row 1 of moonas_trial_task refers to a row of moonas_task that is not there" in check(url)
+
+
+def test_a_damaged_file_is_found(store, study, url, ledger, tmp_path):
+    for number in range(200):
+        ledger.add_trial(number, {"text": "x" * 100}, 0)
+    store.release(study.id, ledger.holder)
+    store.close()  # the last connection moves all pages from the log to the file
+    path = tmp_path / "study.db"
+    pages = bytearray(path.read_bytes())
+    pages[-4096:] = b"\x55" * 4096
+    path.write_bytes(bytes(pages))
+    assert any("damaged" in problem for problem in check(url))
