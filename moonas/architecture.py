@@ -47,7 +47,7 @@ class Architecture:
         set_field = object.__setattr__
         set_field(self, "space", space)
         set_field(self, "groups", _sorted_edges(groups))
-        set_field(self, "concat", MappingProxyType({name: tuple(sorted(concat[name])) for name in sorted(concat or {})}))
+        set_field(self, "concat", MappingProxyType({name: tuple(sorted(nodes)) for name, nodes in sorted((concat or {}).items())}))
         set_field(self, "links", _sorted_edges(links or {}))
 
     def __hash__(self) -> int:

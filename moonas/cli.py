@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from moonas import __version__
-from moonas.errors import MoonasError
+from moonas.errors import Interrupted, MoonasError
 
 app = typer.Typer(
     name="moonas",
@@ -48,6 +48,9 @@ def main() -> NoReturn:
     """Run the command line; mistakes of users become one message and an exit code."""
     try:
         app()
+    except Interrupted as interrupted:
+        print(interrupted, file=sys.stderr)
+        sys.exit(interrupted.exit_code)
     except MoonasError as error:
         from moonas.terminal import print_error
 
@@ -88,7 +91,8 @@ def run(
 
     with terminal.watcher(quiet) as watcher:
         study = api.run(file, storage, extend=extend, watcher=watcher)
-    terminal.print_outcome(study)
+    if not terminal.print_outcome(study):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -100,7 +104,8 @@ def resume(
 
     with terminal.watcher(quiet) as watcher:
         study = api.resume(name, storage, watcher=watcher)
-    terminal.print_outcome(study)
+    if not terminal.print_outcome(study):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -116,7 +121,7 @@ def plan(
     if output is Format.table:
         terminal.print_preview(found)
     else:
-        _print([budget for budget in found["budgets"]] if output is Format.csv else found, output)
+        _print(found["budgets"] if output is Format.csv else found, output)
 
 
 @app.command()
@@ -177,7 +182,7 @@ def trials(
     from moonas.errors import UsageError, nearest
     from moonas.store.states import TrialState
 
-    if state is not None and state.upper() not in TrialState:
+    if state is not None and state.upper() not in list(TrialState):
         raise UsageError(f"{state!r} is not a state{nearest(state.upper(), TrialState)}\nKnown: {', '.join(TrialState)}.")
     study = api.load_study(name, storage)
     rows = [terminal.trial_row(trial) for trial in study.trials() if state is None or trial.state == state.upper()]

@@ -112,5 +112,6 @@ class Interrupted(MoonasError):
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """The clause `; did you mean 'x'?` for a misspelt name, or nothing where no known name is close."""
-    matches = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
+    by_lower = {other.lower(): other for other in known}
+    matches = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
+    return f"; did you mean {by_lower[matches[0]]!r}?" if matches else ""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from moonas.errors import UnknownNameError, nearest
+from moonas.errors import UnknownNameError, UsageError, nearest
 
 PLUGIN_GROUP = "moonas.plugins"
 Entry = TypeVar("Entry")
@@ -32,12 +32,15 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         self._plugins: dict[str, EntryPoint] | None = None
 
     def __getitem__(self, name: str) -> Entry:
-        """The entry called `name`. Raises UnknownNameError, with the nearest known name."""
+        """The entry called `name`. Raises UnknownNameError with the nearest known name, UsageError where its plugin is broken."""
         if name not in self._entries:
             plugin = self._found_plugins().get(name)
             if plugin is None:
                 raise UnknownNameError(self.unknown(name))
-            self._entries[name] = plugin.load()
+            try:
+                self._entries[name] = plugin.load()
+            except Exception as error:  # an installed package may fail in any way
+                raise UsageError(f"the {self.kind} {name!r} cannot be loaded from the plugin {plugin.value!r}: {error}") from error
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,17 +12,16 @@ import numpy as np
 from moonas.architecture import Architecture
 from moonas.errors import UsageError
 from moonas.outer.archive import Archive, standard_error
-from moonas.outer.identity import data_identity, protocol_identity
+from moonas.outer.identity import measurement_of
 from moonas.outer.plan import Plan
 from moonas.skeleton import Skeleton
 from moonas.specs import Bounds
 from moonas.store.lease import has_died
-from moonas.store.records import CandidateRecord, EvaluationRecord, FrontRecord, Records, TrialRecord
+from moonas.store.records import CandidateRecord, EvaluationKey, EvaluationRecord, FrontRecord, Records, TrialRecord
 from moonas.store.store import Store
 from moonas.study.bounds import Bound
 from moonas.study.loading import study_from
 from moonas.study.metrics import METRICS
-from moonas.study.protocols import PROTOCOLS
 from moonas.study.schema import StudyConfig
 
 
@@ -115,28 +114,31 @@ class Study:
         """Every network measured by the study's protocol, the cheapest first."""
         present = {(m.architecture, m.skeleton) for m in self.store.front(self.record.id)}
         first: dict[tuple[str, str], CandidateRecord] = {}
-        for candidate in sorted(self.store.candidates(self.record.id), key=lambda c: (c.trial, c.id)):
+        candidates = sorted(self.store.candidates(self.record.id), key=lambda c: (c.trial, c.id))
+        for candidate in candidates:
             first.setdefault((candidate.architecture, candidate.skeleton), candidate)
-        methods = {trial.number: trial.params["method"] for trial in self.trials()}
-        evaluations = self._evaluations()
-        networks = []
-        for place, candidate in first.items():
-            skeleton = Skeleton.from_json(candidate.skeleton_json)
-            measured_in = self.plan.search_skeleton.key if self._inherits else skeleton.key
-            if found := evaluations.get((candidate.architecture, measured_in)):
-                networks.append(
-                    Network(
-                        key=candidate.architecture,
-                        architecture=Architecture.from_json(candidate.genotype),
-                        skeleton=skeleton,
-                        trial=candidate.trial,
-                        method=methods[candidate.trial],
-                        budget=candidate.budget,
-                        origin=candidate.origin,
-                        on_front=place in present,
-                        metrics=_metrics(found, candidate),
-                    )
-                )
+        trials = {trial.id: trial for trial in self.trials()}
+        known = {evaluation.key: evaluation for evaluation in self.store.evaluations(self.record.id)}
+        found: dict[tuple[str, str], dict[EvaluationKey, EvaluationRecord]] = {}
+        for candidate in candidates:
+            key = measurement_of(self.plan, candidate, trials[candidate.trial_id])
+            if key in known:
+                found.setdefault((candidate.architecture, candidate.skeleton), {})[key] = known[key]
+        networks = [
+            Network(
+                key=candidate.architecture,
+                architecture=Architecture.from_json(candidate.genotype),
+                skeleton=Skeleton.from_json(candidate.skeleton_json),
+                trial=candidate.trial,
+                method=trials[candidate.trial_id].params["method"],
+                budget=candidate.budget,
+                origin=candidate.origin,
+                on_front=place in present,
+                metrics=_metrics([evaluation for _, evaluation in sorted(found[place].items())], candidate),
+            )
+            for place, candidate in first.items()
+            if place in found
+        ]
         return Records(sorted(networks, key=lambda network: (network.metrics["params"].value, network.key, network.skeleton.key)))
 
     def networks_of(self, prefix: str) -> Records[Network]:
@@ -187,22 +189,8 @@ class Study:
         archive = Archive(self.config.objectives, (), self.plan.spans)
         return {o.metric: o.sign * value for o, value in zip(self.config.objectives, archive.reference, strict=True)}
 
-    @property
-    def _inherits(self) -> bool:
-        return PROTOCOLS[self.config.protocol.name].skeleton == "search"
 
-    def _evaluations(self) -> dict[tuple[str, str], list[EvaluationRecord]]:
-        """Of this study's data and protocol, by (architecture, measured skeleton), in the order of their replicates."""
-        wanted = (data_identity(self.config), protocol_identity(self.config))
-        found: dict[tuple[str, str], list[EvaluationRecord]] = {}
-        for evaluation in sorted(self.store.evaluations(self.record.id), key=lambda e: (e.replicate, e.source)):
-            if (evaluation.data, evaluation.protocol) == wanted:
-                found.setdefault((evaluation.architecture, evaluation.skeleton), []).append(evaluation)
-        return found
-
-
-def _metrics(evaluations: Iterable[EvaluationRecord], candidate: CandidateRecord) -> dict[str, Measured]:
-    evaluations = list({evaluation.replicate: evaluation for evaluation in evaluations}.values())
+def _metrics(evaluations: Sequence[EvaluationRecord], candidate: CandidateRecord) -> dict[str, Measured]:
     metrics = {}
     for name in sorted(set(evaluations[0].metrics) & set(METRICS)):
         values = [evaluation.metrics[name] for evaluation in evaluations]

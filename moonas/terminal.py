@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,19 +17,21 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from moonas.store.states import TrialState
+
 if TYPE_CHECKING:
     from moonas.outer.loop import Loop, Watcher
     from moonas.results import Measured, Network, Study
     from moonas.store.records import TrialRecord
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 errors = Console(stderr=True, highlight=False)
 REFRESH = 1.0  # seconds between redraws of the live view
 
 
 def print_error(message: str) -> None:
     """One message on standard error."""
-    errors.print(Text("error: ", style="bold red") + Text(message))
+    errors.print(Text("error: ", style="bold red") + Text(message), soft_wrap=True)
 
 
 # Progress
@@ -58,11 +61,9 @@ class LineWatcher:
         """Say once that the study is under way."""
         if self.loop is None:
             self.loop = loop
-            done = sum(loop.finished.values())
-            going_on = f", {done} already done" if done else ""
-            self.note(
-                f"{loop.config.name}: {loop.sampler.total} trials{going_on}; {len(loop.pool.devices)} slots on {loop.pool.devices[0]}"
-            )
+            slots = f"{len(loop.pool.devices)} slots on {loop.pool.devices[0]}"
+            done = f", {loop.done_before} already done" if loop.done_before else ""
+            self.note(f"{loop.config.name}: {loop.sampler.total} trials{done}; {slots}")
 
     def note(self, text: str) -> None:
         """Print the line at once."""
@@ -88,12 +89,13 @@ class LiveWatcher:
 
 def _view(loop: Loop) -> Group:
     done, total = sum(loop.finished.values()), max(loop.sampler.total, len(loop.history.trials))
+    failed = loop.finished[TrialState.FAIL]
     head = Table.grid(padding=(0, 2))
     head.add_row(
         Text(loop.config.name, style="bold"),
         ProgressBar(total=max(total, 1), completed=done, width=30),
         f"{done} of {total} trials",
-        Text(f"{loop.finished['FAIL']} failed", style="red") if loop.finished["FAIL"] else "",
+        Text(f"{failed} failed", style="red") if failed else "",
         _left(loop, done, total),
     )
     slots = Table(box=None, padding=(0, 2), show_header=False)
@@ -149,11 +151,14 @@ def print_epoch(progress: Mapping[str, Any]) -> None:
 # Tables
 
 
-def print_outcome(study: Study) -> None:
-    """The end of a run: the front, and where to go from here."""
-    members = study.front()
-    print_front(study, members)
+def print_outcome(study: Study) -> bool:
+    """The end of a run: the front, and where to go from here. False where every trial failed."""
+    print_front(study, study.front())
+    failed = [trial.number for trial in study.trials() if trial.state is TrialState.FAIL]
+    if failed:
+        console.print(f"{len(failed)} trials failed, the first of them trial {failed[0]}: moonas logs {study.name} {failed[0]}")
     console.print(f"state {study.state.value}; the report: [bold]moonas report {study.name}[/bold]")
+    return not failed or len(failed) < len(study.trials())
 
 
 def print_front(study: Study, members: Sequence[Network]) -> None:
@@ -272,8 +277,7 @@ def print_trials(study: Study, rows: Sequence[Mapping[str, Any]]) -> None:
     table.add_column("reason")
     for row in rows:
         values = [row["metrics"].get(name) for name in ("accuracy", "params", "macs")]
-        width = f"{row['channels']}×{row['cells']}"
-        fixed = [str(row["number"]), row["state"], row["method"], row["budget"], width, str(row["replicate"])]
+        fixed = [str(row["number"]), row["state"], row["method"], row["budget"], _width(row), str(row["replicate"])]
         chosen = ["" if key not in row else _number(row[key]) for key in settings]
         table.add_row(*fixed, *chosen, *("" if v is None else _number(v) for v in values), escape(row["reason"] or ""))
     console.print(table)
@@ -336,10 +340,9 @@ def print_logs(study: Study, number: int) -> None:
 def print_network(study: Study, network: Network) -> None:
     """One network: its cells, costs, measurements and where it came from."""
     skeleton = network.skeleton
-    console.print(
-        f"[bold]{network.key}[/bold]  {'on the front of' if network.on_front else 'in'} {escape(study.name)}: trial {network.trial}, "
-        f"{network.method}, budget {_budget(network.budget)}, {skeleton.channels} channels, {skeleton.cells} cells"
-    )
+    place = f"{'on the front of' if network.on_front else 'in'} {escape(study.name)}"
+    origin = f"trial {network.trial}, {network.method}, budget {_budget(network.budget)}"
+    console.print(f"[bold]{network.key}[/bold]  {place}: {origin}, {skeleton.channels} channels, {skeleton.cells} cells")
     facts = Table.grid(padding=(0, 2))
     for name, measured in network.metrics.items():
         protocol = f"[dim]{measured.protocol}, {measured.replicates} measured[/dim]" if measured.protocol else "[dim]exact[/dim]"
@@ -359,8 +362,7 @@ def print_decoded(rows: Sequence[Mapping[str, Any]]) -> None:
     for heading in ("budget", "width", "key", "params", "mult-adds"):
         table.add_column(heading, justify="right" if heading in ("params", "mult-adds") else "left")
     for row in rows:
-        width = f"{row['channels']}×{row['cells']}"
-        table.add_row(row["budget"], width, row["key"][:8], _number(row["params"]), _number(row["macs"]))
+        table.add_row(row["budget"], _width(row), row["key"][:8], _number(row["params"]), _number(row["macs"]))
     console.print(table)
     for row in rows:
         from moonas.architecture import Architecture
@@ -375,21 +377,17 @@ def print_preview(found: Mapping[str, Any]) -> None:
         f"at most {found['evaluations']} evaluations"
     )
     table = _table("budgets")
-    for heading in ("budget", "width", "params within it", "mult-adds within it", "architectures"):
+    for heading in ("budget", "width", "params", "mult-adds", "architectures"):
         table.add_column(heading, justify="left" if heading in ("budget", "width") else "right")
+    left_out = [row for row in found["budgets"] if row["left_out"]]
     for row in found["budgets"]:
-        width = f"{row['channels']}×{row['cells']}"
-        if row["left_out"]:
-            table.add_row(row["budget"], width, Text(f"left out: {row['left_out']}", style="yellow"), "", "")
-        else:
+        if row not in left_out:
             spans = [f"{row[name][0]:,} to {row[name][1]:,}" for name in ("params", "macs")]
-            table.add_row(
-                row["budget"],
-                width,
-                *spans,
-                f"{row['architectures']:.3g}" if row["architectures"] > 1e6 else str(row["architectures"]),
-            )
+            number = row["architectures"]
+            table.add_row(row["budget"], _width(row), *spans, f"{number:.3g}" if number > 1e6 else f"{number:,}")
     console.print(table)
+    for row in left_out:
+        console.print(Text(f"left out: {row['budget']} at {_width(row)}: {row['left_out']}", style="yellow"))
     if "estimate" in found:
         estimate = found["estimate"]
         console.print(
@@ -426,6 +424,11 @@ def _number(value: Any) -> str:
         if isinstance(value, float)
         else str(value)
     )
+
+
+def _width(row: Mapping[str, Any]) -> str:
+    """Channels and cells."""
+    return f"{row['channels']}×{row['cells']}"
 
 
 def _node(number: int) -> str:

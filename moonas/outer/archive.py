@@ -9,6 +9,7 @@ import numpy as np
 
 from moonas.front.dominance import non_dominated
 from moonas.front.hypervolume import hypervolume
+from moonas.store.records import EvaluationKey
 from moonas.study.bounds import Bound
 from moonas.study.objectives import Objective, minimised
 
@@ -17,15 +18,15 @@ Place = tuple[str, str]  # (architecture key, final skeleton key)
 
 @dataclass
 class Point:
-    """One architecture at one skeleton: its exact costs, and each measured metric once per evaluation."""
+    """One architecture at one skeleton: its exact costs, and the metrics of each of its evaluations."""
 
     costs: Mapping[str, int]
-    measured: dict[str, dict[int, float]] = field(default_factory=dict)
+    evaluations: dict[EvaluationKey, Mapping[str, float]] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float]:
         """Mean of every measured metric, and the costs."""
-        means = {name: float(np.mean([values[r] for r in sorted(values)])) for name, values in self.measured.items()}
-        return {**means, **self.costs}
+        values = [self.evaluations[key] for key in sorted(self.evaluations)]
+        return {**{name: float(np.mean([metrics[name] for metrics in values])) for name in values[0]}, **self.costs}
 
 
 def standard_error(values: Sequence[float]) -> float | None:
@@ -46,11 +47,18 @@ class Archive:
         self.reference = [self._worst(objective, spans) for objective in objectives]
         self.ideal = [self._best(objective, spans) for objective in objectives]
 
-    def add(self, place: Place, costs: Mapping[str, int], replicate: int, measured: Mapping[str, float]) -> None:
-        """Take in one evaluation; the same one again changes nothing."""
+    def add(self, place: Place, costs: Mapping[str, int], key: EvaluationKey, metrics: Mapping[str, float]) -> bool:
+        """Take in one evaluation; False where it was there already."""
         point = self.points.setdefault(place, Point(costs))
-        for name, value in measured.items():
-            point.measured.setdefault(name, {})[replicate] = value
+        if key in point.evaluations:
+            return False
+        point.evaluations[key] = metrics
+        return True
+
+    @property
+    def evaluations(self) -> int:
+        """How many evaluations the archive holds."""
+        return sum(len(point.evaluations) for point in self.points.values())
 
     def violation(self, metrics: Mapping[str, float]) -> float:
         """Sum over the constraints of how far each is missed, relative to its limit; 0 where all are met."""

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from moonas.errors import InfeasibleError
+from moonas.errors import InfeasibleError, TaskError
 from moonas.outer.archive import Archive
 from moonas.outer.candidates import decode_trial
-from moonas.outer.identity import data_identity, evaluation_key, protocol_identity
+from moonas.outer.identity import evaluation_key, measurement_of, protocol_identity
 from moonas.outer.plan import Design, Plan
 from moonas.outer.samplers.sampler import History, Told, make_sampler
 from moonas.specs import EvaluateSpec, SearchSpec
@@ -22,6 +22,7 @@ from moonas.store.ledger import Ledger
 from moonas.store.records import EvaluationKey, FrontUpdate, NewCandidate, StudyRecord, TaskRecord, TrialRecord
 from moonas.store.states import StudyState, TaskState, TrialState
 from moonas.store.store import Store
+from moonas.study.budgets import budget_text
 from moonas.study.objectives import minimised
 from moonas.study.protocols import PROTOCOLS
 from moonas.worker.artifacts import delete_artifact
@@ -108,6 +109,7 @@ class Loop:
         self.known: dict[EvaluationKey, Mapping[str, float]] = {}
         self.running: dict[int, Running] = {}
         self.ending: StudyState | None = None
+        self.unable = ""
         self.members: list[tuple[tuple[str, str], dict[str, float]]] = []
         self.began = self._renewed = time.monotonic()
         self.spent = store.device_seconds(study.id)
@@ -120,14 +122,19 @@ class Loop:
         self.ending = StudyState.PAUSED
 
     def run(self) -> StudyState:
-        """Work until nothing is left to do; returns the state the study is left in. Raises LeaseError where it lost its lease."""
-        told = None
+        """Work until nothing is left to do; returns the state the study is left in.
+
+        Raises LeaseError where it lost its lease; TaskError, the study paused, where no task can run: missing data, a full disk.
+        """
+        told = False
         self.ledger.set_state(StudyState.RUNNING)
         while True:
             self._keep_lease()
             self._check_limits()
-            if self.ending is StudyState.PAUSED and told is None:
-                told = [self.pool.command(slot, "pause") for slot in self.running]
+            if self.ending is StudyState.PAUSED and not told:
+                told = True
+                for slot in self.running:
+                    self.pool.command(slot, "pause")
             self._fill_slots()
             self.watcher.tick(self)
             if not self.running:
@@ -136,7 +143,9 @@ class Loop:
             if event is not None:
                 self._handle(event)
         state = self.ending or StudyState.COMPLETE
-        self.ledger.set_state(state)
+        self.ledger.set_state(state, self.unable)
+        if self.unable:
+            raise TaskError(f"{self.unable}\nThe study is paused. Then go on with: moonas resume {self.config.name}")
         return state
 
     # What there is to do
@@ -148,23 +157,20 @@ class Loop:
             reason = ""
             if task.state is TaskState.FAIL:
                 reason = next((a.reason or "" for a in reversed(self.store.attempts(self.study.id, task_id=task.id))), "")
-            checkpoints = [_location(artifact) for artifact in reversed(task.checkpoints)]
+            checkpoints: list[Mapping[str, Any]] = [_location(artifact) for artifact in reversed(task.checkpoints)]
             self.tasks[task.kind, task.key] = OpenTask(task, task.state, task.result, reason, checkpoints)
         for evaluation in self.store.evaluations(self.study.id):
             self.known[evaluation.key] = evaluation.metrics
-        data, protocol = data_identity(self.config), protocol_identity(self.config)
-        measured: dict[tuple[str, str], list[tuple[EvaluationKey, Mapping[str, float]]]] = {}
-        for key, metrics in self.known.items():
-            if (key.data, key.protocol) == (data, protocol):
-                measured.setdefault((key.architecture, key.skeleton), []).append((key, metrics))
+        trials = self.store.trials(self.study.id)
+        by_id = {trial.id: trial for trial in trials}
         for candidate in self.store.candidates(self.study.id):
-            costs = {"params": candidate.params, "macs": candidate.macs}
-            skeleton = self.plan.search_skeleton.key if self.inherits else candidate.skeleton
-            for key, metrics in measured.get((candidate.architecture, skeleton), []):
-                self.archive.add((candidate.architecture, candidate.skeleton), costs, key.replicate, metrics)
+            key = measurement_of(self.plan, candidate, by_id[candidate.trial_id])
+            if key in self.known:
+                costs = {"params": candidate.params, "macs": candidate.macs}
+                self.archive.add((candidate.architecture, candidate.skeleton), costs, key, self.known[key])
         self.members = self.archive.front()
         unfinished = []
-        for trial in self.store.trials(self.study.id):
+        for trial in trials:
             self.history.add(self._told(trial))
             if trial.state in self.finished:
                 self.finished[trial.state] += 1
@@ -224,13 +230,14 @@ class Loop:
         primary = None
         for candidate in trial.candidates:
             evaluation = self.plan.evaluate_spec(candidate.architecture, candidate.skeleton, trial.replicate, spec, weights)
-            metrics = self._known(evaluation_key(self.config, evaluation))
+            key = evaluation_key(self.config, evaluation)
+            metrics = self._known(key)
             if metrics is None:
                 task = self._task("evaluate", evaluation.key, evaluation, trial)
                 if task.state is TaskState.FAIL and candidate.origin == "primary":
                     return self._fail(trial, f"its evaluation failed: {task.reason}")
             else:
-                self._take_in(candidate, trial, metrics)
+                self._take_in(candidate, trial, key, metrics)
                 primary = (
                     {**metrics, "params": candidate.params, "macs": candidate.macs} if candidate.origin == "primary" else primary
                 )
@@ -257,13 +264,11 @@ class Loop:
 
     # What has been done
 
-    def _take_in(self, candidate: NewCandidate, trial: OpenTrial, metrics: Mapping[str, float]) -> None:
+    def _take_in(self, candidate: NewCandidate, trial: OpenTrial, key: EvaluationKey, metrics: Mapping[str, float]) -> None:
         """Add an evaluation to the archive, and store the front where that changes it."""
-        place = (candidate.architecture.key, candidate.skeleton.key)
-        point = self.archive.points.get(place)
-        if point is not None and trial.replicate in point.measured.get("accuracy", {}):
+        place, costs = (candidate.architecture.key, candidate.skeleton.key), {"params": candidate.params, "macs": candidate.macs}
+        if not self.archive.add(place, costs, key, metrics):
             return
-        self.archive.add(place, {"params": candidate.params, "macs": candidate.macs}, trial.replicate, metrics)
         members = self.archive.front()
         if members != self.members:
             self.members = members
@@ -273,7 +278,7 @@ class Loop:
                     members=[(*key, {o.metric: values[o.metric] for o in self.config.objectives}) for key, values in members],
                     hypervolume=self.archive.hypervolume(members),
                     cause=f"trial {trial.number}",
-                    evaluations=sum(len(point.measured["accuracy"]) for point in self.archive.points.values()),
+                    evaluations=self.archive.evaluations,
                 )
             )
 
@@ -281,14 +286,9 @@ class Loop:
         violation = self.archive.violation(metrics)
         self.ledger.complete_trial(trial.id, metrics, violation)
         self._close(trial, TrialState.COMPLETE, minimised(self.config.objectives, metrics))
-        shown = ", ".join(
-            f"{name} {value:,.4f}" if isinstance(value, float) else f"{name} {value:,}"
-            for name, value in metrics.items()
-            if name in ("accuracy", "params")
-        )
-        self.watcher.note(
-            f"trial {trial.number}: {trial.design.method}, {trial.design.to_params()['budget']}, replicate {trial.replicate}: {shown}"
-        )
+        shown = ", ".join(f"{o.metric} {metrics[o.metric]:,.6g}" for o in self.config.objectives)
+        about = f"{trial.design.method}, {budget_text(trial.design.budget)}, replicate {trial.replicate}"
+        self.watcher.note(f"trial {trial.number}: {about}: {shown}")
 
     def _fail(self, trial: OpenTrial, reason: str) -> None:
         self.ledger.fail_trial(trial.id, reason)
@@ -328,6 +328,10 @@ class Loop:
         elif event.kind == "interrupted":
             self.ledger.pause_attempt(task.record.id, running.attempt, seconds)
             task.state = TaskState.WAITING
+        elif event.kind == "unable":
+            self.ledger.fail_attempt(task.record.id, running.attempt, message["reason"], "", final=False, seconds=seconds)
+            task.state, self.unable = TaskState.WAITING, message["reason"]
+            self.pause()
         else:
             self._attempt_failed(running, event.kind == "died", message, seconds)
 

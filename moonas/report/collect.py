@@ -5,7 +5,8 @@ from __future__ import annotations
 from moonas.report.records import BudgetInfo, HypervolumeStep, ObjectiveInfo, Point, ReportData, TrialInfo, Value
 from moonas.results import Network, Study
 from moonas.store.records import AttemptRecord, TrialRecord
-from moonas.study.budgets import budget_text, parse_budget
+from moonas.study.bounds import Bound
+from moonas.study.budgets import parse_budget
 
 
 def report_data(study: Study) -> ReportData:
@@ -32,19 +33,25 @@ def report_data(study: Study) -> ReportData:
         versions=_versions(study),
         settings=study.config.to_json(),
         objectives=tuple(
-            ObjectiveInfo(name=o.metric, label=o.entry.label, direction=o.entry.direction, unit=o.entry.unit) for o in study.config.objectives
+            ObjectiveInfo(name=o.metric, label=o.entry.label, direction=o.entry.direction, unit=o.entry.unit)
+            for o in study.config.objectives
         ),
         points=tuple(_point(network) for network in archive),
         budgets=tuple(
-            BudgetInfo(text=budget_text({metric: bound}), metric=metric, lower=bound.get("lower"), upper=bound.get("upper"))
-            for metric, bound in dict.fromkeys((m, tuple(b.items())) for budget in study.plan.budgets for m, b in budget.items())
-            for bound in [dict(bound)]
+            BudgetInfo(text=text, metric=bound.metric, lower=bound.lower, upper=bound.upper)
+            for text, bound in _bounds(study).items()
         ),
         history=tuple(steps),
         trials=tuple(_trial(trial, of_trial.get(trial.number, [])) for trial in study.trials()),
         reference=study.reference,
         device_seconds=store.device_seconds(study_id),
     )
+
+
+def _bounds(study: Study) -> dict[str, Bound]:
+    """Every bound that some budget of the study has, once."""
+    bounds = [Bound(metric, b.get("lower"), b.get("upper")) for budget in study.plan.budgets for metric, b in budget.items()]
+    return {str(bound): bound for bound in bounds}
 
 
 def _point(network: Network) -> Point:

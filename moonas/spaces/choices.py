@@ -19,7 +19,7 @@ from moonas.specs import Bounds
 
 @dataclass(frozen=True)
 class SlotArrays:
-    """One slot: `places` (options, edges per option) flat indices into a group's (edges, operations); `costs` (options, metrics)."""
+    """One slot. places: (options, edges of one) flat indices into a group's (edges, operations). costs: (options, metrics)."""
 
     slot: Slot
     places: np.ndarray
@@ -59,11 +59,11 @@ class Choices:
         """The score of every option of every slot: the sum over its edges. `scores`: {group: (edges, operations)}."""
         return [np.asarray(scores[slot.slot.group], dtype=float).ravel()[slot.places].sum(axis=1) for slot in self.slots]
 
-    def architecture(self, chosen: Sequence[int]) -> Architecture:
+    def architecture(self, chosen: Sequence[int] | np.ndarray) -> Architecture:
         """The architecture that takes option `chosen[i]` of slot i."""
         return self.space.architecture([slot.slot.options[index] for slot, index in zip(self.slots, chosen, strict=True)])
 
-    def cost(self, chosen: Sequence[int]) -> dict[str, int]:
+    def cost(self, chosen: Sequence[int] | np.ndarray) -> dict[str, int]:
         """The exact costs of that architecture, fixed part included."""
         total = self.table.fixed + sum(slot.costs[index] for slot, index in zip(self.slots, chosen, strict=True))
         return dict(zip(self.table.metrics, map(int, total), strict=True))

@@ -1,15 +1,20 @@
-"""Bounds on metrics, in one grammar everywhere: `params<=2M`, `latency_ms<5`, `10k<=params<=2M`; `params=2M` in `--under`."""
+"""Bounds on metrics, in one grammar everywhere: `params<=2M`, `10k<=params<=2M`; `params=2M` in `--under`.
+
+An end belongs to its bound; `<` and `>` are refused, because for a whole number they would mean another bound.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
 from typing import Any
 
 from moonas.errors import UsageError
 from moonas.specs import Bounds
-from moonas.study.metrics import METRICS, metric_name
+from moonas.study.metrics import METRICS, metric_name, selectable_metric
 from moonas.study.numbers import parse_number
 
 _ONE_SIDED = re.compile(r"\s*([A-Za-z_]\w*)\s*(<=|>=|<|>|=)\s*([^<>=\s]+)\s*")
@@ -24,6 +29,10 @@ class Bound:
     lower: float | None = None
     upper: float | None = None
 
+    def ends(self) -> dict[str, float]:
+        """The ends that limit, by "lower" and "upper"."""
+        return {name: end for name, end in (("lower", self.lower), ("upper", self.upper)) if end is not None}
+
     def violation(self, value: float) -> float:
         """By how much `value` misses the bound; 0 where it meets it. Not normalised."""
         below = 0.0 if self.lower is None else max(0.0, self.lower - value)
@@ -35,9 +44,10 @@ class Bound:
         return str(self)
 
     def __str__(self) -> str:
-        if self.lower is not None and self.upper is not None:
-            return f"{_plain(self.lower)}<={self.metric}<={_plain(self.upper)}"
-        return f"{self.metric}>={_plain(self.lower)}" if self.upper is None else f"{self.metric}<={_plain(self.upper)}"
+        ends = {name: str(parse_number(end)) for name, end in self.ends().items()}
+        if len(ends) == 2:
+            return f"{ends['lower']}<={self.metric}<={ends['upper']}"
+        return f"{self.metric}>={ends['lower']}" if "lower" in ends else f"{self.metric}<={ends['upper']}"
 
 
 def parse_bound(text: Any, equals: str = "") -> Bound:
@@ -50,19 +60,19 @@ def parse_bound(text: Any, equals: str = "") -> Bound:
     if not isinstance(text, str):
         raise UsageError(f"expected a bound such as params<=2M, got {text!r}")
     if band := _BAND.fullmatch(text):
-        metric, lower, upper = metric_name(band[2]), _number(band[1]), _number(band[3])
+        metric, lower, upper = selectable_metric(band[2]), _number(band[1]), _number(band[3])
         if lower > upper:
             raise UsageError(f"{text!r}: the lower end lies above the upper end")
         return Bound(metric, lower, upper)
     match = _ONE_SIDED.fullmatch(text)
     if match is None:
         raise UsageError(f"{text!r} is not a bound; write it like params<=2M, accuracy>=0.9 or 10k<=params<=2M")
-    metric, sign, value = metric_name(match[1]), match[2], _number(match[3])
+    metric, sign, value = selectable_metric(match[1]), match[2], _number(match[3])
     if sign == "=":
         sign = equals
-    if not sign:
-        raise UsageError(f"{text!r}: write {match[1]}<={match[3]} or {match[1]}>={match[3]}")
-    return Bound(metric, upper=value) if sign.startswith("<") else Bound(metric, lower=value)
+    if sign not in ("<=", ">="):
+        raise UsageError(f"{text!r}: write {match[1]}<={match[3]} or {match[1]}>={match[3]}; an end belongs to its bound")
+    return Bound(metric, upper=value) if sign == "<=" else Bound(metric, lower=value)
 
 
 def parse_under(text: str) -> list[Bound]:
@@ -79,10 +89,12 @@ def parse_under(text: str) -> list[Bound]:
 
 def as_spec(bounds: Iterable[Bound]) -> Bounds:
     """Whole-number bounds in the form that specs and decoding use."""
-    return {
-        bound.metric: {end: int(value) for end, value in (("lower", bound.lower), ("upper", bound.upper)) if value is not None}
-        for bound in bounds
-    }
+    return {bound.metric: {name: whole_end(name, end) for name, end in bound.ends().items()} for bound in bounds}
+
+
+def whole_end(end: str, value: float | Fraction) -> int:
+    """The whole number that limits a whole-number cost just as `value` does: up for the "lower" end, down for the "upper"."""
+    return ceil(value) if end == "lower" else floor(value)
 
 
 def _number(text: str) -> float:
@@ -90,7 +102,3 @@ def _number(text: str) -> float:
         return parse_number(text)
     except ValueError as error:
         raise UsageError(str(error)) from error
-
-
-def _plain(value: float | None) -> str:
-    return f"{value:.12g}" if value is not None else ""

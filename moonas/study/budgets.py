@@ -8,43 +8,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import product
 from typing import Any
 
 from moonas.errors import UsageError
 from moonas.specs import Bounds
-from moonas.study.bounds import Bound, as_spec, parse_bound
+from moonas.study.bounds import Bound, as_spec, parse_bound, whole_end
 from moonas.study.numbers import parse_number
 
 _GEOMETRIC = re.compile(r"\s*geometric\(\s*([^,()]+?)\s*,\s*([^,()]+?)\s*,\s*([^,()]+?)\s*\)\s*")
-_PERCENT = re.compile(r"\s*([\d.]+)\s*%\s*")
+_PERCENT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*%\s*")
+MOST_LEVELS = 100  # of one geometric(...): our own choice, against a slip of the pen
 
 
 @dataclass(frozen=True)
 class Level:
-    """One entry of a budget list: an end is a number, or a fraction of the reachable span; neither end means no bound."""
+    """One entry of a budget list. An end is a number, or as a Fraction a share of the reachable span; no end means no bound."""
 
-    lower: float | None = None
-    upper: float | None = None
-    lower_share: float | None = None
-    upper_share: float | None = None
+    lower: float | Fraction | None = None
+    upper: float | Fraction | None = None
 
     def resolve(self, span: tuple[int, int]) -> dict[str, int]:
-        """The whole-number bound, with `span` the smallest and largest reachable value."""
+        """The whole-number bound, with `span` the smallest and largest reachable value; a lower end is rounded up."""
         low, high = span
-        ends = {
-            "lower": self.lower if self.lower_share is None else low + self.lower_share * (high - low),
-            "upper": self.upper if self.upper_share is None else low + self.upper_share * (high - low),
-        }
-        return {name: int(value) for name, value in ends.items() if value is not None}
+        ends = {name: end for name, end in (("lower", self.lower), ("upper", self.upper)) if end is not None}
+        return {name: whole_end(name, low + end * (high - low) if isinstance(end, Fraction) else end) for name, end in ends.items()}
 
 
 @dataclass(frozen=True)
 class Budgets:
-    """What the file says, by metric: `texts` as written (for the record), `levels` as read."""
+    """What the file says, by metric: `texts` as written (for the record), `levels` as read, which alone are compared."""
 
-    texts: Mapping[str, Any]
+    texts: Mapping[str, Any] = field(compare=False)
     levels: Mapping[str, tuple[Level, ...]]
 
     def to_json(self) -> dict[str, Any]:
@@ -52,27 +49,20 @@ class Budgets:
 
     def resolve(self, spans: Mapping[str, tuple[int, int]]) -> list[Bounds]:
         """Every combination of levels as whole-number bounds, each once, in the order written."""
-        resolved: list[Bounds] = []
+        resolved: dict[str, Bounds] = {}
         for combination in product(*self.levels.values()):
             bounds = {metric: level.resolve(spans[metric]) for metric, level in zip(self.levels, combination, strict=True)}
             bounds = {metric: bound for metric, bound in bounds.items() if bound}
-            if bounds not in resolved:
-                resolved.append(bounds)
-        return resolved
+            resolved.setdefault(budget_text(bounds), bounds)
+        return list(resolved.values())
 
 
 def parse_levels(value: Any) -> tuple[Level, ...]:
-    """A budget list: numbers, percentages, `none`, `{lower: 1M, upper: 2M}`, or `geometric(first, last, count)`.
+    """One entry of a budget list: a number, a percentage, `none`, `{lower: 1M, upper: 2M}`, or `geometric(first, last, count)`.
 
     Raises UsageError.
     """
-    values = value if isinstance(value, list | tuple) else [value]
-    if not values:
-        raise UsageError("expected at least one budget; write [none] for a sweep without a bound")
-    levels: list[Level] = []
-    for item in values:
-        levels += _geometric(item) if isinstance(item, str) and "geometric" in item else [_level(item)]
-    return tuple(levels)
+    return tuple(_geometric(value)) if isinstance(value, str) and "geometric" in value else (_level(value),)
 
 
 def budget_text(bounds: Bounds | None) -> str:
@@ -95,36 +85,37 @@ def _level(value: Any) -> Level:
     if isinstance(value, Mapping):
         if not value or set(value) - {"lower", "upper"}:
             raise UsageError(f"a band is {{lower: ..., upper: ...}}, got {dict(value)!r}")
-        ends: dict[str, float] = {}
-        for name, end in value.items():
-            number, share = _amount(end)
-            ends[name if share is None else f"{name}_share"] = number if share is None else share
+        ends = {name: _amount(end) for name, end in value.items()}
+        alike = len({isinstance(end, Fraction) for end in ends.values()}) == 1
+        if alike and len(ends) == 2 and ends["lower"] > ends["upper"]:
+            raise UsageError(f"{dict(value)!r}: the lower end lies above the upper end")
         return Level(**ends)
-    number, share = _amount(value)
-    return Level(upper=number) if share is None else Level(upper_share=share)
+    return Level(upper=_amount(value))
 
 
-def _amount(value: Any) -> tuple[float, float | None]:
-    """(number, share): one of them counts."""
+def _amount(value: Any) -> float | Fraction:
+    """A number, or a share of the reachable span as a Fraction: exact, so that 29% of 100 is 29."""
     if isinstance(value, str) and (match := _PERCENT.fullmatch(value)):
-        share = float(match[1]) / 100
-        if not 0 <= share <= 1:
+        share = Fraction(match[1]) / 100
+        if share > 1:
             raise UsageError(f"{value!r}: a share of the reachable span lies between 0% and 100%")
-        return 0.0, share
+        return share
     try:
         number = parse_number(value)
     except ValueError as error:
         raise UsageError(f"{error}; a budget may also be a share such as 30%, none, or geometric(1M, 5M, 5)") from error
     if number <= 0:
         raise UsageError(f"a budget must be above 0, got {value!r}")
-    return number, None
+    return number
 
 
 def _geometric(text: str) -> list[Level]:
     match = _GEOMETRIC.fullmatch(text)
     if match is None:
         raise UsageError(f"{text!r}: write geometric(first, last, count), such as geometric(1M, 5M, 5)")
-    first, last, count = (_amount(part)[0] for part in match.groups())
-    if count != int(count) or count < 2 or first <= 0 or last <= 0:
-        raise UsageError(f"{text!r}: first and last must be numbers above 0 and the count a whole number of at least 2")
+    first, last, count = map(_amount, match.groups())
+    if isinstance(first, Fraction) or isinstance(last, Fraction):
+        raise UsageError(f"{text!r}: first and last must be numbers, not shares")
+    if isinstance(count, Fraction) or count not in range(2, MOST_LEVELS + 1):
+        raise UsageError(f"{text!r}: the count must be a whole number from 2 to {MOST_LEVELS}")
     return [Level(upper=float(round(first * (last / first) ** (step / (count - 1))))) for step in range(int(count))]

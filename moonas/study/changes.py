@@ -39,8 +39,8 @@ def changes(old: StudyConfig, new: StudyConfig) -> list[Change]:
     found = []
     for key in EXTENDABLE:
         was, is_now = before.pop(key), after.pop(key)
-        if was != is_now:
-            found.append(Change(key, was, is_now, "addition" if _only_adds(key, was, is_now) else "refused"))
+        if getattr(old, key) != getattr(new, key):
+            found.append(Change(key, was, is_now, "addition" if _only_adds(key, old, new) else "refused"))
     was_leaf, now_leaf = dict(_leaves(before)), dict(_leaves(after))
     for path in sorted(set(was_leaf) | set(now_leaf)):
         if was_leaf.get(path) != now_leaf.get(path):
@@ -48,16 +48,14 @@ def changes(old: StudyConfig, new: StudyConfig) -> list[Change]:
     return found
 
 
-def _only_adds(key: str, was: Any, is_now: Any) -> bool:
+def _only_adds(key: str, old: StudyConfig, new: StudyConfig) -> bool:
+    """Whether nothing that was there is missing; another order counts as an addition, because it decides what comes next."""
+    was, is_now = getattr(old, key), getattr(new, key)
     if key in ("replicates", "trials"):
         return was is not None and is_now is not None and is_now > was
     if key == "methods":
         return all(method in is_now for method in was)
-    return set(was) == set(is_now) and all(set(map(str, _listed(was[m]))) <= set(map(str, _listed(is_now[m]))) for m in was)
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    return set(was.levels) == set(is_now.levels) and all(set(was.levels[m]) <= set(is_now.levels[m]) for m in was.levels)
 
 
 def _is_free(path: str) -> bool:

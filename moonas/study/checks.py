@@ -7,12 +7,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from moonas.study.budgets import Level
 from moonas.study.methods import HANDLERS
+from moonas.study.metrics import COSTS
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.samplers import SAMPLERS
 from moonas.study.validation import Place
 
-_PASSWORD = re.compile(r"\w[\w+.-]*://[^/\s:@]*:[^/\s@]+@")
+# of a URL as SQLAlchemy and the database drivers read it: scheme://user:password@host, or ...?password=...
+_PASSWORD = re.compile(r"(\w[\w+.-]*://[^/\s:@]*:)\S+(?=@)|([?&](?:password|passwd|pwd)=)[^&\s]+", re.IGNORECASE)
 
 
 def check_parts(parts: Mapping[str, Any], place: Place) -> None:
@@ -30,11 +33,17 @@ def check_no_password(raw: Any, place: Place) -> None:
             path.wrong("holds a password; give the address by --storage or MOONAS_STORAGE instead, not in the study file")
 
 
+def without_password(text: str) -> str:
+    """`text` with every password in it replaced, so that a message may quote it."""
+    return _PASSWORD.sub(r"\1\2***", text)
+
+
 def _texts(value: Any, place: Place) -> Iterator[tuple[Place, str]]:
     if isinstance(value, str):
         yield place, value
     elif isinstance(value, Mapping):
         for key, item in value.items():
+            yield from _texts(key, place / str(key))
             yield from _texts(item, place / str(key))
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
@@ -76,16 +85,25 @@ def _handlers_fit(place: Place, methods: Any) -> None:
 
 def _warmup_leaves_epochs(place: Place, methods: Any) -> None:
     for index, method in enumerate(methods):
-        epochs, warmup = method.settings.get("epochs"), method.settings.get("warmup_epochs", 0)
-        if epochs is not None and warmup is not None and warmup >= epochs:
+        epochs, warmup = min(_values(method, "epochs"), default=None), max(_values(method, "warmup_epochs"), default=0)
+        if epochs is not None and warmup >= epochs:
             (place / "methods" / index / "warmup_epochs").wrong(f"must leave epochs to search in: {warmup} of {epochs} are warm-up")
 
 
-def _handlers_have_budgets(place: Place, methods: Any, budgets: Any) -> None:
+def _values(method: Any, name: str) -> tuple[Any, ...]:
+    """What a setting may be: its one value, or the listed values or ends of its range; nothing where there is no such setting."""
+    if name in method.open:
+        return tuple(method.open[name].values)
+    return (method.settings[name],) if name in method.settings else ()
+
+
+def _handlers_have_budgets(place: Place, methods: Any, budgets: Any, constraints: Any) -> None:
+    bounded = any(level != Level() for levels in budgets.levels.values() for level in levels)
+    bounded = bounded or any(constraint.metric in COSTS for constraint in constraints)
     for index, method in enumerate(methods):
-        if HANDLERS[method.handler.name].uses_budget and not budgets.levels:
+        if HANDLERS[method.handler.name].uses_budget and not bounded:
             (place / "methods" / index / "handler").wrong(
-                f"{method.handler.name!r} works on a budget, and the study has no `budgets`"
+                f"{method.handler.name!r} works on a budget, and the study bounds no cost: give it `budgets`"
             )
 
 

@@ -21,7 +21,7 @@ class DataConfig:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    size: Annotated[Whole, Field(ge=4)] | None = None
+    size: Annotated[Whole, Field(ge=4, le=1024)] | None = None
     images: Count | None = None
 
 

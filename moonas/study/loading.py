@@ -9,22 +9,10 @@ from typing import Any
 import yaml
 
 from moonas.errors import Problem, StudyFileError
-from moonas.study.checks import check_no_password, check_parts
+from moonas.study.checks import check_no_password, check_parts, without_password
 from moonas.study.schema import StudyConfig, read_study
+from moonas.study.strict_yaml import StrictLoader
 from moonas.study.validation import Place
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice, which plain YAML lets the last one win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str | int | float | bool | None) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
-            seen.add(key if isinstance(key, str | int | float | bool | None) else str(key))
-        return super().construct_mapping(node, deep)
 
 
 def load_study(path: str | Path) -> StudyConfig:
@@ -42,7 +30,7 @@ def load_study(path: str | Path) -> StudyConfig:
 def parse_study(text: str, source: str = "study file") -> StudyConfig:
     """The study that YAML text asks for. Raises StudyFileError."""
     try:
-        raw = yaml.load(text, Loader=_Loader)  # a SafeLoader
+        raw = yaml.load(text, Loader=StrictLoader)  # a SafeLoader
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -59,5 +47,5 @@ def study_from(raw: Mapping[str, Any] | Any, source: str = "study") -> StudyConf
     parts = read_study(raw, place)
     check_parts(parts, place)
     if problems:
-        raise StudyFileError(source, problems)
+        raise StudyFileError(source, [Problem(without_password(p.path), without_password(p.message)) for p in problems])
     return StudyConfig(**parts)

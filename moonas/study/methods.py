@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict
+from pydantic import BeforeValidator, ConfigDict
 
 from moonas.registry import Registry
-from moonas.study.numbers import Count, CountOrZero, Decay, NonNegative, Positive
+from moonas.study.numbers import Count, CountOrZero, Decay, NonNegative, Positive, parse_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class DartsConfig:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    order: Literal[1] = 1
+    order: Annotated[Literal[1], BeforeValidator(parse_whole)] = 1
     epochs: Count = 50
     warmup_epochs: CountOrZero = 0
     batch: Count = 64

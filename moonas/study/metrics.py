@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from moonas.errors import UsageError
 from moonas.registry import Registry
 
 
@@ -43,4 +44,12 @@ def metric_name(name: str) -> str:
     """The registry's name of a metric; `flops` is accepted for `macs`. Raises UnknownNameError."""
     name = ALIASES.get(name, name)
     METRICS[name]
+    return name
+
+
+def selectable_metric(name: str) -> str:
+    """`metric_name` of a metric that may choose between architectures. Raises UsageError for test metrics."""
+    name = metric_name(name)
+    if METRICS[name].reported_only:
+        raise UsageError(f"{name} is reported and never selected on; use {name.removeprefix('test_')}")
     return name

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -19,14 +20,17 @@ def parse_number(value: Any) -> int | float:
     """An int or a finite float from a number or from text such as `2M`. Raises ValueError."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"expected a number, got {value!r}")
-    if isinstance(value, str):
-        match = _NUMBER.fullmatch(value.strip())
-        if match is None:
-            raise ValueError(f"{value!r} is not a number; write it like 0.025, 1e-4, 600e6, 30k or 2M")
-        value = float(match[1].replace("_", "")) * SUFFIXES[match[2]]
-    if not math.isfinite(value):
+    match = _NUMBER.fullmatch(value.strip()) if isinstance(value, str) else None
+    if isinstance(value, str) and match is None:
+        raise ValueError(f"{value!r} is not a number; write it like 0.025, 1e-4, 600e6, 30k or 2M")
+    try:
+        number = Decimal(match[1]) * SUFFIXES[match[2]] if match else value  # in decimal, where 1.001k is 1001
+        finite = math.isfinite(float(number))
+    except ArithmeticError:  # beyond every float
+        finite = False
+    if not finite:
         raise ValueError(f"{value!r} is not a finite number")
-    return int(value) if value == int(value) else value
+    return int(number) if number == int(number) else float(number)
 
 
 def parse_whole(value: Any) -> int:
@@ -45,3 +49,4 @@ Fraction = Annotated[Number, Field(ge=0, le=1)]
 Decay = Annotated[Number, Field(ge=0, lt=1)]
 Count = Annotated[Whole, Field(ge=1)]
 CountOrZero = Annotated[Whole, Field(ge=0)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**63)]  # what every SQL database can hold

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from moonas.errors import UsageError, nearest
-from moonas.study.metrics import METRICS, MetricEntry, metric_name
+from moonas.study.metrics import METRICS, MetricEntry, selectable_metric
 from moonas.study.numbers import parse_number
 
 
@@ -47,10 +47,8 @@ def parse_objective(value: Any) -> Objective:
             raise UsageError(f"{name!r} is not a setting of an objective{nearest(name, ['known', 'metric', 'reference'])}")
     if not isinstance(fields["metric"], str):
         raise UsageError(f"expected the name of a metric, got {fields['metric']!r}")
-    name = metric_name(fields["metric"])
+    name = selectable_metric(fields["metric"])
     entry = METRICS[name]
-    if entry.reported_only:
-        raise UsageError(f"{name} is reported and never selected on; use {name.removeprefix('test_')}")
     known, reference = fields.get("known", entry.known), fields.get("reference", entry.reference)
     if not isinstance(known, bool):
         raise UsageError(f"known must be true or false, got {known!r}")

@@ -1,4 +1,4 @@
-"""Ranges: settings left open for the outer layer, such as `{log: [1e-4, 1e-2]}`, `{uniform: [0, 1]}`, `{int: [4, 16]}` or a list."""
+"""Ranges: settings left open for the outer layer: `{log: [1e-4, 1e-2]}`, `{uniform: [0, 1]}`, `{int: [4, 16]}` or a list."""
 
 from __future__ import annotations
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from moonas.registry import Registry
 from moonas.study.bounds import Bound, parse_bound
-from moonas.study.budgets import Budgets, parse_levels
+from moonas.study.budgets import Budgets, Level, parse_levels
 from moonas.study.data import DATA, input_shape
 from moonas.study.methods import HANDLERS, METHODS, MethodEntry
 from moonas.study.metrics import COSTS, metric_name
-from moonas.study.numbers import Count, CountOrZero
+from moonas.study.numbers import Count, Seed
 from moonas.study.objectives import Objective, parse_objective
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.ranges import Range, as_range
@@ -133,8 +133,8 @@ def read_study(raw: Any, place: Place) -> dict[str, Any]:
                 parts[key] = found
         elif known[key].default is not MISSING:
             parts[key] = known[key].default
-        elif known[key].default_factory is not MISSING:
-            parts[key] = known[key].default_factory()
+        elif callable(make := known[key].default_factory):
+            parts[key] = make()
         else:
             (place / key).wrong("is missing")
     return parts
@@ -200,13 +200,11 @@ def _method(value: Any, place: Place) -> Method | None:
     label = _name(settings.pop("label", name), place / "label")
     handler = _named(HANDLERS)(settings.pop("handler", entry.handlers[0]), place / "handler")
     open_settings: dict[str, Range] = {}
-    for key in {item.name for item in fields(entry.config)} & set(settings):
+    for key in [item.name for item in fields(entry.config) if item.name in settings]:
         if isinstance(settings[key], Mapping | list | tuple | Range):
-            value_range = (place / key).read(as_range, settings.pop(key))
+            value_range = _open_setting(entry.config, key, settings.pop(key), place)
             if value_range is not None:
-                ends = [place.settings(entry.config, {key: end}) for end in value_range.values]
-                if None not in ends:
-                    open_settings[key] = value_range.with_values([getattr(config, key) for config in ends])
+                open_settings[key] = value_range
     config = place.settings(entry.config, settings)
     if config is None or handler is None or label is None:
         return None
@@ -214,24 +212,54 @@ def _method(value: Any, place: Place) -> Method | None:
     return Method(name, label, handler, closed, dict(sorted(open_settings.items())))
 
 
+def _open_setting(config: type[Any], key: str, value: Any, place: Place) -> Range | None:
+    """The range that `value` leaves the setting `key` of `config`, each of its values checked like a single one."""
+    found = (place / key).read(as_range, value)
+    if found is None:
+        return None
+    checked = [place.settings(config, {key: one}) for one in found.values]
+    if None in checked:
+        return None
+    values = [getattr(settings, key) for settings in checked]
+    if found.kind == "choice":
+        return found.with_values(list(dict.fromkeys(values)))
+    if found.kind != "int" and any(isinstance(one, int) for one in values):
+        (place / key).wrong(f"is a whole number, so its range must be a list or {{int: {values}}}, not {found.to_json()}")
+    return found
+
+
 def _budgets(value: Any, place: Place) -> Budgets | None:
     if not isinstance(value, Mapping):
         place.wrong(f"expected metrics with their budgets, such as {{params: [10%, 35%]}}, got {value!r}")
         return None
-    texts, levels = {}, {}
+    texts: dict[str, Any] = {}
+    levels: dict[str, tuple[Level, ...]] = {}
     for key, text in value.items():
-        metric = (place / str(key)).read(metric_name, key)
+        here = place / str(key)
+        metric = here.read(metric_name, key)
         if metric is not None and metric not in COSTS:
-            (place / str(key)).wrong(f"{metric} cannot be a budget; exact costs can: {', '.join(COSTS)}")
-        read = (place / str(key)).read(parse_levels, text)
-        if metric is not None and read is not None:
-            texts[metric], levels[metric] = text, read
+            here.wrong(f"{metric} cannot be a budget; exact costs can: {', '.join(COSTS)}")
+        if metric in texts:
+            here.wrong(f"{metric} stands more than once")
+        if metric is not None:
+            texts[metric], levels[metric] = text, _levels(text, here)
     return Budgets(texts, levels)
+
+
+def _levels(value: Any, place: Place) -> tuple[Level, ...]:
+    """The entries of one metric's budgets: a list, or one entry by itself."""
+    if isinstance(value, list | tuple):
+        if not value:
+            place.wrong("expected at least one budget; write [none] for a sweep without a bound")
+        read = [(place / index).read(parse_levels, item) for index, item in enumerate(value)]
+    else:
+        read = [place.read(parse_levels, value)]
+    return tuple(level for levels in read if levels is not None for level in levels)
 
 
 _READERS: dict[str, Callable[[Any, Place], Any]] = {
     "name": _name,
-    "seed": _pydantic(CountOrZero),
+    "seed": _pydantic(Seed),
     "data": _named(DATA),
     "space": _named(SPACES),
     "search": _section(SearchSkeleton),

@@ -7,20 +7,44 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator
 
 from moonas.skeleton import Skeleton
-from moonas.study.numbers import Count, CountOrZero, Positive, Whole
+from moonas.study.numbers import Count, CountOrZero, Positive, parse_whole
 
 _FORBID = ConfigDict(extra="forbid")
 Stem = Literal["cifar", "imagenet"]
 
 
+# Limits of our own, far beyond any network: costs stay within 64 bits, and a slip of the pen is refused rather than worked on.
+Channels = Annotated[Count, Field(le=4096)]
+Cells = Annotated[Count, Field(le=1000)]
+
+
 def _as_tuple(value: Any) -> Any:
-    return tuple(dict.fromkeys(value)) if isinstance(value, list | tuple) else (value,)
+    return value if isinstance(value, list | tuple) else (value,)
 
 
-Sizes = Annotated[tuple[Count, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+def _each_once(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    if not sizes:
+        raise ValueError("expected at least one size")
+    return tuple(dict.fromkeys(sizes))
+
+
+def _devices(value: Any) -> str | tuple[int, ...]:
+    if isinstance(value, str) and value in ("auto", "cpu"):
+        return value
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError(f"must be auto, cpu, or GPU indices such as [0, 1], got {value!r}")
+    indices = tuple(map(parse_whole, value))
+    if min(indices) < 0:
+        raise ValueError(f"GPU indices count from 0, got {value!r}")
+    return indices
+
+
+OpenChannels = Annotated[tuple[Channels, ...], BeforeValidator(_as_tuple), AfterValidator(_each_once)]
+OpenCells = Annotated[tuple[Cells, ...], BeforeValidator(_as_tuple), AfterValidator(_each_once)]
+Devices = Annotated[str | tuple[int, ...], PlainValidator(_devices)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +53,8 @@ class SearchSkeleton:
 
     __pydantic_config__ = _FORBID
 
-    channels: Count
-    cells: Count
+    channels: Channels
+    cells: Cells
     stem: Stem = "cifar"
 
     def skeleton(self, space: str, input_shape: tuple[int, int, int], classes: int) -> Skeleton:
@@ -46,8 +70,8 @@ class FinalSkeleton:
 
     __pydantic_config__ = _FORBID
 
-    channels: Sizes
-    cells: Sizes
+    channels: OpenChannels
+    cells: OpenCells
     stem: Stem = "cifar"
 
     def sizes(self) -> Iterator[tuple[int, int]]:
@@ -75,15 +99,15 @@ class Decode:
 class Workers:
     """Where tasks run.
 
-    devices: "auto" (every GPU, else the CPU), "cpu", or GPU indices. tasks_per_device: slots on each; on the CPU one per core unless
-    given. threads_per_task: CPU threads of a task, stored with the study because they change the last digits.
+    devices: "auto" (every GPU, else the CPU), "cpu", or GPU indices. tasks_per_device: slots on each, one on a GPU unless given; on
+    the CPU one per core. threads_per_task: CPU threads of a task, stored with the study because they change the last digits.
     max_attempts: how often a task is started whose worker died.
     """
 
     __pydantic_config__ = _FORBID
 
     backend: Literal["local"] = "local"
-    devices: Literal["auto", "cpu"] | tuple[Annotated[Whole, Field(ge=0)], ...] = "auto"
+    devices: Devices = "auto"
     tasks_per_device: Count | None = None
     threads_per_task: Count = 1
     max_attempts: Count = 3

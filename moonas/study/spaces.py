@@ -23,15 +23,21 @@ DARTS_OPERATIONS = (
 )
 
 
-def _known_operations(names: tuple[str, ...]) -> tuple[str, ...]:
-    for name in names:
-        if name not in OPERATIONS:
-            raise ValueError(OPERATIONS.unknown(name))
+def _known_operation(name: str) -> str:
+    if name not in OPERATIONS:
+        raise ValueError(OPERATIONS.unknown(name))
+    return name
+
+
+def _candidates(names: tuple[str, ...]) -> tuple[str, ...]:
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{', '.join(repeated)} stands more than once")
     if not set(names) - {"none"}:
         raise ValueError("at least one operation other than 'none' is needed")
     return names
+
+
+Operation = Annotated[str, AfterValidator(_known_operation)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +50,9 @@ class DartsCnnConfig:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    operations: Annotated[tuple[str, ...], AfterValidator(_known_operations)] = DARTS_OPERATIONS
+    operations: Annotated[tuple[Annotated[str, AfterValidator(_known_operation)], ...], AfterValidator(_candidates)] = (
+        DARTS_OPERATIONS
+    )
     nodes: Annotated[Whole, Field(ge=1, le=8)] = 4
 
 

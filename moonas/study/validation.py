@@ -67,7 +67,7 @@ class Place:
             (self / "name").wrong(f"is missing: which {registry.kind}? Known: {', '.join(registry)}.")
         elif not isinstance(value["name"], str) or value["name"] not in registry:
             (self / "name").wrong(registry.unknown(value["name"]))
-        else:
+        elif (self / "name").read(registry.__getitem__, value["name"]) is not None:
             return value["name"], {str(key): setting for key, setting in value.items() if key != "name"}
         return None
 

@@ -24,7 +24,10 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 @dataclass(frozen=True)
 class Event:
-    """Something a slot reported. kind: "progress", "result", "interrupted", "error" or "died"; message: its fields."""
+    """Something a slot reported.
+
+    kind: "progress", "result", "interrupted", "unable" (data are missing, a disk is full), "error" or "died".
+    """
 
     slot: int
     kind: str

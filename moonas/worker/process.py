@@ -1,7 +1,7 @@
 """The process of one slot: reads tasks as JSON lines, runs them one after another, writes JSON lines back.
 
 It ends when its standard input does, so no worker outlives the loop that started it, however that loop ended.
-In: `{"task": {...}}` and `{"command": "pause"}`. Out: `{"event": "progress" | "result" | "interrupted" | "error", ...}`.
+In: `{"task": {...}}` and `{"command": "pause"}`. Out: `{"event": "progress" | "result" | "interrupted" | "unable" | "error", ...}`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import threading
 import traceback
 from typing import Any
 
+from moonas.errors import DataError, StorageError
 from moonas.registry import load_object
 
 RUN_TASK = "moonas.worker.tasks:run_task"
@@ -65,6 +66,8 @@ def main() -> None:
             result = run_task(task.pop("spec"), channel.report, **task)
         except interrupted as action:
             channel.send(event="interrupted", action=str(action))
+        except (DataError, StorageError) as error:  # no trial's fault: the same befalls every task here
+            channel.send(event="unable", reason=str(error))
         except Exception as error:
             channel.send(event="error", reason=f"{type(error).__name__}: {error}", traceback=traceback.format_exc())
         else:

@@ -25,12 +25,13 @@ from moonas.study.methods import METHODS
 from moonas.study.protocols import PROTOCOLS
 from moonas.worker.artifacts import read_artifact, write_artifact
 from moonas.worker.checkpoint import pack, unpack
+from moonas.worker.timing import time_task
 
 Report = Callable[[dict[str, Any]], str | None]
 Saved = Mapping[str, Any]  # an artifact; under "previous", where there is one, the checkpoint before it
 
 
-class TaskInterrupted(Exception):  # noqa: N818 - not an error
+class TaskInterrupted(Exception):
     """The task ended at a checkpoint because the answer to its report was so. action: stop, prune or pause."""
 
     def __init__(self, action: str) -> None:
@@ -64,12 +65,16 @@ def run_task(
     "continue" or None, "stop", "prune" or "pause". It is also called with {"warning": text}, where the answer does not count.
     artifacts: URL of the folder for checkpoints and weights; None keeps nothing.
     checkpoint: where to go on; where it is missing or damaged the one before, else the start.
+    A spec `{"kind": "time", "of": spec}` runs a few steps of a task instead and returns what `moonas.worker.timing.time_task` does.
     Raises TaskInterrupted after the checkpoint of an epoch whose report was answered so, NonFiniteLossError, DataError,
     InfeasibleError, StorageError.
     """
+    if spec["kind"] == "time":
+        _prepare(spec["of"]["threads"])
+        return time_task(spec["of"], device, data_root)
     run = {"search": search, "evaluate": evaluate}.get(spec["kind"])
     if run is None:
-        raise UsageError(f"{spec['kind']!r} is not a kind of task; known: evaluate, search")
+        raise UsageError(f"{spec['kind']!r} is not a kind of task; known: evaluate, search, time")
     return run(spec, report, artifacts=artifacts, checkpoint=checkpoint, data_root=data_root, device=device)
 
 

@@ -28,14 +28,15 @@ def time_task(spec: Mapping[str, Any], device: str, data_root: str | None = None
     Returns seconds (of the whole task), step_seconds, and memory_mib: the process's peak, or the device's where that is a GPU.
     """
     data = load_data(spec["data"], spec["seed"], device, data_root)
+    running: Search | Training
     if spec["kind"] == "search":
-        search_spec = SearchSpec.from_json(spec)
-        running: Search | Training = Search(search_spec, data, device)
-        images, batch = len(data.train_w), running.method.batch
+        running = search = Search(SearchSpec.from_json(spec), data, device)
+        images, batch = len(data.train_w), search.method.batch
     else:
         evaluate_spec = EvaluateSpec.from_json(spec)
-        settings = {name: value for name, value in evaluate_spec.protocol.items() if name != "name"}
-        config = TypeAdapter(PROTOCOLS[evaluate_spec.protocol["name"]].config).validate_python(settings)
+        settings = dict(evaluate_spec.protocol)
+        protocol = PROTOCOLS[settings.pop("name")]
+        config = TypeAdapter(protocol.config).validate_python(settings)
         running = Training(evaluate_spec, config, data, device)
         images, batch = len(data.train), config.batch
     epochs, last = running.epochs, running.epochs - 1

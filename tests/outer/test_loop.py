@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from moonas.errors import LeaseError
+from moonas.errors import LeaseError, TaskError
 from moonas.outer.loop import Loop
 from moonas.outer.plan import Plan
 from moonas.results import Study
@@ -66,6 +66,16 @@ def test_a_second_study_takes_over_what_the_first_has_measured(store: Store) -> 
     drive(store, small_study(name="again"), second)
     assert [task["spec"]["kind"] for task in second.started] == ["search"] * len(second.started)
     assert front_of(store) == json.dumps([m.to_json() for m in Study(store, "again").front()], sort_keys=True)
+
+
+def test_what_another_study_measured_beyond_ones_own_replicates_does_not_count(store: Store, tmp_path: Path) -> None:
+    few = small_study(name="few", methods=["random"], budgets={"params": ["0%"]}, replicates=1)
+    drive(store, {**few, "name": "many", "replicates": 6}, FakePool())
+    drive(store, few, FakePool())
+    with Store.open(f"sqlite:///{tmp_path}/alone.db", create=True) as alone:
+        drive(alone, few, FakePool())
+        assert [n.to_json() for n in Study(store, "few").archive()] == [n.to_json() for n in Study(alone, "few").archive()]
+        assert store.front(store.study("few").id)[0].values == alone.front(alone.study("few").id)[0].values
 
 
 def test_a_loop_that_dies_at_any_event_is_continued_to_the_same_front(tmp_path: Path) -> None:
@@ -140,6 +150,16 @@ def test_a_worker_that_dies_is_given_its_task_again_but_not_for_ever(store: Stor
     doomed = Study(store, "doomed")
     assert {trial.state for trial in doomed.trials()} == {TrialState.FAIL}
     assert len(always.started) == 3  # max_attempts of the one search the trials share
+
+
+def test_missing_data_pauses_the_study_instead_of_failing_its_trials(store: Store) -> None:
+    pool = FakePool(spoil=lambda spec: Event(0, "unable", {"reason": "cifar10 is not there; get it"}))
+    with pytest.raises(TaskError, match=r"cifar10 is not there(.|\n)*moonas resume small"):
+        drive(store, small_study(), pool)
+    study = Study(store, "small")
+    assert study.state is StudyState.PAUSED
+    assert TrialState.FAIL not in {trial.state for trial in study.trials()}
+    assert drive(store, small_study(), FakePool()) is StudyState.COMPLETE
 
 
 def test_pausing_keeps_everything_and_resuming_ends_the_same(tmp_path: Path) -> None:

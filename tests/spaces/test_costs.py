@@ -81,8 +81,8 @@ def test_an_architecture_outside_its_space_is_refused() -> None:
         spoil(data["groups"]["normal"])
         with pytest.raises(ArchitectureError, match=words):
             space.check(type(published("DARTS_V2")).from_json(data))
+    text = published("DARTS_V2").to_genotype().replace("sep_conv_3x3", "sep_con_3x3")
     with pytest.raises(UnknownNameError, match="did you mean 'sep_conv_3x3'"):
-        text = published("DARTS_V2").to_genotype().replace("sep_conv_3x3", "sep_con_3x3")
         cost(type(published("DARTS_V2")).from_genotype(text), SKELETONS[0])
 
 
@@ -92,8 +92,8 @@ def test_function_key_ignores_the_order_of_nodes_and_the_key_does_not() -> None:
     swapped = {**first, "groups": dict(first["groups"])}  # nodes 2 and 3 of the reduction cell trade places
     trade = {2: 3, 3: 2}
     pairs = [(node, p, o) for node, p, o in first["groups"]["reduce"]]
-    independent = [(n, p if p < 2 else 0, o) for n, p, o in pairs if n in (2, 3)] + [e for e in pairs if e[0] > 3]
-    independent = [(2, 0, "max_pool_3x3"), (2, 1, "max_pool_3x3"), (3, 0, "skip_connect"), (3, 1, "max_pool_3x3")] + independent[4:]
+    inner = [(2, 0, "max_pool_3x3"), (2, 1, "max_pool_3x3"), (3, 0, "skip_connect"), (3, 1, "max_pool_3x3")]
+    independent = [*inner, *(edge for edge in pairs if edge[0] > 3)]
     first["groups"]["reduce"] = independent
     swapped["groups"]["reduce"] = [(trade.get(n, n), trade.get(p, p), o) for n, p, o in independent]
     one, other = (type(published("DARTS_V2")).from_json(data) for data in (first, swapped))

@@ -22,13 +22,12 @@ class OptunaSampler:
 
     def ask(self, history: History) -> Proposal | None:
         """The next trial: the next replicate of the last draw, or a new draw. None once `trials` have been asked."""
-        number, replicates = len(history.trials), self.plan.config.replicates
-        if number >= self.total:
+        trials = history.trials
+        if len(trials) >= self.total:
             return None
-        index, replicate = divmod(number, replicates)
-        if replicate:
-            return Proposal(Design.from_params(history.trials[number - 1].params), replicate)
-        return Proposal(self._draw(index), 0)
+        if trials and trials[-1].replicate + 1 < self.plan.config.replicates:
+            return Proposal(Design.from_params(trials[-1].params), trials[-1].replicate + 1)
+        return Proposal(self._draw(sum(trial.replicate == 0 for trial in trials)), 0)
 
     def _draw(self, index: int) -> Design:
         import optuna
@@ -43,9 +42,10 @@ class OptunaSampler:
         method = config.method(trial.suggest_categorical("method", [method.label for method in config.methods]))
         settings = {name: _suggest(trial, f"{method.label}.{name}", values) for name, values in method.open.items()}
         sizes = list(dict.fromkeys(size for _, size in pairs))
-        size = sizes[trial.suggest_int("size", 0, len(sizes) - 1)]
-        budgets = [budget for budget, other in pairs if other == size]
-        return Design(method.label, budgets[trial.suggest_int("budget", 0, len(budgets) - 1)], *size, settings)
+        channels, cells = sizes[trial.suggest_int("size", 0, len(sizes) - 1)]
+        budgets = [budget for budget, size in pairs if size == (channels, cells)]
+        budget = budgets[trial.suggest_int("budget", 0, len(budgets) - 1)]
+        return Design(method.label, budget, channels, cells, settings)
 
 
 def _suggest(trial: Any, name: str, values: Range) -> Any:

@@ -1,0 +1,106 @@
+"""What must hold between the parts of a study file."""
+
+import pytest
+
+from moonas.errors import Problem
+from moonas.study.checks import check_parts
+from moonas.study.methods import MethodEntry, RandomConfig
+from moonas.study.schema import Method, Named
+from moonas.study.validation import Place
+from tests.study.files import complaints, study
+
+
+def test_objectives_are_needed_and_differ():
+    assert complaints(objectives=[]) == {"objectives": "expected at least one, such as [accuracy, params]"}
+    assert complaints(objectives=["accuracy", "flops", "macs"]) == {"objectives": "macs stands more than once"}
+    assert complaints(objectives=["accuracy"]) == {}
+
+
+def test_method_variants_are_told_apart_by_their_labels():
+    assert complaints(methods=[]) == {"methods": "expected at least one, such as [random, darts]"}
+    twice = complaints(methods=["darts", {"name": "darts", "alpha_lr": 0.1}])
+    assert twice == {"methods[1]": "'darts' stands more than once; give one of them a `label`"}
+    assert complaints(methods=["darts", {"name": "darts", "label": "fast"}]) == {}
+    assert list(complaints(methods=["darts", {"name": "random", "label": "darts"}])) == ["methods[1]"]
+
+
+def test_a_method_must_search_the_space_and_work_with_the_handler(monkeypatch):
+    elsewhere = MethodEntry(config=RandomConfig, load="a:b", spaces=("nas-bench-201",), handlers=("none",))
+    space = study().space
+    monkeypatch.setattr(Method, "entry", property(lambda self: elsewhere))
+    problems: list[Problem] = []
+    method = Method("walk", "walk", Named("penalty", None), {}, {})
+    check_parts({"methods": (method,), "space": space}, Place(problems))
+    assert [str(problem) for problem in problems] == [
+        "methods[0]: walk does not search 'darts-cnn'; it searches: nas-bench-201",
+        "methods[0].handler: walk does not work with 'penalty'; it works with: none",
+    ]
+
+
+def test_a_pair_of_method_and_handler_that_does_not_exist_is_refused():
+    told = complaints(methods=[{"name": "random", "handler": "penalty"}], budgets={"params": ["10%"]})
+    assert told == {"methods[0].handler": "random does not work with 'penalty'; it works with: none"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "sound"),
+    [
+        ({}, False),
+        ({"budgets": {"params": ["none"]}}, False),
+        ({"constraints": ["accuracy>=0.5"]}, False),
+        ({"budgets": {"params": ["none", "10%"]}}, True),
+        ({"budgets": {"macs": [{"upper": "90%"}]}}, True),
+        ({"constraints": ["macs<=5M"]}, True),
+    ],
+)
+def test_a_handler_that_works_on_a_budget_needs_a_bounded_cost(changed, sound):
+    told = complaints(methods=[{"name": "darts", "handler": "penalty"}], **changed)
+    assert list(told) == ([] if sound else ["methods[0].handler"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "sound"),
+    [
+        ({"epochs": 5, "warmup_epochs": 4}, True),
+        ({"epochs": 5, "warmup_epochs": 5}, False),
+        ({"warmup_epochs": 50}, False),  # of the paper's 50
+        ({"epochs": [5, 50], "warmup_epochs": 10}, False),
+        ({"epochs": [20, 50], "warmup_epochs": [0, 10]}, True),
+        ({"epochs": 10, "warmup_epochs": [0, 10]}, False),
+    ],
+)
+def test_warm_up_leaves_epochs_to_search_in(settings, sound):
+    told = complaints(methods=[{"name": "darts", **settings}])
+    assert list(told) == ([] if sound else ["methods[0].warmup_epochs"])
+
+
+def test_inherited_accuracy_needs_a_method_that_trains_a_search_network():
+    told = complaints(protocol="inherited")
+    assert told == {"methods[0]": "random trains no search network, so the protocol 'inherited' has nothing to read"}
+    assert complaints(protocol="inherited", methods=["darts"]) == {}
+
+
+def test_a_sampler_knows_where_it_ends():
+    assert "'grid' ends by itself" in complaints(trials=5)["trials"]
+    assert complaints(sampler="random") == {"trials": "is missing: the sampler 'random' needs a number of trials"}
+    assert complaints(sampler="random", trials=5) == {}
+
+
+def test_a_grid_needs_listed_values():
+    told = complaints(methods=[{"name": "darts", "alpha_lr": {"log": [1e-4, 1e-2]}, "batch": [8, 16]}])
+    assert list(told) == ["methods[0].alpha_lr"]
+    assert "needs listed values, such as [1, 2, 4], not {'log': [0.0001, 0.01]}" in told["methods[0].alpha_lr"]
+    assert complaints(methods=[{"name": "darts", "batch": {"choice": [8, 16]}}]) == {}
+
+
+def test_the_imagenet_stem_needs_even_widths():
+    told = complaints(
+        search={"channels": 5, "cells": 3, "stem": "imagenet"}, final={"channels": [8, 9], "cells": 5, "stem": "imagenet"}
+    )
+    assert set(told) == {"search.channels", "final.channels"}
+    assert complaints(search={"channels": 6, "cells": 3, "stem": "imagenet"}, final={"channels": [9], "cells": 5}) == {}
+
+
+def test_a_mistake_in_one_part_does_not_hide_those_between_others():
+    told = complaints(data="digitz", objectives=["macs", "macs"], protocol="inherited")
+    assert set(told) == {"data.name", "objectives", "methods[0]"}
