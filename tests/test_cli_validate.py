@@ -12,8 +12,9 @@ from moonas import __version__, cli
 from tests.study.files import raw
 
 COMMANDS = (
-    "run", "resume", "plan", "validate", "list", "show", "trials", "logs", "front", "best", "arch", "search", "report", "delete", "db",
-)  # fmt: skip
+    *("run", "resume", "plan", "validate", "list", "show", "trials", "logs"),
+    *("front", "best", "arch", "search", "report", "delete", "db"),
+)
 
 
 @pytest.fixture

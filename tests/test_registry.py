@@ -1,6 +1,8 @@
 """Registries: nearest names, lazy loading, and entries that installed packages publish."""
 
 import ast
+import os
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +15,7 @@ from moonas.study.data import DATA, DataEntry
 from moonas.study.methods import HANDLERS, METHODS
 from moonas.study.samplers import SAMPLERS
 from moonas.study.spaces import SPACES
+from tests.study.files import raw
 
 ENTRIES = {"digits": "ten classes", "cifar10": "ten more"}
 
@@ -107,14 +110,16 @@ def test_a_plugin_that_does_not_load_is_a_message_that_names_it(installed):
         registry()["broken"]
 
 
-def test_a_study_may_use_an_installed_data_set(installed, monkeypatch):
-    from moonas.study import schema
-    from tests.study.files import complaints, study
-
-    fresh = Registry("data set", "data", {name: DATA[name] for name in ("digits", "cifar10")})
-    monkeypatch.setitem(schema._READERS, "data", schema._named(fresh))
-    assert study(data="chairs").data.to_json() == {"name": "chairs", "size": None, "images": None}
-    assert list(complaints(data="broken")) == ["data.name"]
+def test_a_study_may_use_an_installed_data_set(installed, tmp_path):
+    code = (
+        "from moonas.study.loading import study_from\n"
+        f"print(study_from({raw(data='chairs')}).input_shape)\n"
+        f"study_from({raw(data='broken')})\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "(3, 64, 64)\n"
+    assert "study: data.name: the data set 'broken' cannot be loaded from the plugin" in done.stderr
 
 
 def test_what_an_entry_names_is_imported_when_asked_for():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,6 +13,7 @@ from moonas.errors import MoonasError, Problem, nearest
 from moonas.registry import Registry
 
 Value = TypeVar("Value")
+_adapter = lru_cache(TypeAdapter)  # making one takes longer than using it a hundred times
 _UNKNOWN_KEY = "unexpected_keyword_argument"
 
 
@@ -41,18 +43,18 @@ class Place:
     def check(self, kind: Any, value: Any) -> Any:
         """`value` as any type that pydantic knows, or None with its complaints noted."""
         try:
-            return TypeAdapter(kind).validate_python(value)
+            return _adapter(kind).validate_python(value)
         except ValidationError as error:
             self._note(error, [])
             return None
 
-    def settings(self, kind: type[Any], value: Any) -> Any:
+    def settings(self, kind: Any, value: Any) -> Any:
         """`value`, a mapping, as the settings dataclass `kind`, or None with every complaint noted."""
         if not isinstance(value, Mapping):
             self.wrong(f"expected settings as a mapping, got {value!r}")
             return None
         try:
-            return TypeAdapter(kind).validate_python({str(key): setting for key, setting in value.items()})
+            return _adapter(kind).validate_python({str(key): setting for key, setting in value.items()})
         except ValidationError as error:
             self._note(error, [item.name for item in fields(kind)])
             return None

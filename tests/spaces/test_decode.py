@@ -10,7 +10,7 @@ import pytest
 from moonas.architecture import Architecture
 from moonas.errors import InfeasibleError
 from moonas.skeleton import Skeleton
-from moonas.spaces import decode as decode_module
+from moonas.spaces import merging
 from moonas.spaces.choices import Choices
 from moonas.spaces.costs import cost, cost_table
 from moonas.spaces.darts_cnn import DartsCnn
@@ -77,9 +77,9 @@ def within(costs: np.ndarray, bounds: dict[str, dict[str, int]]) -> np.ndarray:
     return inside
 
 
-@pytest.mark.parametrize("merge_limit", [decode_module.MERGE_LIMIT, 0], ids=["merged", "integer-program"])
+@pytest.mark.parametrize("merge_limit", [merging.MERGE_LIMIT, 0], ids=["merged", "integer-program"])
 def test_decoding_finds_the_best_of_all_within_random_bounds(listed, merge_limit, monkeypatch) -> None:
-    monkeypatch.setattr(decode_module, "MERGE_LIMIT", merge_limit)
+    monkeypatch.setattr(merging, "MERGE_LIMIT", merge_limit)
     decoder, numbers, costs = listed
     rng = np.random.default_rng(0)
     for _ in range(40 if merge_limit else 12):

@@ -58,4 +58,4 @@ def test_bounds_that_nothing_meets_are_refused() -> None:
     with pytest.raises(InfeasibleError, match="params reaches from"):
         FeasibleSet(TINY, TABLE, {"params": {"upper": 10}})
     with pytest.raises(InfeasibleError, match="together"):
-        FeasibleSet(TINY, TABLE, {"params": {"upper": 1600}, "macs": {"lower": 100_000}})
+        FeasibleSet(TINY, TABLE, {"params": {"upper": 1600}, "macs": {"lower": 50_000}})

@@ -1,8 +1,9 @@
 """A small sound study, and what a reader of study files complains about."""
 
+from collections.abc import Callable
 from typing import Any
 
-from moonas.errors import StudyFileError
+from moonas.errors import Problem, StudyFileError
 from moonas.study.loading import parse_study, study_from
 from moonas.study.schema import StudyConfig
 
@@ -37,11 +38,11 @@ def yaml_complaint(text: str) -> str:
     return found[""]
 
 
-def _told(read: Any) -> dict[str, str]:
+def _told(read: Callable[[], Any]) -> dict[str, str]:
+    problems: tuple[Problem, ...] = ()
     try:
         read()
     except StudyFileError as error:
-        told = {problem.path: problem.message for problem in error.problems}
-        assert len(told) == len(error.problems), error
-        return told
-    return {}
+        problems = error.problems
+    assert len({problem.path for problem in problems}) == len(problems), problems
+    return {problem.path: problem.message for problem in problems}
