@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from moonas.spaces.darts_cnn import DartsCnn
 from moonas.spaces.decode import Decoder
 from moonas.spaces.sampling import FeasibleSet
 from moonas.spaces.space import Space, make_space
+from moonas.specs import Bounds
 from moonas.study.spaces import DartsCnnConfig
 
 SKELETON = Skeleton(channels=36, cells=20, input_shape=(3, 32, 32), classes=10)
@@ -32,7 +34,7 @@ class FiveGroups(DartsCnn):
 
 
 def five_groups() -> tuple[Space, CostTable]:
-    """Each normal cell group holds a third of the normal cells, at its own width and resolution; so do the reductions."""
+    """A space of five groups, with four times the parameters from one depth to the next."""
     space, table = FiveGroups(DartsCnnConfig()), cost_table(make_space({"name": "darts-cnn"}), SKELETON)
     shares = {
         "normal0": ("normal", 1),
@@ -69,28 +71,34 @@ def main() -> None:
     two = make_space({"name": "darts-cnn"})
     print(f"{'groups':8s}{'call':40s}{'median':>8s} {'maximum':>8s}  (ms)")
     for name, (space, table) in {"two": (two, cost_table(two, SKELETON)), "five": five_groups()}.items():
-        decoder, rng = Decoder(space, table), np.random.default_rng(0)
-        params, macs = (decoder.reachable()[metric] for metric in ("params", "macs"))
-        third = {"params": params[0] + (params[1] - params[0]) // 3, "macs": macs[0] + (macs[1] - macs[0]) // 3}
-        bounds = {
-            "no bound": {},
-            "params <=": {"params": {"upper": third["params"]}},
-            "params <=, macs <=": {"params": {"upper": third["params"]}, "macs": {"upper": third["macs"]}},
-            "params >=": {"params": {"lower": third["params"]}},
-            "params in a band of 1%": {"params": {"lower": int(0.99 * third["params"]), "upper": third["params"]}},
-            "params and macs in bands of 5%": {m: {"lower": int(0.95 * third[m]), "upper": third[m]} for m in third},
-        }
-        for text, bound in bounds.items():
-            print(
-                f"{name:8s}{'decode, ' + text:40s}{milliseconds(lambda b=bound: decoder.decode(log_softmax(space, rng), b), repeats)}",
-                flush=True,
-            )
-        for metrics in (["params"], ["params", "macs"]):
-            call = milliseconds(lambda m=metrics: decoder.decode_front(log_softmax(space, rng), m), max(3, repeats // 10))
-            print(f"{name:8s}{'decode_front over ' + ', '.join(metrics):40s}{call}", flush=True)
-        if name == "two":
-            call = milliseconds(lambda: FeasibleSet(space, table, bounds["params <="]).sample(rng), repeats)
-            print(f"{name:8s}{'uniform sample, params <=':40s}{call}", flush=True)
+        for call, function in calls(space, table).items():
+            print(f"{name:8s}{call:40s}{milliseconds(function, repeats)}", flush=True)
+
+
+def calls(space: Space, table: CostTable) -> dict[str, Callable[[], object]]:
+    """What is timed, by name; every call draws new scores."""
+    decoder, rng = Decoder(space, table), np.random.default_rng(0)
+    third = {metric: low + (high - low) // 3 for metric, (low, high) in decoder.reachable().items()}
+    bounds: dict[str, Bounds] = {
+        "no bound": {},
+        "params <=": {"params": {"upper": third["params"]}},
+        "params <=, macs <=": {metric: {"upper": value} for metric, value in third.items()},
+        "params >=": {"params": {"lower": third["params"]}},
+        "params in a band of 1%": {"params": {"lower": int(0.99 * third["params"]), "upper": third["params"]}},
+        "params and macs in bands of 5%": {m: {"lower": int(0.95 * value), "upper": value} for m, value in third.items()},
+    }
+
+    def decode(bound: Bounds) -> object:
+        return decoder.decode(log_softmax(space, rng), bound)
+
+    def front(*metrics: str) -> object:
+        return decoder.decode_front(log_softmax(space, rng), metrics)
+
+    timed: dict[str, Callable[[], object]] = {f"decode, {text}": partial(decode, bound) for text, bound in bounds.items()}
+    timed |= {"decode_front over params": partial(front, "params"), "decode_front over both": partial(front, "params", "macs")}
+    if len(space.groups) == 2:
+        timed["uniform sample, params <="] = lambda: FeasibleSet(space, table, bounds["params <="]).sample(rng)
+    return timed
 
 
 if __name__ == "__main__":

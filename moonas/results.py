@@ -19,7 +19,7 @@ from moonas.specs import Bounds
 from moonas.store.lease import has_died
 from moonas.store.records import CandidateRecord, EvaluationKey, EvaluationRecord, FrontRecord, Records, TrialRecord
 from moonas.store.store import Store
-from moonas.study.bounds import Bound
+from moonas.study.bounds import Bound, no_worse_than
 from moonas.study.loading import study_from
 from moonas.study.metrics import METRICS
 from moonas.study.schema import StudyConfig
@@ -200,8 +200,7 @@ def _metrics(evaluations: Sequence[EvaluationRecord], candidate: CandidateRecord
 
 def _as_bounds(under: Mapping[str, float] | Sequence[Bound] | None) -> list[Bound]:
     if isinstance(under, Mapping):
-        limits = {True: "upper", False: "lower"}
-        return [Bound(metric, **{limits[METRICS[metric].direction == "minimize"]: value}) for metric, value in under.items()]
+        return [no_worse_than(metric, value) for metric, value in under.items()]
     return list(under or ())
 
 

@@ -11,7 +11,7 @@ from moonas.front.dominance import non_dominated
 from moonas.front.hypervolume import hypervolume
 from moonas.store.records import EvaluationKey
 from moonas.study.bounds import Bound
-from moonas.study.objectives import Objective, minimised
+from moonas.study.objectives import Objective, best_value, minimised, worst_value
 
 Place = tuple[str, str]  # (architecture key, final skeleton key)
 
@@ -44,8 +44,8 @@ class Archive:
     def __init__(self, objectives: Sequence[Objective], constraints: Sequence[Bound], spans: Mapping[str, tuple[int, int]]) -> None:
         self.objectives, self.constraints = objectives, constraints
         self.points: dict[Place, Point] = {}
-        self.reference = [self._worst(objective, spans) for objective in objectives]
-        self.ideal = [self._best(objective, spans) for objective in objectives]
+        self.reference = [worst_value(objective, spans) or 0.0 for objective in objectives]
+        self.ideal = [best_value(objective, spans) for objective in objectives]
 
     def add(self, place: Place, costs: Mapping[str, int], key: EvaluationKey, metrics: Mapping[str, float]) -> bool:
         """Take in one evaluation; False where it was there already."""
@@ -81,13 +81,3 @@ class Archive:
         """Share of the box between ideal and reference that the members dominate."""
         values = np.array([minimised(self.objectives, metrics) for _, metrics in members]).reshape(-1, len(self.objectives))
         return hypervolume(values, np.array(self.reference), np.array(self.ideal))
-
-    def _worst(self, objective: Objective, spans: Mapping[str, tuple[int, int]]) -> float:
-        if objective.reference is not None:
-            return objective.sign * objective.reference
-        return 1.01 * spans[objective.metric][1]
-
-    def _best(self, objective: Objective, spans: Mapping[str, tuple[int, int]]) -> float:
-        if objective.metric in spans:
-            return float(spans[objective.metric][0])
-        return -1.0 if objective.entry.direction == "maximize" else 0.0

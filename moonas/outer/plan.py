@@ -17,6 +17,7 @@ from moonas.spaces.space import Space, make_space
 from moonas.specs import Bounds, EvaluateSpec, SearchSpec
 from moonas.study.budgets import budget_text, parse_budget
 from moonas.study.metrics import COSTS
+from moonas.study.objectives import best_value, worst_value
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.schema import StudyConfig
 
@@ -64,6 +65,7 @@ class Plan:
         self.left_out: list[tuple[Bounds, Size, str]] = []
         self.pairs = [(budget, size) for budget, size in product(self.budgets, self.sizes) if self._fits(budget, size)]
         self._check_budgets(source)
+        self._check_references(source)
 
     @cached_property
     def search_skeleton(self) -> Skeleton:
@@ -161,6 +163,21 @@ class Plan:
                 problems.append(Problem(path, str(error).removeprefix("skeleton: ")))
         if problems:
             raise StudyFileError(source, list(dict.fromkeys(problems)))
+
+    def _check_references(self, source: str) -> None:
+        """Every objective needs a box for the hypervolume: a worst value that is worse than the best one."""
+        problems = []
+        for index, objective in enumerate(self.config.objectives):
+            worst, best = worst_value(objective, self.spans), best_value(objective, self.spans)
+            if worst is None:
+                problems.append(
+                    Problem(f"objectives[{index}]", f"{objective.metric} needs a `reference`: the worst value that counts")
+                )
+            elif not worst > best:
+                ends = f"{objective.reference:g} is no worse than {objective.sign * best:g}"
+                problems.append(Problem(f"objectives[{index}].reference", f"{ends}, the best that {objective.metric} can be"))
+        if problems:
+            raise StudyFileError(source, problems)
 
     def _check_budgets(self, source: str) -> None:
         reachable = {budget_text(budget) for budget, _ in self.pairs}

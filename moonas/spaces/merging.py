@@ -212,7 +212,9 @@ class Limits:
         if not all(map(len, options)):
             return None
         picked = solve([option.score for option in options], [option.cost for option in options], self.lower, self.upper)
-        return picked and np.array([option.chosen[index, 0] for option, index in zip(options, picked, strict=True)])
+        if picked is None:
+            return None
+        return np.array([option.chosen[index, 0] for option, index in zip(options, picked, strict=True)])
 
 
 class _Rest:

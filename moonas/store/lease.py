@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
 from sqlalchemy import Double, bindparam, select, update
@@ -38,6 +40,9 @@ def has_died(holder: str) -> bool:
     host, pid, _ = holder.split("/")
     if host != socket.gethostname():
         return False
+    with suppress(OSError, IndexError):  # a killed process that nobody waited for yet: it has a number, but runs no more
+        if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+            return True
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:

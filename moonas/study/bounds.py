@@ -14,7 +14,7 @@ from typing import Any
 
 from moonas.errors import UsageError
 from moonas.specs import Bounds
-from moonas.study.metrics import METRICS, metric_name, selectable_metric
+from moonas.study.metrics import METRICS, selectable_metric
 from moonas.study.numbers import parse_number
 
 _ONE_SIDED = re.compile(r"\s*([A-Za-z_]\w*)\s*(<=|>=|<|>|=)\s*([^<>=\s]+)\s*")
@@ -50,11 +50,8 @@ class Bound:
         return f"{self.metric}>={ends['lower']}" if "lower" in ends else f"{self.metric}<={ends['upper']}"
 
 
-def parse_bound(text: Any, equals: str = "") -> Bound:
-    """Read `params<=2M`, `accuracy>=0.9` or `10k<=params<=2M`.
-
-    equals: what `=` stands for, "<=" or ">="; where empty, `=` is refused. Raises UsageError.
-    """
+def parse_bound(text: Any) -> Bound:
+    """Read `params<=2M`, `accuracy>=0.9` or `10k<=params<=2M`. Raises UsageError."""
     if isinstance(text, Bound):
         return text
     if not isinstance(text, str):
@@ -68,8 +65,6 @@ def parse_bound(text: Any, equals: str = "") -> Bound:
     if match is None:
         raise UsageError(f"{text!r} is not a bound; write it like params<=2M, accuracy>=0.9 or 10k<=params<=2M")
     metric, sign, value = selectable_metric(match[1]), match[2], _number(match[3])
-    if sign == "=":
-        sign = equals
     if sign not in ("<=", ">="):
         raise UsageError(f"{text!r}: write {match[1]}<={match[3]} or {match[1]}>={match[3]}; an end belongs to its bound")
     return Bound(metric, upper=value) if sign == "<=" else Bound(metric, lower=value)
@@ -79,12 +74,17 @@ def parse_under(text: str) -> list[Bound]:
     """Read `--under`: a list such as `params=2M,latency_ms=5`, where `=` means "no worse than". Raises UsageError."""
     bounds = []
     for part in filter(str.strip, text.split(",")):
-        name = re.match(r"\s*([A-Za-z_]\w*)\s*=", part)
-        worse = METRICS[metric_name(name[1])].direction if name else "minimize"
-        bounds.append(parse_bound(part, equals="<=" if worse == "minimize" else ">="))
+        equality = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*=([^=]*)", part)
+        bounds.append(no_worse_than(equality[1], _number(equality[2])) if equality else parse_bound(part))
     if not bounds:
         raise UsageError("expected bounds such as params=2M or params=2M,macs=600e6")
     return bounds
+
+
+def no_worse_than(name: str, value: float) -> Bound:
+    """The bound that keeps a metric from being worse than `value`. Raises UnknownNameError or UsageError."""
+    metric = selectable_metric(name)
+    return Bound(metric, upper=value) if METRICS[metric].direction == "minimize" else Bound(metric, lower=value)
 
 
 def as_spec(bounds: Iterable[Bound]) -> Bounds:

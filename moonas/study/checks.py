@@ -118,22 +118,8 @@ def _protocol_fits_methods(place: Place, methods: Any, protocol: Any) -> None:
 
 
 def _sampler_knows_its_end(place: Place, sampler: Any, trials: Any) -> None:
-    finite = SAMPLERS[sampler.name].finite
-    if finite and trials is not None:
-        (place / "trials").wrong(f"the sampler {sampler.name!r} ends by itself; leave `trials` out or choose another sampler")
-    if not finite and trials is None:
+    if not SAMPLERS[sampler.name].finite and trials is None:
         (place / "trials").wrong(f"is missing: the sampler {sampler.name!r} needs a number of trials")
-
-
-def _grid_is_finite(place: Place, methods: Any, sampler: Any) -> None:
-    if not SAMPLERS[sampler.name].finite:
-        return
-    for index, method in enumerate(methods):
-        for name, values in method.open.items():
-            if values.kind != "choice":
-                (place / "methods" / index / name).wrong(
-                    f"the sampler {sampler.name!r} needs listed values, such as [1, 2, 4], not {values.to_json()}"
-                )
 
 
 def _widths_suit_stem(place: Place, search: Any, final: Any) -> None:
@@ -151,6 +137,5 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _warmup_leaves_epochs,
     _protocol_fits_methods,
     _sampler_knows_its_end,
-    _grid_is_finite,
     _widths_suit_stem,
 )

@@ -61,3 +61,20 @@ def parse_objective(value: Any) -> Objective:
 def minimised(objectives: Sequence[Objective], metrics: Mapping[str, float]) -> list[float]:
     """The values of `metrics` in the order of `objectives`, signs turned so that smaller is better."""
     return [objective.sign * metrics[objective.metric] for objective in objectives]
+
+
+def worst_value(objective: Objective, spans: Mapping[str, tuple[int, int]]) -> float | None:
+    """The hypervolume's reference, minimised: the file's, else 1.01 times the largest reachable cost; None where there is neither.
+
+    spans: the smallest and largest reachable value of each exact cost.
+    """
+    if objective.reference is not None:
+        return objective.sign * objective.reference
+    return 1.01 * spans[objective.metric][1] if objective.metric in spans else None
+
+
+def best_value(objective: Objective, spans: Mapping[str, tuple[int, int]]) -> float:
+    """The ideal, minimised: an accuracy of 1, the smallest reachable cost, 0 for other metrics."""
+    if objective.metric in spans:
+        return float(spans[objective.metric][0])
+    return -1.0 if objective.entry.direction == "maximize" else 0.0

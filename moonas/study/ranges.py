@@ -25,6 +25,14 @@ class Range:
     def to_json(self) -> dict[str, list[Any]]:
         return {self.kind: list(self.values)}
 
+    def grid(self) -> tuple[Any, ...]:
+        """The values a grid tries: every choice; of an interval its ends and its middle, the geometric one where it is "log"."""
+        if self.kind == "choice":
+            return self.values
+        low, high = self.values
+        middle = (low * high) ** 0.5 if self.kind == "log" else (low + high) / 2
+        return tuple(dict.fromkeys((low, round(middle) if self.kind == "int" else middle, high)))
+
     def with_values(self, values: list[Any]) -> Range:
         """The same kind of range over converted values."""
         return replace(self, values=tuple(values))

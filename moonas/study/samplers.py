@@ -12,7 +12,7 @@ from moonas.registry import Registry
 
 @dataclass(frozen=True, kw_only=True)
 class GridConfig:
-    """Crosses methods, their listed settings, budgets, open widths and depths, and replicates."""
+    """Crosses methods, the grid points of their open settings, budgets, open widths and depths, and replicates."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 

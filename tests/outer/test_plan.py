@@ -180,3 +180,15 @@ def test_a_design_comes_back_from_the_parameters_stored_with_its_trial(budget):
     stored = json.loads(json.dumps(design.to_params()))
     assert Design.from_params(stored) == design
     assert stored["method"] == "fast-darts"
+
+
+@pytest.mark.parametrize(
+    ("objectives", "words"),
+    [
+        (["params", {"metric": "accuracy", "reference": 1}], r"objectives\[1\].reference: 1 is no worse than 1"),
+        (["accuracy", {"metric": "params", "reference": 1}], r"objectives\[1\].reference: 1 is no worse than"),
+    ],
+)
+def test_a_reference_no_worse_than_the_best_is_refused(objectives, words):
+    with pytest.raises(StudyFileError, match=words):
+        plan(objectives=objectives)

@@ -42,6 +42,12 @@ def test_the_grid_crosses_methods_settings_fitting_pairs_and_replicates():
     ]
 
 
+def test_a_grid_ends_after_the_number_of_trials_the_file_gives():
+    whole, capped = asked(make_sampler(plan(budgets=BUDGETS))), make_sampler(plan(budgets=BUDGETS, trials=2))
+    assert capped.total == 2
+    assert asked(capped) == whole[:2]
+
+
 def test_the_grid_sees_every_corner_before_it_repeats_one():
     proposals = asked(make_sampler(plan(methods=OPEN, budgets=BUDGETS, replicates=2)))
     assert [replicate for _, replicate in proposals] == [0] * 15 + [1] * 15

@@ -49,3 +49,11 @@ def test_an_ordinary_value_is_no_range(value):
 def test_a_malformed_range_is_refused_with_the_reason(text, complaint):
     with pytest.raises(UsageError, match=complaint):
         as_range(text)
+
+
+def test_a_grid_tries_choices_and_the_ends_and_the_middle_of_an_interval():
+    assert as_range([3, 1, 2]).grid() == (3, 1, 2)
+    assert as_range({"int": [1, 4]}).grid() == (1, 2, 4)
+    assert as_range({"int": [1, 2]}).grid() == (1, 2)
+    assert as_range({"uniform": [0, 3]}).grid() == (0, 1.5, 3)
+    assert as_range({"log": [1e-4, 1e-2]}).grid() == pytest.approx((1e-4, 1e-3, 1e-2))

@@ -1,4 +1,4 @@
-"""Grid: every method, with each of its listed settings, at every budget and size that fit, for every replicate."""
+"""Grid: every method, at each grid point of its open settings, at every budget and size that fit, for every replicate."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ class Grid:
     def __init__(self, plan: Plan) -> None:
         settings = {
             method.label: [
-                dict(zip(method.open, values, strict=True)) for values in product(*(r.values for r in method.open.values()))
+                dict(zip(method.open, values, strict=True)) for values in product(*(r.grid() for r in method.open.values()))
             ]
             for method in plan.config.methods
         }
         designs = list(plan.designs(settings))
         self.proposals = [Proposal(design, replicate) for replicate in range(plan.config.replicates) for design in designs]
-        self.total = len(self.proposals)
+        self.total = min(len(self.proposals), plan.config.trials or len(self.proposals))
         self._next = 0
 
     def ask(self, history: History) -> Proposal | None:
         """The first combination that no trial has; a study that was extended goes on with the new ones."""
-        while self._next < self.total:
+        while self._next < len(self.proposals) and len(history.trials) < self.total:
             proposal = self.proposals[self._next]
             self._next += 1
             if not history.has(proposal.design, proposal.replicate):

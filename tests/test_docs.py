@@ -1,0 +1,250 @@
+"""The documentation: links resolve, examples are valid, and nothing that can be set or typed is missing."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+import yaml
+
+import moonas
+from moonas.cli import app
+from moonas.errors import StudyFileError
+from moonas.outer.plan import Plan
+from moonas.study.data import DATA, DataConfig
+from moonas.study.loading import parse_study, study_from
+from moonas.study.methods import HANDLERS, METHODS
+from moonas.study.metrics import METRICS
+from moonas.study.numbers import parse_number
+from moonas.study.objectives import Objective
+from moonas.study.operations import OPERATIONS
+from moonas.study.protocols import PROTOCOLS
+from moonas.study.samplers import SAMPLERS
+from moonas.study.schema import StudyConfig
+from moonas.study.sections import Decode, FinalSkeleton, Limits, Performance, SearchSkeleton, Workers
+from moonas.study.spaces import SPACES
+from moonas.study.validation import plain
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "docker" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+RUN_LINE = "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/moonas run studies/digits.yaml"
+TEST_LINE = "python3 -m venv .venv && .venv/bin/pip install '.[dev]' && .venv/bin/pytest"
+SETTINGS = {
+    "data": DataConfig,
+    "search": SearchSkeleton,
+    "final": FinalSkeleton,
+    "decode": Decode,
+    "workers": Workers,
+    "limits": Limits,
+    "performance": Performance,
+    **{f"Space {name}": entry.config for name, entry in SPACES.items()},
+    **{f"Method {name}": entry.config for name, entry in METHODS.items()},
+    **{f"Handler {name}": entry.config for name, entry in HANDLERS.items()},
+    **{f"Sampler {name}": entry.config for name, entry in SAMPLERS.items()},
+    **{f"Protocol {name}": entry.config for name, entry in PROTOCOLS.items()},
+    **{f"Data set {name}": entry.config for name, entry in DATA.items() if entry.config is not DataConfig},
+}
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page: Path, kind: str) -> list[str]:
+    """The fenced blocks of a page whose opening line is ``` and then `kind`."""
+    return re.findall(rf"^```{kind}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def all_blocks(kind: str) -> list[Any]:
+    return [
+        pytest.param(text, id=f"{name_of(page)}:{number}") for page in PAGES for number, text in enumerate(blocks(page, kind), 1)
+    ]
+
+
+def sections(page: Path) -> dict[str, str]:
+    """The text below each heading, up to the next one of any level; code marks of headings are left out."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    _, *parts = re.split(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return dict(zip([heading.replace("`", "") for heading in parts[::2]], parts[1::2], strict=True))
+
+
+def settings_table(section: str, first: str = "setting") -> dict[str, str]:
+    """{setting: default} of the section's table with the columns setting, type, default, meaning."""
+    found: dict[str, str] = {}
+    inside = False
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        inside = line.startswith("|") and (inside or cells == [first, "type", "default", "meaning"])
+        if inside and cells[0].startswith("`"):
+            found[cells[0].strip("`")] = cells[2].strip("`")
+    return found
+
+
+def says(cell: str, default: Any) -> bool:
+    """Whether the text of a table means this default."""
+    if default is MISSING or default is None:
+        return cell == ("required" if default is MISSING else "absent")
+    if isinstance(default, int | float):
+        return parse_number(cell) == default
+    return bool(yaml.safe_load(cell) == plain(default))
+
+
+STUDY_FILE = ROOT / "docs" / "study-file.md"
+LEAST = yaml.safe_load(blocks(STUDY_FILE, "yaml study")[0])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")) if "://" not in link]
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.is_file(), link
+        if anchor:
+            headings = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in sections(target)]
+            assert anchor in headings, link
+
+
+def test_the_map_of_the_docs_names_every_page() -> None:
+    text = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    pages = [page.relative_to(ROOT / "docs") for page in (ROOT / "docs").rglob("*.md") if page.name != "index.md"]
+    assert [str(page) for page in pages if f"]({page})" not in text] == []
+
+
+@pytest.mark.parametrize("text", all_blocks("yaml study"))
+def test_study_files_in_the_docs_are_valid(text: str) -> None:
+    assert Plan(parse_study(text)).pairs
+
+
+@pytest.mark.parametrize(("heading", "config"), SETTINGS.items(), ids=SETTINGS)
+def test_every_setting_is_documented_with_its_default(heading: str, config: type[Any]) -> None:
+    documented = settings_table(sections(STUDY_FILE)[heading])
+    assert list(documented) == [item.name for item in fields(config)]
+    wrong = {item.name: documented[item.name] for item in fields(config) if not says(documented[item.name], item.default)}
+    assert wrong == {}
+
+
+def test_every_key_of_a_study_file_is_documented_in_its_order() -> None:
+    assert list(settings_table(sections(STUDY_FILE)["Top level"], "key")) == [item.name for item in fields(StudyConfig)]
+
+
+@pytest.mark.parametrize(("key", "default"), settings_table(sections(STUDY_FILE)["Top level"], "key").items())
+def test_the_documented_default_of_a_key_is_what_its_absence_means(key: str, default: str) -> None:
+    if default == "required":
+        with pytest.raises(StudyFileError, match=f"{key}: is missing"):
+            study_from({name: value for name, value in LEAST.items() if name != key})
+    elif default == "absent":
+        assert getattr(study_from(LEAST), key) is None
+    else:
+        assert study_from({**LEAST, key: yaml.safe_load(default)}) == study_from(LEAST)
+
+
+def test_the_settings_of_an_objective_are_documented() -> None:
+    assert list(settings_table(sections(STUDY_FILE)["objectives"])) == [item.name for item in fields(Objective)]
+
+
+@pytest.mark.parametrize(
+    ("heading", "registry"),
+    [("data", DATA), ("Space darts-cnn", OPERATIONS), ("objectives", METRICS), ("methods", METHODS)],
+    ids=["data", "operations", "metrics", "methods"],
+)
+def test_every_name_of_a_registry_is_documented(heading: str, registry: Any) -> None:
+    assert [name for name in registry if f"`{name}`" not in sections(STUDY_FILE)[heading]] == []
+
+
+def command_lines() -> dict[str, Any]:
+    """Every command by what is typed, such as "db check"."""
+    commands: dict[str, Any] = {}
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        parts = getattr(command, "commands", None)
+        commands |= {f"{name} {part}": deeper for part, deeper in parts.items()} if parts else {name: command}
+    return commands
+
+
+@pytest.mark.parametrize("name", command_lines())
+def test_every_command_is_documented_with_its_options(name: str) -> None:
+    page = sections(ROOT / "docs" / "command-line.md")
+    found = [text for heading, text in page.items() if heading == f"moonas {name}" or heading.startswith(f"moonas {name} ")]
+    assert len(found) == 1
+    options = [option for parameter in command_lines()[name].params for option in parameter.opts if option.startswith("--")]
+    assert [option for option in options if option not in found[0] and option != "--help"] == []
+
+
+def test_every_command_that_the_docs_type_exists() -> None:
+    shown = [text for page in PAGES for kind in ("sh", "console") for text in blocks(page, kind)]
+    typed = {match for text in shown for match in re.findall(r"(?<![\w-])moonas ((?:db )?[a-z]+)", text)}
+    assert len(typed) > 5
+    assert typed - set(command_lines()) == set()
+
+
+@pytest.mark.parametrize("line", [RUN_LINE, TEST_LINE], ids=["run", "test"])
+def test_the_readme_installs_and_runs_in_one_line(line: str) -> None:
+    assert blocks(ROOT / "README.md", "sh").count(line + "\n") == 1
+
+
+def test_every_public_name_is_on_the_page_about_python() -> None:
+    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    assert [name for name in moonas.__all__ if f"moonas.{name}" not in text] == []
+
+
+@pytest.mark.parametrize("text", all_blocks(r"python[^\n]*"))
+def test_python_in_the_docs_compiles(text: str) -> None:
+    compile(text, "docs", "exec")
+
+
+@pytest.mark.parametrize("text", all_blocks("python run"))
+def test_python_that_is_marked_to_be_run_runs(text: str) -> None:
+    exec(compile(text, "docs", "exec"), {})
+
+
+@pytest.fixture
+def stripes(tmp_path: Path) -> Path:
+    """The example package of docs/extending.md, as an installer would leave it, and its study file."""
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    files = re.findall(r"^```\w+ file=(\S+)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    for name, content in [("moonas_stripes/__init__.py", ""), *files]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    project = tomllib.loads((tmp_path / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    points = [f"{name} = {value}" for name, value in project["entry-points"]["moonas.plugins"].items()]
+    info = tmp_path / "moonas_stripes-0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    (info / "entry_points.txt").write_text("\n".join(["[moonas.plugins]", *points]) + "\n")
+    return tmp_path
+
+
+def test_the_example_package_serves_a_study(stripes: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(stripes), str(ROOT)])}
+    command = [sys.executable, "-m", "moonas", "validate", "stripes.yaml"]
+    done = subprocess.run(command, cwd=stripes, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "stripes.yaml: a valid study, 'stripes'"), done.stderr
+
+
+@pytest.fixture
+def example(stripes: Path) -> dict[str, Any]:
+    """What the example package defines, by name."""
+    found: dict[str, Any] = {}
+    for module in ("entries", "code"):
+        exec((stripes / "moonas_stripes" / f"{module}.py").read_text(encoding="utf-8"), found)
+    return found
+
+
+def test_the_example_operation_costs_what_its_module_holds(example: dict[str, Any]) -> None:
+    module = example["conv_1x1"](8, 2, True)
+    assert example["conv_1x1_cost"](8, 2, (7, 7)) == (80, 1024)  # 8 * 8 weights, 2 * 8 of batch norm; 64 for each of 4 x 4 pixels
+    assert sum(parameter.numel() for parameter in module.parameters()) == 80
+
+
+def test_the_example_data_are_what_their_entry_says(example: dict[str, Any]) -> None:
+    source, entry = example["load_stripes"](), example["STRIPES"]
+    assert tuple(source.images.shape) == (sum(entry.shares), *entry.input_shape)
+    assert source.labels.unique().tolist() == list(range(entry.classes))
