@@ -353,7 +353,7 @@ class Loop:
         with self.ledger.together():
             if task.record.kind == "search":
                 kept = [{**left, "kind": "weights"}] if left and self.inherits else []
-                dropped = self.ledger.finish_search(task.record.id, running.attempt, result, seconds, [], kept)
+                dropped = self.ledger.finish_search(task.record.id, running.attempt, result, seconds, kept)
                 dropped += [left["url"]] if left and not kept else []
             else:
                 spec = EvaluateSpec.from_json(task.record.spec)

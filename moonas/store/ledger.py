@@ -244,15 +244,11 @@ class Ledger:
         attempt_id: int,
         result: Json,
         seconds: float,
-        decisions: Iterable[tuple[int, Sequence[NewCandidate]]],
         artifacts: Iterable[Json] = (),
     ) -> list[str]:
-        """Store a search's result, what it leaves behind, and what was decoded from it per trial id. Returns URLs."""
+        """Store a search's result and what it leaves behind. Returns URLs."""
         with self._write() as session:
-            urls = self._finish(session, task_id, attempt_id, seconds, artifacts, result)
-            for trial_id, candidates in decisions:
-                self.add_candidates(trial_id, candidates)
-            return urls
+            return self._finish(session, task_id, attempt_id, seconds, artifacts, result)
 
     def finish_evaluation(
         self,
@@ -265,10 +261,9 @@ class Ledger:
         device: Json,
         versions: Json,
         data_checksum: str,
-        front: FrontUpdate | None = None,
         artifacts: Iterable[Json] = (),
     ) -> list[str]:
-        """Store a measurement and the front it leads to. Where another study measured the same first, that stays. Returns URLs."""
+        """Store a measurement. Where another study measured the same first, that stays. Returns URLs."""
         with self._write() as session:
             urls = self._finish(session, task_id, attempt_id, seconds, artifacts, None)
             measured = {
@@ -283,8 +278,6 @@ class Ledger:
             }
             del measured["architecture"]
             insert_unknown(session, Evaluation, [measured])
-            if front is not None:
-                replace_front(session, self.study_id, front)
             return urls
 
     def replace_front(self, front: FrontUpdate) -> int | None:

@@ -46,7 +46,10 @@ def evaluate(ledger, number, metrics=None, front=None, artifacts=()):
     task = ledger.add_task("evaluate", f"evaluate-{number}", {"kind": "evaluate"}, [trial_id])
     attempt = ledger.start_attempt(task.id, "slot 0", "cpu:0")
     measured = metrics or {"accuracy": 0.9}
-    ledger.finish_evaluation(task.id, attempt, evaluation_key(number), measured, 2.5, front=front, artifacts=artifacts, **MEASURED)
+    with ledger.together():
+        ledger.finish_evaluation(task.id, attempt, evaluation_key(number), measured, 2.5, artifacts=artifacts, **MEASURED)
+        if front is not None:
+            ledger.replace_front(front)
     return trial_id
 
 

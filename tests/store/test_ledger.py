@@ -116,7 +116,8 @@ def test_a_finished_search_leaves_its_result_weights_and_candidates(store, study
     budget = {"params": {"upper": 30000}}
     decoded = [candidate(5, score=-1.5, budget=budget), candidate(6, origin="extra", score=-2.5, budget=budget)]
     weights = {"kind": "weights", "url": "file:///weights", "sha256": "1" * 64}
-    dropped = ledger.finish_search(task, attempt, {"scores": [0.1, -2.0]}, 7.5, [(trial_id, decoded)], [weights])
+    dropped = ledger.finish_search(task, attempt, {"scores": [0.1, -2.0]}, 7.5, [weights])
+    ledger.add_candidates(trial_id, decoded)
     assert dropped == ["file:///checkpoint-0"]
     finished = only_task(store, study)
     assert (finished.state, finished.result) == (TaskState.COMPLETE, {"scores": [0.1, -2.0]})
@@ -185,7 +186,7 @@ def test_a_paused_attempt_leaves_its_task_waiting_at_its_checkpoint(store, study
 def test_an_attempt_ends_once(ledger, running):
     ledger.pause_attempt(*running)
     with pytest.raises(AssertionError, match="is not running"):
-        ledger.finish_search(*running, {}, 1.0, [])
+        ledger.finish_search(*running, {}, 1.0)
 
 
 def test_resetting_marks_what_a_dead_loop_left_running(store, study, ledger, running):
