@@ -14,13 +14,13 @@ from moonas.errors import Interrupted, NoDatabaseError, StudyConflictError, Task
 from moonas.storage import artifact_url, storage_url
 from moonas.store.records import Records, StudyRecord, StudySummary
 from moonas.store.states import StudyState
-from moonas.store.store import Store
 
 if TYPE_CHECKING:  # what only some commands need is imported where they need it: `moonas list` answers at once
     from moonas.outer.loop import Loop, Watcher
     from moonas.outer.plan import Plan
     from moonas.results import Study
     from moonas.specs import SearchSpec
+    from moonas.store.store import Store
     from moonas.study.schema import StudyConfig
     from moonas.worker.local import LocalPool
 
@@ -65,6 +65,8 @@ def run(
     Raises StudyFileError; StudyConflictError where the file differs from the stored study in what must not change; LeaseError where
     another process drives it; Interrupted after Ctrl-C or SIGTERM, everything saved.
     """
+    from moonas.store.store import Store
+
     plan = validate(question)
     url = storage_url(storage, plan.config.storage)
     with Store.open(url, create=True) as store:
@@ -92,6 +94,7 @@ def resume(name: str, storage: str | None = None, *, watcher: Watcher | None = N
 def load_study(name: str, storage: str | None = None) -> Study:
     """A study, to be read: its front, archive, trials and history. Raises UnknownStudyError."""
     from moonas.results import Study
+    from moonas.store.store import Store
 
     url = storage_url(storage)
     try:
@@ -102,9 +105,13 @@ def load_study(name: str, storage: str | None = None) -> Study:
 
 def list_studies(storage: str | None = None) -> Records[StudySummary]:
     """All studies of a database, the oldest first; none where there is no database, and none is made."""
+    from moonas.store.database import connect
+    from moonas.store.summaries import study_summaries
+
     try:
-        with Store.open(storage_url(storage), read_only=True) as store:
-            return Records(store.studies())
+        database = connect(storage_url(storage), read_only=True)
+        database.check_revision()
+        return Records(study_summaries(database))
     except NoDatabaseError:
         return Records()
 
@@ -193,6 +200,8 @@ def check_database(storage: str | None = None) -> list[str]:
 
 @contextmanager
 def _opened(url: str, name: str) -> Iterator[Store]:
+    from moonas.store.store import Store
+
     try:
         store = Store.open(url)
     except NoDatabaseError as error:

@@ -11,15 +11,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, OperationalError, SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from moonas.errors import NoDatabaseError, SchemaVersionError, StorageError
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 REVISIONS = ("0001",)  # oldest first; a test holds them to the files of migrations/versions
 HEAD = REVISIONS[-1]
@@ -36,14 +38,24 @@ class Database:
         self._writer = engine.execution_options(writes=True)
 
     @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection to read by, on one snapshot. Raises StorageError."""
+        with explained(self.shown), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
     def read(self) -> Iterator[Session]:
         """A session on one snapshot. Raises StorageError."""
+        from sqlalchemy.orm import Session  # the object mapper takes as long to load as all else; a list of studies needs none
+
         with explained(self.shown), Session(self.engine) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session whose work is committed as a whole at the end, or not at all. Raises StorageError."""
+        from sqlalchemy.orm import Session
+
         with explained(self.shown), Session(self._writer) as session, session.begin():
             yield session
 

@@ -29,6 +29,7 @@ from moonas.store.records import (
     TrialRecord,
 )
 from moonas.store.states import TaskState, TrialState
+from moonas.store.summaries import study_summaries
 from moonas.store.tables import (
     Architecture,
     Artifact,
@@ -37,7 +38,6 @@ from moonas.store.tables import (
     Cost,
     Evaluation,
     Event,
-    FrontMember,
     Progress,
     Study,
     Task,
@@ -66,19 +66,7 @@ class Reads:
 
     def studies(self) -> list[StudySummary]:
         """All studies, the oldest first."""
-        present = and_(FrontMember.study_id == Study.id, FrontMember.left_front.is_(None))
-        accuracy = select(func.max(FrontMember.values["accuracy"].as_float())).where(present).scalar_subquery()
-        last_event = select(func.max(Event.time)).where(Event.study_id == Study.id).scalar_subquery()
-        trials: dict[int, dict[TrialState, int]] = defaultdict(dict)
-        with self.database.read() as session:
-            counted = select(Trial.study_id, Trial.state, func.count()).group_by(Trial.study_id, Trial.state)
-            for study_id, state, count in session.execute(counted):
-                trials[study_id][state] = count
-            query = select(Study.id, Study.name, Study.state, Study.created, accuracy, last_event).order_by(Study.id)
-            return [
-                StudySummary(study_id, name, state, created, trials[study_id], best, last)
-                for study_id, name, state, created, best, last in session.execute(query)
-            ]
+        return study_summaries(self.database)
 
     def trials(
         self, study_id: int, state: TrialState | None = None, offset: int = 0, limit: int | None = None
