@@ -298,6 +298,7 @@ def _search_once(plan: Plan, spec: SearchSpec, report: Callable[[Mapping[str, An
 
 def run_one(pool: LocalPool, spec: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
     """Run one task in slot 0 of a pool and wait for its result. Raises TaskError."""
+    pool.ready(0)
     pool.start(0, {"spec": spec, "artifacts": None, "checkpoint": None})
     while True:
         event = pool.next_event(timeout=60.0)

@@ -36,10 +36,10 @@ class Pool(Protocol):
 
     devices: list[str]
 
+    def ready(self, slot: int) -> str: ...
     def start(self, slot: int, task: Mapping[str, Any]) -> None: ...
     def command(self, slot: int, command: str) -> None: ...
     def next_event(self, timeout: float) -> Any: ...
-    def name(self, slot: int) -> str: ...
     def close(self) -> None: ...
 
 
@@ -80,10 +80,11 @@ class OpenTask:
 
 @dataclass
 class Running:
-    """A task in a slot. began: by the monotonic clock."""
+    """A task in a slot. worker: the process there, by name. began: by the monotonic clock."""
 
     task: OpenTask
     attempt: int
+    worker: str
     began: float
 
 
@@ -304,17 +305,18 @@ class Loop:
     # Slots
 
     def _start(self, slot: int, task: OpenTask) -> None:
-        attempt = self.ledger.start_attempt(task.record.id, self.pool.name(slot), self.pool.devices[slot])
+        worker = self.pool.ready(slot)
+        attempt = self.ledger.start_attempt(task.record.id, worker, self.pool.devices[slot])
         task.state, task.tries = TaskState.RUNNING, task.tries + 1
         checkpoint: dict[str, Any] | None = None
         for location in task.checkpoints:
             checkpoint = {**location, "previous": checkpoint}
-        self.running[slot] = Running(task, attempt, time.monotonic())
+        self.running[slot] = Running(task, attempt, worker, time.monotonic())
         self.pool.start(slot, {"spec": task.record.spec, "artifacts": self.artifacts, "checkpoint": checkpoint})
 
     def _handle(self, event: Any) -> None:
         running = self.running.get(event.slot)
-        if running is None:
+        if running is None or event.worker != running.worker:
             return  # an idle worker died: the slot starts another when it has work
         task, message = running.task, event.message
         seconds = time.monotonic() - running.began

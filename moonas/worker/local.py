@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import queue
 import subprocess
 import sys
@@ -27,11 +28,13 @@ class Event:
     """Something a slot reported.
 
     kind: "progress", "result", "interrupted", "unable" (data are missing, a disk is full), "error" or "died".
+    worker: the name of the process, by which the last words of one that died are told from those of its successor.
     """
 
     slot: int
     kind: str
     message: Mapping[str, Any] = field(default_factory=dict)
+    worker: str = ""
 
 
 def gpu_count() -> int:
@@ -74,10 +77,14 @@ class LocalPool:
         self._threads = threads
         self._slots = [self._spawn(index) for index in range(len(devices))]
 
-    def start(self, slot: int, task: Mapping[str, Any]) -> None:
-        """Give a free slot a task: the keyword arguments of `moonas.worker.tasks.run_task`."""
+    def ready(self, slot: int) -> str:
+        """Make sure that a free slot has a living process; returns its name."""
         if self._slots[slot].process.poll() is not None:
             self._slots[slot] = self._spawn(slot)
+        return self._slots[slot].name
+
+    def start(self, slot: int, task: Mapping[str, Any]) -> None:
+        """Give a ready slot a task: the keyword arguments of `moonas.worker.tasks.run_task`."""
         self._slots[slot].send({"task": {**task, "device": "cuda" if self.devices[slot].startswith("cuda") else "cpu"}})
 
     def command(self, slot: int, command: str) -> None:
@@ -90,10 +97,6 @@ class LocalPool:
             return self.events.get(timeout=timeout)
         except queue.Empty:
             return None
-
-    def name(self, slot: int) -> str:
-        """What attempts call this worker."""
-        return f"{os.uname().nodename}/{self._slots[slot].process.pid}"
 
     def kill(self, slot: int) -> None:
         """End a slot's process at once; what it had reported is kept."""
@@ -136,6 +139,7 @@ class _Slot:
 
     def __init__(self, index: int, process: subprocess.Popen[str], events: queue.Queue[Event]) -> None:
         self.index, self.process, self.events = index, process, events
+        self.name = f"{platform.node()}/{process.pid}"
         self.closing = False
         self.log: deque[str] = deque(maxlen=LOG_LINES)
         self._logger = threading.Thread(target=self._read_log, daemon=True)
@@ -157,11 +161,11 @@ class _Slot:
                 continue  # cut off by a kill
             kind = message.pop("event")
             if kind != "ready":
-                self.events.put(Event(self.index, kind, message))
+                self.events.put(Event(self.index, kind, message, self.name))
         code = self.process.wait()
         self._logger.join(timeout=5)
         if not self.closing:
-            self.events.put(Event(self.index, "died", {"reason": _death(code), "log": "".join(self.log)}))
+            self.events.put(Event(self.index, "died", {"reason": _death(code), "log": "".join(self.log)}, self.name))
 
     def _read_log(self) -> None:
         assert self.process.stderr is not None

@@ -62,18 +62,18 @@ class FakePool:
         self.started.append(dict(task))
         spoiled = self.spoil(task["spec"]) if self.spoil else None
         if spoiled is not None:
-            self.queue.append(Event(slot, spoiled.kind, spoiled.message))
+            self._tell(slot, spoiled.kind, spoiled.message)
             return
         for step in range(1, EPOCHS + 1):
             metrics = {"train_loss": 1 / step, "valid_accuracy": 0.5}
-            self.queue.append(Event(slot, "progress", {"step": step, "of": EPOCHS, "metrics": metrics, "checkpoint": None}))
-        self.queue.append(Event(slot, "result", {"result": result_of(task["spec"])}))
+            self._tell(slot, "progress", {"step": step, "of": EPOCHS, "metrics": metrics, "checkpoint": None})
+        self._tell(slot, "result", {"result": result_of(task["spec"])})
 
     def command(self, slot: int, command: str) -> None:
         """Pausing drops what the slot would still have reported."""
         self.commands.append((slot, command))
         self.queue = deque(event for event in self.queue if event.slot != slot)
-        self.queue.append(Event(slot, "interrupted", {"action": command}))
+        self._tell(slot, "interrupted", {"action": command})
 
     def next_event(self, timeout: float) -> Event | None:
         if self.crash_after is not None:
@@ -82,8 +82,11 @@ class FakePool:
             self.crash_after -= 1
         return self.queue.popleft() if self.queue else None
 
-    def name(self, slot: int) -> str:
+    def ready(self, slot: int) -> str:
         return f"fake/{slot}"
+
+    def _tell(self, slot: int, kind: str, message: Mapping[str, Any]) -> None:
+        self.queue.append(Event(slot, kind, message, self.ready(slot)))
 
     def close(self) -> None:
         """Nothing to end."""

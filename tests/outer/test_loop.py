@@ -162,6 +162,17 @@ def test_missing_data_pauses_the_study_instead_of_failing_its_trials(store: Stor
     assert drive(store, small_study(), FakePool()) is StudyState.COMPLETE
 
 
+def test_the_last_words_of_an_idle_worker_do_not_touch_the_task_of_its_successor(store: Store) -> None:
+    class Late(FakePool):
+        def start(self, slot: int, task: Mapping[str, Any]) -> None:
+            self.queue.append(Event(slot, "died", {"reason": "killed while idle", "log": ""}, "fake/its-predecessor"))
+            super().start(slot, task)
+
+    assert drive(store, small_study(), Late()) is StudyState.COMPLETE
+    attempts = store.attempts(store.study("small").id)
+    assert {attempt.state for attempt in attempts} == {AttemptState.COMPLETE}
+
+
 def test_pausing_keeps_everything_and_resuming_ends_the_same(tmp_path: Path) -> None:
     with Store.open(f"sqlite:///{tmp_path}/whole.db", create=True) as whole:
         drive(whole, small_study(), FakePool())
