@@ -347,11 +347,12 @@ def _print(value: Any, output: Format) -> None:
 
 
 def _flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """One level of cells: `metrics.accuracy.value`. Genotypes and budgets stay whole, as JSON."""
     flat: dict[str, Any] = {}
     for key, value in row.items():
-        if (isinstance(value, dict) and key in ("metrics", "skeleton", "trials")) or prefix == "metrics.":
+        if isinstance(value, dict) and key not in ("genotype", "budget"):
             flat |= _flat(value, f"{prefix}{key}.")
         else:
             text = json.dumps(value) if isinstance(value, dict | list) else value
-            flat[prefix + key] = "'" + text if isinstance(text, str) and text[:1] in "=+-@\t\r" and text else text
+            flat[prefix + key] = f"'{text}" if isinstance(text, str) and text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
     return flat
