@@ -222,7 +222,7 @@ def front(
     study = api.load_study(name, storage)
     members = study.front(number)
     if output is Format.table:
-        terminal.print_front(study, members)
+        terminal.print_front(study, members, number)
     else:
         _print([member.to_json() for member in members], output)
 

@@ -106,7 +106,9 @@ class Study:
         return Plan(self.config, f"study {self.name}")
 
     def front(self, number: int | None = None) -> Records[Network]:
-        """The present Pareto front, or front `number` of its history, the cheapest member first."""
+        """The present Pareto front, or front `number` of its history, the cheapest member first. Raises UsageError."""
+        if number is not None:
+            self.front_step(number)
         members = {(m.architecture, m.skeleton) for m in self.store.front(self.record.id, number)}
         return Records(network for network in self.archive() if (network.key, network.skeleton.key) in members)
 
@@ -159,6 +161,17 @@ class Study:
     def front_history(self) -> Records[FrontRecord]:
         """Every change of the front, the oldest first, with its hypervolume."""
         return Records(self.store.front_history(self.record.id))
+
+    def front_step(self, number: int | None = None) -> FrontRecord | None:
+        """Front `number` of the history, or the latest; None where there is none yet. Raises UsageError for one that never was."""
+        history = self.front_history()
+        if number is None:
+            return history[-1] if history else None
+        for step in history:
+            if step.number == number:
+                return step
+        known = f"it has fronts {history[0].number} to {history[-1].number}" if history else "it has none yet"
+        raise UsageError(f"study {self.name!r} has no front {number}; {known}")
 
     def best(self, under: Mapping[str, float] | Sequence[Bound] | None = None) -> Network:
         """The network of the best first objective among those that meet the study's constraints and `under`.

@@ -156,18 +156,19 @@ def print_outcome(study: Study) -> bool:
     print_front(study, study.front())
     failed = [trial.number for trial in study.trials() if trial.state is TrialState.FAIL]
     if failed:
-        console.print(f"{len(failed)} trials failed, the first of them trial {failed[0]}: moonas logs {study.name} {failed[0]}")
+        console.print(f"{_count(len(failed), 'trial')} failed, first trial {failed[0]}: moonas logs {study.name} {failed[0]}")
     console.print(f"state {study.state.value}; the report: [bold]moonas report {study.name}[/bold]")
     return not failed or len(failed) < len(study.trials())
 
 
-def print_front(study: Study, members: Sequence[Network]) -> None:
-    """A front, the cheapest network first."""
-    if not members:
+def print_front(study: Study, members: Sequence[Network], number: int | None = None) -> None:
+    """A front, the cheapest network first: the present one, or front `number` of the history."""
+    step = study.front_step(number)
+    if not members or step is None:
         console.print(f"study {escape(study.name)} has no front yet: nothing was measured, or nothing meets the constraints")
         return
-    history = study.front_history()
-    table = _table(f"Pareto front of {study.name}: {len(members)} networks, hypervolume {history[-1].hypervolume:.4f}")
+    which = f"front {number}" if number is not None else "Pareto front"
+    table = _table(f"{which} of {study.name}: {_count(len(members), 'network')}, hypervolume {step.hypervolume:.4f}")
     for heading in ("key", "method", "budget", "trial", "width"):
         table.add_column(heading, justify="right" if heading == "trial" else "left", no_wrap=True)
     for heading in ("accuracy", "test", "params", "mult-adds"):
@@ -373,8 +374,8 @@ def print_decoded(rows: Sequence[Mapping[str, Any]]) -> None:
 def print_preview(found: Mapping[str, Any]) -> None:
     """What a study would do."""
     console.print(
-        f"[bold]{found['name']}[/bold]: {found['trials']} trials, {found['searches']} distinct searches, "
-        f"at most {found['evaluations']} evaluations"
+        f"[bold]{found['name']}[/bold]: {_count(found['trials'], 'trial')}, "
+        f"{_count(found['searches'], 'distinct search', 'distinct searches')}, at most {_count(found['evaluations'], 'evaluation')}"
     )
     table = _table("budgets")
     for heading in ("budget", "width", "params", "mult-adds", "architectures"):
@@ -424,6 +425,10 @@ def _number(value: Any) -> str:
         if isinstance(value, float)
         else str(value)
     )
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _width(row: Mapping[str, Any]) -> str:

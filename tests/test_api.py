@@ -143,6 +143,16 @@ def test_front_as_json_holds_what_programs_need(tmp_path: Path) -> None:
         assert member["budget"] is None or set(member["budget"]) == {"params"}
 
 
+def test_a_front_of_the_history_is_printed_with_its_own_hypervolume() -> None:
+    study = moonas.run(small_study())
+    first = study.front_history()[0]
+    assert f"front {first.number} of small: 1 network, hypervolume {first.hypervolume:.4f}" in cli(
+        "front", "small", "--number", "1"
+    )
+    with pytest.raises(UsageError, match="has no front 999; it has fronts 1 to"):
+        study.front(999)
+
+
 def test_every_command_that_reads_works_in_every_format(tmp_path: Path) -> None:
     moonas.run(small_study())
     key = moonas.load_study("small").front()[0].key
