@@ -150,9 +150,7 @@ class ImagenetStem(nn.Module):
     def __init__(self, skeleton: Skeleton) -> None:
         super().__init__()
         channels = skeleton.channels
-        self.quarter = nn.Sequential(
-            *halving(skeleton.input_shape[0], channels // 2), nn.ReLU(), *halving(channels // 2, channels)
-        )
+        self.quarter = nn.Sequential(*halving(skeleton.input_shape[0], channels // 2), nn.ReLU(), *halving(channels // 2, channels))
         self.eighth = nn.Sequential(nn.ReLU(), *halving(channels, channels))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

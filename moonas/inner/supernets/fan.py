@@ -79,7 +79,9 @@ class Fan:
         self.candidates, self.source, self.stride = candidates, source, stride
         self.nodes = {number: node for number, (predecessor, node) in enumerate(edges) if predecessor == source}
         self.kinds = kinds_of(names)
-        self.pools = {column: "max" if OPERATIONS[names[column]].load.endswith("max_pool") else "avg" for column in self.kinds.pools}
+        self.pools = {
+            column: "max" if OPERATIONS[names[column]].load.endswith("max_pool") else "avg" for column in self.kinds.pools
+        }
         self.heavy = bool(self.kinds.separable or self.kinds.dilated or (stride == 2 and self.kinds.skips))
         numbers = list(self.nodes)
         self.packs = [numbers] if channels < NARROW else [[number] for number in numbers]
@@ -99,7 +101,9 @@ class Fan:
         columns, shared = [], []
         for column, kind in self.pools.items():
             pooled, mean, variance = PooledNorm.apply(x, kind, self.stride)
-            statistics.add([self.candidates[number][column][1] for number in self.nodes], mean, variance, pooled.numel() // pooled.shape[1])
+            statistics.add(
+                [self.candidates[number][column][1] for number in self.nodes], mean, variance, pooled.numel() // pooled.shape[1]
+            )
             columns, shared = [*columns, column], [*shared, pooled]
         if self.stride == 1:
             columns, shared = columns + self.kinds.skips, shared + [x] * len(self.kinds.skips)

@@ -87,7 +87,10 @@ class SearchCell(nn.Module):
         chosen = choice[self.group]
         if isinstance(chosen, list):
             self._add_terms(states, chosen)
-        elif self.training and next(norm for norm in self.preprocess[1].modules() if isinstance(norm, nn.BatchNorm2d)).momentum is not None:
+        elif (
+            self.training
+            and next(norm for norm in self.preprocess[1].modules() if isinstance(norm, nn.BatchNorm2d)).momentum is not None
+        ):
             self._mix(states, chosen)
         else:
             self._add_terms(states, self._all_terms(chosen))
