@@ -7,6 +7,7 @@ gradient is fast for kernels at most three wide, so that wider ones are put toge
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -31,32 +32,54 @@ class Window(NamedTuple):
 
 
 class Depthwise(Function):
-    """Called as `(x, weight, window)`. x: (n, c, h, w); weight: (k * c, 1, kernel, kernel), applied to k copies of x side by side."""
+    """Several depthwise convolutions, called as `(windows, *inputs, *weights)` with as many weights as windows.
+
+    inputs: (n, c, h, w), one for each convolution or one for all. weights: (k * c, 1, kernel, kernel), applied to k copies of the
+    input side by side. Returns a map (n, k * c, ...) for each.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, window: Window) -> Tensor:
-        ctx.window = window
-        ctx.save_for_backward(x, weight)
-        return _convolve(_copies(x, weight), weight, window)
+    def forward(ctx: Any, windows: Sequence[Window], *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.windows = windows
+        ctx.save_for_backward(*tensors)
+        inputs, weights = _widened(tensors, len(windows))
+        return tuple(map(_convolve, inputs, weights, windows))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
-        window, wide = ctx.window, _copies(x, weight)
-        d_x = d_weight = None
-        if ctx.needs_input_grad[0]:
-            if window.stride == 1:
-                d_wide = _convolve(gradient, weight.flip(2, 3), window)
-            else:
-                d_wide = _backward(gradient, wide, weight, window, [True, False, False])[0]
-            d_x = _add_copies(d_wide, x.shape[1])
-        if ctx.needs_input_grad[1]:
-            if window.stride == window.dilation == 1 and window.kernel > 3 and not x.is_cuda:
-                d_weight = _narrow_weight_gradients(gradient, wide, weight)
-            else:
-                d_weight = _backward(gradient, wide, weight, window, [False, True, False])[1]
-        return d_x, d_weight, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        windows, shared = ctx.windows, len(ctx.saved_tensors) == len(ctx.windows) + 1
+        channels = ctx.saved_tensors[0].shape[1]
+        inputs, weights = _widened(ctx.saved_tensors, len(windows))
+        d_inputs: list[Tensor | None] = [None] * (1 if shared else len(windows))
+        d_weights: list[Tensor | None] = [None] * len(windows)
+        for number, (g, x, weight, window) in enumerate(zip(gradients, inputs, weights, windows, strict=True)):
+            if ctx.needs_input_grad[1]:
+                place = 0 if shared else number
+                before, d_x = d_inputs[place], _input_gradient(g, x, weight, window)
+                d_inputs[place] = d_x if before is None else before.add_(d_x)
+            if ctx.needs_input_grad[-1]:
+                d_weights[number] = _weight_gradient(g, x, weight, window)
+        return None, *(None if d_x is None else _add_copies(d_x, channels) for d_x in d_inputs), *d_weights
+
+
+def _widened(tensors: Sequence[Tensor], count: int) -> tuple[list[Tensor], Sequence[Tensor]]:
+    """An input and a weight for each of `count` convolutions."""
+    inputs, weights = tensors[:-count], tensors[-count:]
+    wide = [_copies(x, weight) for x, weight in zip(inputs, weights, strict=False)]
+    return (wide * count if len(wide) < count else wide), weights
+
+
+def _input_gradient(g: Tensor, x: Tensor, weight: Tensor, window: Window) -> Tensor:
+    if window.stride == 1:
+        return _convolve(g, weight.flip(2, 3), window)
+    return _backward(g, x, weight, window, [True, False, False])[0]
+
+
+def _weight_gradient(g: Tensor, x: Tensor, weight: Tensor, window: Window) -> Tensor:
+    if window.stride == window.dilation == 1 and window.kernel > 3 and not x.is_cuda:
+        return _narrow_weight_gradients(g, x, weight)
+    return _backward(g, x, weight, window, [False, True, False])[1]
 
 
 def _convolve(x: Tensor, weight: Tensor, window: Window) -> Tensor:

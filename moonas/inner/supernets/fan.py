@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from moonas.inner.supernets.depthwise import Depthwise, Window
-from moonas.inner.supernets.folding import MixedNorms, NormRelu, PooledNorm
+from moonas.inner.supernets.folding import MixedNorms, PooledNorm
 from moonas.networks.operations import FactorizedReduce, join_phases, split_phases
 from moonas.study.operations import OPERATIONS
 
 NARROW = 16  # below so many channels, the edges that leave a state are convolved as one wide map
+Packs = list[list[int]]  # numbers of edges
 _LOADS = {f"moonas.networks.operations:{name}": name for name in ("separable", "dilated", "max_pool", "avg_pool", "skip")}
 
 
@@ -82,9 +83,9 @@ class Fan:
         self.pools = {
             column: "max" if OPERATIONS[names[column]].load.endswith("max_pool") else "avg" for column in self.kinds.pools
         }
-        self.heavy = bool(self.kinds.separable or self.kinds.dilated or (stride == 2 and self.kinds.skips))
         numbers = list(self.nodes)
         self.packs = [numbers] if channels < NARROW else [[number] for number in numbers]
+        self.channels = channels
 
     def spread(
         self,
@@ -112,65 +113,84 @@ class Fan:
             if columns:
                 others = [self.candidates[number][column](x) for column in self.kinds.others]
                 light[node].append((torch.stack([weights[number, column] for column in columns]), shared + others))
-        if self.heavy:
-            activated = Activated(functional.relu(x), self.stride)
-            for pack in self.packs:
-                mixed = self._convolutions(activated, pack, weights, statistics)
-                for number, part in zip(pack, mixed.split(x.shape[1], dim=1), strict=True):
+        for packs, mixtures in self._convolutions(x, weights, statistics):
+            for pack, mixture in zip(packs, mixtures, strict=True):
+                for number, part in zip(pack, mixture.split(self.channels, dim=1), strict=True):
                     sums[self.nodes[number]].append(part)
 
-    def _convolutions(self, activated: Activated, pack: list[int], weights: Tensor, statistics: Statistics) -> Tensor:
-        """The mixture of the pack's convolutions, side by side: (n, len(pack) * c, h, w)."""
-        plain = {column: self._first_half(activated.x, pack, column, statistics) for column in self.kinds.separable}
-        cut = {column: self._depthwise(activated.dilated, pack, column, -3, 1, activated.dilation) for column in self.kinds.dilated}
-        if not activated.phased:
-            plain, cut = plain | cut, {}
-        mixtures = []
-        if plain:
-            mixtures.append(self._mix(plain, pack, weights, statistics))
-        if cut:
-            mixtures.append(join_phases(self._mix(cut, pack, weights, statistics), len(activated.x)))
-        if self.stride == 2 and self.kinds.skips:
-            for column in self.kinds.skips:
-                mixtures.append(self._reduce(activated.diagonal, pack, column, weights, statistics))
-        return sum(mixtures[1:], mixtures[0])
+    def _convolutions(self, x: Tensor, weights: Tensor, statistics: Statistics) -> Iterator[tuple[Packs, Sequence[Tensor]]]:
+        """Packs of edges, and for each pack the mixture of some of its convolutions, (n, edges * c, h, w)."""
+        separable, dilated, skips = self.kinds.separable, self.kinds.dilated, self.kinds.skips if self.stride == 2 else []
+        if not (separable or dilated or skips):
+            return
+        cut = Activated(functional.relu(x), self.stride)
+        inputs: dict[int, Sequence[Tensor]] = {}
+        if separable:
+            halves = self._depthwise([cut.x], separable, 1, self.stride)
+            matrices = self._pointwise(separable, 2).flatten(0, 1)[:, None]
+            *halves, mean, variance = MixedNorms.apply(torch.ones_like(matrices[..., 0]), matrices, True, *halves)
+            self._count(statistics, self.packs, separable, 3, mean, variance, halves[0])
+            inputs |= self._by_column(separable, self._depthwise(halves, separable, -3))
+        if dilated:
+            apart = self._by_column(dilated, self._depthwise([cut.dilated], dilated, -3, 1, cut.dilation))
+            if cut.phased:
+                mixed = self._mix(self.packs, apart, self._pointwise(dilated, -2), weights, statistics)
+                yield self.packs, [join_phases(x, len(cut.x)) for x in mixed]
+            else:
+                inputs |= apart
+        if inputs:
+            yield self.packs, self._mix(self.packs, inputs, self._pointwise(list(inputs), -2), weights, statistics)
+        for column in skips:
+            yield [list(self.nodes)], self._reduce(cut.diagonal, column, weights, statistics)
 
-    def _first_half(self, x: Tensor, pack: list[int], column: int, statistics: Statistics) -> Tensor:
-        """A separable convolution up to its second depthwise one."""
-        d = self._depthwise(x, pack, column, 1, self.stride)
-        z, mean, variance = NormRelu.apply(d, self._pointwise(pack, column, 2))
-        statistics.add([self.candidates[number][column][3] for number in pack], mean, variance, d.numel() // d.shape[1])
-        return self._depthwise(z, pack, column, -3)
-
-    def _mix(self, inputs: dict[int, Tensor], pack: list[int], weights: Tensor, statistics: Statistics) -> Tensor:
-        """The weighted sum over columns of the last pointwise convolution and batch norm of each."""
-        matrices = torch.stack([self._pointwise(pack, column, -2) for column in inputs])
-        return self._mixed_norms(inputs, matrices, pack, weights, statistics)
-
-    def _reduce(self, diagonal: Tensor, pack: list[int], column: int, weights: Tensor, statistics: Statistics) -> Tensor:
-        modules = [self.candidates[number][column] for number in pack]
+    def _reduce(self, diagonal: Tensor, column: int, weights: Tensor, statistics: Statistics) -> Sequence[Tensor]:
+        """Factorized reductions, those of all edges as one matrix."""
+        modules = [self.candidates[number][column] for number in self.nodes]
         matrices = [torch.block_diag(module.straight.weight.flatten(1), module.shifted.weight.flatten(1)) for module in modules]
-        return self._mixed_norms({column: diagonal}, torch.cat(matrices)[None], pack, weights, statistics)
+        return self._mix([list(self.nodes)], {column: [diagonal]}, torch.cat(matrices)[None, None], weights, statistics)
 
-    def _mixed_norms(
-        self, inputs: dict[int, Tensor], matrices: Tensor, pack: list[int], weights: Tensor, statistics: Statistics
-    ) -> Tensor:
-        columns, first = list(inputs), next(iter(inputs.values()))
-        per_channel = weights[pack][:, columns].t().repeat_interleave(matrices.shape[1] // len(pack), dim=1)
-        mixed, mean, variance = MixedNorms.apply(per_channel, matrices, *inputs.values())
-        modules = [self.candidates[number][column] for column in columns for number in pack]
-        norms = [module.norm if isinstance(module, FactorizedReduce) else module[-1] for module in modules]
-        statistics.add(norms, mean, variance, first.numel() // first.shape[1])
+    def _mix(
+        self, packs: Packs, inputs: dict[int, Sequence[Tensor]], matrices: Tensor, weights: Tensor, statistics: Statistics
+    ) -> Sequence[Tensor]:
+        """For each pack the weighted sum over columns of 1x1 convolution and batch norm. inputs: {column: a map for each pack}."""
+        columns = list(inputs)
+        chosen = torch.stack([weights[pack][:, columns].t() for pack in packs])  # (packs, columns, edges)
+        per_channel = chosen.repeat_interleave(self.channels, dim=2)
+        ordered = [inputs[column][place] for place in range(len(packs)) for column in columns]
+        *mixed, mean, variance = MixedNorms.apply(per_channel, matrices, False, *ordered)
+        self._count(statistics, packs, columns, -1, mean, variance, mixed[0])
         return mixed
 
-    def _depthwise(self, x: Tensor, pack: list[int], column: int, place: int, stride: int = 1, dilation: int = 1) -> Tensor:
-        kernels = [self.candidates[number][column][place].weight for number in pack]
-        weight = kernels[0] if len(pack) == 1 else torch.cat(kernels)
-        return Depthwise.apply(x, weight, Window(weight.shape[3], stride, dilation))
+    def _depthwise(
+        self, inputs: Sequence[Tensor], columns: list[int], place: int, stride: int = 1, dilation: int = 1
+    ) -> Sequence[Tensor]:
+        """A map for each pack and column. inputs: as many, or one for all. place: of the convolution in its operation."""
+        weights = []
+        for pack in self.packs:
+            for column in columns:
+                kernels = [self.candidates[number][column][place].weight for number in pack]
+                weights.append(kernels[0] if len(pack) == 1 else torch.cat(kernels))
+        windows = [Window(weight.shape[3], stride, dilation) for weight in weights]
+        return Depthwise.apply(windows, *inputs, *weights)
 
-    def _pointwise(self, pack: list[int], column: int, place: int) -> Tensor:
-        matrices = [self.candidates[number][column][place].weight.flatten(1) for number in pack]
-        return matrices[0] if len(pack) == 1 else torch.block_diag(*matrices)
+    def _by_column(self, columns: list[int], maps: Sequence[Tensor]) -> dict[int, Sequence[Tensor]]:
+        return {column: maps[place :: len(columns)] for place, column in enumerate(columns)}
+
+    def _pointwise(self, columns: list[int], place: int) -> Tensor:
+        """The matrices (packs, columns, edges * c, edges * c) of 1x1 convolutions, those of a pack along a diagonal."""
+        matrices = []
+        for pack in self.packs:
+            for column in columns:
+                own = [self.candidates[number][column][place].weight.flatten(1) for number in pack]
+                matrices.append(own[0] if len(pack) == 1 else torch.block_diag(*own))
+        return torch.stack(matrices).unflatten(0, (len(self.packs), len(columns)))
+
+    def _count(
+        self, statistics: Statistics, packs: Packs, columns: list[int], place: int, mean: Tensor, variance: Tensor, example: Tensor
+    ) -> None:
+        modules = [self.candidates[number][column] for pack in packs for column in columns for number in pack]
+        norms = [module.norm if isinstance(module, FactorizedReduce) else module[place] for module in modules]
+        statistics.add(norms, mean, variance, example.numel() // example.shape[1])
 
 
 class Activated:

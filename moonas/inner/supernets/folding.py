@@ -40,85 +40,68 @@ def _moments(d: Tensor) -> tuple[Tensor, Tensor]:
     return mu, torch.addmm(torch.outer(mu, mu), d.t(), d, beta=-1, alpha=1 / len(d))
 
 
-def _fold(weights: Tensor, blocks: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """mu (b, in), W S (b, out, in), and m and v (b, out) of b maps with their matrices (b, out, in)."""
+def _fold(matrices: Tensor, blocks: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """mu (t, b, in), W S (t, b, out, in), and m and v (t, b, out) of t * b maps with their matrices (t, b, out, in)."""
     mu, covariance = map(torch.stack, zip(*map(_moments, blocks), strict=True))
-    products = weights @ covariance
-    return mu, products, (weights @ mu[:, :, None])[:, :, 0], (products * weights).sum(2).clamp_min_(0)
+    mu, covariance = mu.view(*matrices.shape[:2], -1), covariance.view(*matrices.shape[:2], *covariance.shape[1:])
+    products = matrices @ covariance
+    return mu, products, (matrices @ mu[..., None])[..., 0], (products * matrices).sum(3).clamp_min_(0)
 
 
 class MixedNorms(Function):
-    """Sum over b maps of weight * batch_norm(W map). Called as `(weight, W, *maps)`; see `mixed_norms`."""
+    """t sums over b maps each of weight * batch_norm(W map), then ReLU where asked for.
+
+    Called as `(weight, W, relu, *maps)` with weight (t, b, out), W (t, b, out, in) and t * b maps, those of a sum in a row. Returns
+    the sums, and the mean and variance (t, b, out) of every W map. Weighted sums with ReLU have no gradient of the weight.
+    """
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, matrices: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        blocks = [rows(x) for x in inputs]
+    def forward(ctx: Any, weight: Tensor, matrices: Tensor, relu: bool, *inputs: Tensor) -> tuple[Tensor, ...]:
+        blocks, terms = [rows(x) for x in inputs], matrices.shape[1]
         mu, products, m, v = _fold(matrices, blocks)
         scale = weight * (v + EPS).rsqrt()
-        folded = (scale[:, :, None] * matrices).transpose(1, 2)
-        total = torch.addmm(-(scale * m).sum(0), blocks[0], folded[0])
-        for block, matrix in zip(blocks[1:], folded[1:], strict=True):
-            total.addmm_(block, matrix)
-        ctx.save_for_backward(weight, matrices, mu, products, m, v, *inputs)
+        folded = (scale[..., None] * matrices).flatten(0, 1).transpose(1, 2).unbind()
+        sums = []
+        for target, shift in enumerate((scale * m).sum(1).neg_().unbind()):
+            first = target * terms
+            total = torch.addmm(shift, blocks[first], folded[first])
+            for number in range(first + 1, first + terms):
+                total.addmm_(blocks[number], folded[number])
+            sums.append(maps(total.relu_() if relu else total, inputs[0]))
+        ctx.relu = relu
+        ctx.save_for_backward(weight, matrices, mu, products, m, v, *inputs, *(sums if relu else ()))
         ctx.mark_non_differentiable(m, v)
-        return maps(total, inputs[0]), m, v
+        return *sums, m, v
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         weight, matrices, mu, products, m, v, *inputs = ctx.saved_tensors
-        g, blocks = rows(gradient), [rows(x) for x in inputs]
-        d_weight, d_matrices, d_blocks = _unfold(
-            g, blocks, (weight, matrices, mu, products, m, v), ctx.needs_input_grad[1], ctx.needs_input_grad[2:]
-        )
-        return d_weight, d_matrices, *(None if d is None else maps(d, x) for d, x in zip(d_blocks, inputs, strict=True))
-
-
-def _unfold(
-    g: Tensor, blocks: list[Tensor], saved: tuple[Tensor, ...], needs_matrices: bool, needs_blocks: tuple[bool, ...]
-) -> tuple[Tensor, Tensor | None, list[Tensor | None]]:
-    """Gradients of weights, matrices and maps, by the formulas above."""
-    weight, matrices, mu, products, m, v = saved
-    s = (v + EPS).rsqrt()
-    scale, mean = weight * s, g.mean(0)
-    correlation = torch.stack([g.t() @ block for block in blocks]) / len(g)
-    q = s * ((matrices * correlation).sum(2) - m * mean)
-    d_matrices = None
-    if needs_matrices:
-        inner = correlation - mean[None, :, None] * mu[:, None, :] - (s * q)[:, :, None] * products
-        d_matrices = len(g) * scale[:, :, None] * inner
-    folded = scale[:, :, None] * matrices
-    centring = matrices.transpose(1, 2) @ ((scale * s * q)[:, :, None] * matrices)
-    const = ((scale * (mean - s * m * q))[:, None, :] @ matrices)[:, 0]
-    d_blocks: list[Tensor | None] = [
-        torch.addmm(const[b], g, folded[b], beta=-1).addmm_(block, centring[b], alpha=-1) if needs_blocks[b] else None
-        for b, block in enumerate(blocks)
-    ]
-    return len(g) * q, d_matrices, d_blocks
-
-
-class NormRelu(Function):
-    """relu(batch_norm(W x)), with W (out, in). Returns that, and the mean and variance of W x."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        block = rows(x)
-        mu, products, m, v = _fold(matrix[None], [block])
+        targets, terms = matrices.shape[:2]
+        if ctx.relu:
+            inputs, sums = inputs[: targets * terms], inputs[targets * terms :]
+            outer = [rows(aten.threshold_backward(g, x, 0)) for g, x in zip(gradients, sums, strict=False)]
+        else:
+            outer = [rows(g) for g in gradients[:targets]]
+        blocks, count = [rows(x) for x in inputs], len(outer[0])
         s = (v + EPS).rsqrt()
-        z = maps(torch.addmm(-(s * m)[0], block, (s[0, :, None] * matrix).t()).relu_(), x)
-        ctx.save_for_backward(x, matrix, mu, products, m, v, z)
-        ctx.mark_non_differentiable(m, v)
-        return z, m, v
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        x, matrix, mu, products, m, v, z = ctx.saved_tensors
-        g = rows(aten.threshold_backward(gradient, z, 0))
-        saved = (torch.ones_like(m), matrix[None], mu, products, m, v)
-        _, d_matrix, d_blocks = _unfold(g, [rows(x)], saved, ctx.needs_input_grad[1], (True,))
-        assert d_blocks[0] is not None
-        return maps(d_blocks[0], x), None if d_matrix is None else d_matrix[0]
+        scale, mean = weight * s, torch.stack([g.mean(0) for g in outer])[:, None]
+        correlation = torch.stack([outer[number // terms].t() @ block for number, block in enumerate(blocks)]) / count
+        correlation = correlation.view_as(matrices)
+        q = s * ((matrices * correlation).sum(3) - m * mean)
+        d_matrices = None
+        if ctx.needs_input_grad[1]:
+            inner = correlation - mean[..., None] * mu[:, :, None] - (s * q)[..., None] * products
+            d_matrices = inner.mul_((count * scale)[..., None])
+        folded = scale[..., None] * matrices
+        centring = folded.transpose(2, 3) @ ((s * q)[..., None] * matrices)
+        const = ((scale * (s * m * q - mean))[:, :, None] @ matrices).flatten(0, 2)
+        folded, centring = folded.flatten(0, 1), centring.flatten(0, 1)
+        d_inputs = [
+            maps(torch.addmm(const[number], outer[number // terms], folded[number]).addmm_(block, centring[number], alpha=-1), x)
+            for number, (block, x) in enumerate(zip(blocks, inputs, strict=True))
+        ]
+        return count * q if ctx.needs_input_grad[0] else None, d_matrices, None, *d_inputs
 
 
 class PooledNorm(Function):
@@ -169,3 +152,17 @@ class WeightedSum(Function):
         weights, *inputs = ctx.saved_tensors
         d_weights = torch.stack([(gradient * x).sum() for x in inputs]) if ctx.needs_input_grad[0] else None
         return d_weights, *(gradient * weight for weight in weights)
+
+
+class Concat(Function):
+    """The maps side by side; the gradient of each is channels last and dense, as the sums that it goes to need it."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Tensor) -> Tensor:
+        ctx.channels = [x.shape[1] for x in inputs]
+        return torch.cat(inputs, dim=1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+        return tuple(part.contiguous(memory_format=torch.channels_last) for part in gradient.split(ctx.channels, dim=1))

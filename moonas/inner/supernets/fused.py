@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from moonas.inner.supernets.fan import Fan, Statistics
-from moonas.inner.supernets.folding import WeightedSum
+from moonas.inner.supernets.folding import Concat, WeightedSum
 from moonas.inner.supernets.supernet import Choice, Mixture
 from moonas.networks.frame import Frame, edge_stride, preprocess
 from moonas.networks.operations import make_operation
@@ -94,7 +94,7 @@ class SearchCell(nn.Module):
             self._mix(states, chosen)
         else:
             self._add_terms(states, self._all_terms(chosen))
-        return torch.cat([states[node] for node in self.nodes], dim=1)
+        return Concat.apply(*(states[node] for node in self.nodes))
 
     def _mix(self, states: dict[int, Tensor], weights: Tensor) -> None:
         """Add the nodes to `states`, source by source."""
