@@ -152,4 +152,10 @@ def test_depthwise_gradients_equal_those_of_finite_differences(window, size):
     torch.manual_seed(0)
     x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(6, 1, window.kernel, window.kernel, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x, weight: Depthwise.apply(x, weight, window), (x, weight))
+    more = torch.randn(6, 1, 3, 3, dtype=torch.float64, requires_grad=True)
+    windows = [window, Window(3), window]
+
+    def convolve(x: Tensor, weight: Tensor, more: Tensor) -> tuple[Tensor, ...]:
+        return Depthwise.apply(windows, x, weight, more, weight.flip(0))
+
+    assert torch.autograd.gradcheck(convolve, (x, weight, more))

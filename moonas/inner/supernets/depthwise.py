@@ -110,8 +110,10 @@ def _copies(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def _add_copies(x: Tensor, channels: int) -> Tensor:
-    if x.shape[1] == channels:
+    parts = x.split(channels, dim=1)
+    if len(parts) == 1:
         return x
-    count, _, height, width = x.shape
-    parts = x.permute(0, 2, 3, 1).view(count, height, width, -1, channels)
-    return parts.sum(3).permute(0, 3, 1, 2)
+    total = parts[0] + parts[1]
+    for part in parts[2:]:
+        total.add_(part)
+    return total

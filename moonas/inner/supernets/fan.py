@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ class Statistics:
     """Means and variances of a step's batch norms, to go into their running statistics all at once."""
 
     def __init__(self) -> None:
-        self.norms: list[nn.BatchNorm2d] = []
+        self.norms: list[Any] = []
         self.means: list[Tensor] = []
         self.variances: list[Tensor] = []
 
@@ -70,7 +70,7 @@ class Fan:
 
     def __init__(
         self,
-        candidates: Sequence[Sequence[nn.Module]],
+        candidates: Sequence[Sequence[Any]],
         names: Sequence[str],
         edges: Sequence[tuple[int, int]],
         source: int,
@@ -99,7 +99,8 @@ class Fan:
 
         weights: (edges, operations). sums: {node: maps to be added}. light: {node: (weights (b,), b maps) to be added}.
         """
-        columns, shared = [], []
+        columns: list[int] = []
+        shared: list[Tensor] = []
         for column, kind in self.pools.items():
             pooled, mean, variance = PooledNorm.apply(x, kind, self.stride)
             statistics.add(
