@@ -146,8 +146,7 @@ class Fan:
 
     def _reduce(self, diagonal: Tensor, column: int, weights: Tensor, statistics: Statistics) -> Sequence[Tensor]:
         """Factorized reductions, those of all edges as one matrix."""
-        modules = [self.candidates[number][column] for number in self.nodes]
-        matrices = [torch.block_diag(module.straight.weight.flatten(1), module.shifted.weight.flatten(1)) for module in modules]
+        matrices = [_reduction(self.candidates[number][column]) for number in self.nodes]
         return self._mix([list(self.nodes)], {column: [diagonal]}, torch.cat(matrices)[None, None], weights, statistics)
 
     def _mix(
@@ -192,6 +191,22 @@ class Fan:
         modules = [self.candidates[number][column] for pack in packs for column in columns for number in pack]
         norms = [module.norm if isinstance(module, FactorizedReduce) else module[place] for module in modules]
         statistics.add(norms, mean, variance, example.numel() // example.shape[1])
+
+
+def prepare(module: Any, x: Tensor, statistics: Statistics) -> Tensor:
+    """The preprocessing of a cell's input: ReLU, 1x1 convolution (or a factorized reduction) and batch norm."""
+    cut = Activated(functional.relu(x), 1)
+    reduces = isinstance(module, FactorizedReduce)
+    matrix, norm = (_reduction(module), module.norm) if reduces else (module[1].weight.flatten(1), module[2])
+    weight = matrix.new_ones(1, 1, len(matrix))
+    state, mean, variance = MixedNorms.apply(weight, matrix[None, None], False, cut.diagonal if reduces else cut.x)
+    statistics.add([norm], mean, variance, state.numel() // state.shape[1])
+    return state
+
+
+def _reduction(module: FactorizedReduce) -> Tensor:
+    """The matrix (out, 2 * in) of a factorized reduction, which reads `Activated.diagonal`."""
+    return torch.block_diag(module.straight.weight.flatten(1), module.shifted.weight.flatten(1))
 
 
 class Activated:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from moonas.inner.supernets.fan import Fan, Statistics
+from moonas.inner.supernets.fan import Fan, Statistics, prepare
 from moonas.inner.supernets.folding import Concat, WeightedSum
 from moonas.inner.supernets.supernet import Choice, Mixture
 from moonas.networks.frame import Frame, edge_stride, preprocess
@@ -76,6 +76,7 @@ class SearchCell(nn.Module):
             for predecessor, _ in space.edges
         ]
         self.operations = nn.ModuleList(map(nn.ModuleList, self.candidates))
+        self.norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
         self.fans = [
             Fan(self.candidates, self.names, self.edges, source, plan.channels, edge_stride(plan, source))
             for source in sorted({predecessor for predecessor, _ in space.edges})
@@ -83,22 +84,20 @@ class SearchCell(nn.Module):
 
     def forward(self, first: Tensor, second: Tensor, choice: dict[str, Tensor] | dict[str, list[Term]]) -> Tensor:
         """choice: {group: (edges, operations) weights, or terms}."""
-        states = {0: self.preprocess[0](first), 1: self.preprocess[1](second)}
         chosen = choice[self.group]
-        if isinstance(chosen, list):
-            self._add_terms(states, chosen)
-        elif (
-            self.training
-            and next(norm for norm in self.preprocess[1].modules() if isinstance(norm, nn.BatchNorm2d)).momentum is not None
-        ):
-            self._mix(states, chosen)
+        if not isinstance(chosen, list) and self.training and self.norms[0].momentum is not None:
+            states = self._mix([first, second], chosen)
         else:
-            self._add_terms(states, self._all_terms(chosen))
+            states = {place: module(x) for place, (module, x) in enumerate(zip(self.preprocess, (first, second), strict=True))}
+            self._add_terms(states, chosen if isinstance(chosen, list) else self._all_terms(chosen))
         return Concat.apply(*(states[node] for node in self.nodes))
 
-    def _mix(self, states: dict[int, Tensor], weights: Tensor) -> None:
-        """Add the nodes to `states`, source by source."""
+    def _mix(self, inputs: list[Tensor], weights: Tensor) -> dict[int, Tensor]:
+        """All states, the nodes source by source."""
         statistics = Statistics()
+        states = {
+            place: prepare(module, x, statistics) for place, (module, x) in enumerate(zip(self.preprocess, inputs, strict=True))
+        }
         fans = list(self.fans)
         sums: dict[int, list[Tensor]] = {node: [] for node in self.nodes}
         light: dict[int, list[tuple[Tensor, list[Tensor]]]] = {node: [] for node in self.nodes}
@@ -115,6 +114,7 @@ class SearchCell(nn.Module):
             assert total is not None
             states[node] = total
         statistics.update()
+        return states
 
     def _all_terms(self, weights: Tensor) -> list[Term]:
         """Of a mixture, by rising node. The zeros of `none` are left out."""
