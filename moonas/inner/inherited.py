@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from moonas.data.dataset import Data
-from moonas.inner.supernets.plain import PlainSupernet
+from moonas.inner.supernets.fused import FusedSupernet
 from moonas.inner.supernets.supernet import Path
 from moonas.networks.training import evaluate_accuracy
 from moonas.seeds import stream
@@ -28,7 +28,7 @@ def inherited_metrics(
     """
     space = make_space(spec.space)
     space.check(spec.architecture)
-    net, path = PlainSupernet(space, spec.skeleton).to(device), Path(spec.architecture)
+    net, path = FusedSupernet(space, spec.skeleton).to(device), Path(spec.architecture)
     net.load_state_dict(weights)
     if config.calibration_batches:
         for norm in net.norms:

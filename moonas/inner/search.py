@@ -13,7 +13,7 @@ from torch import Tensor
 from moonas.data.dataset import Data, Part
 from moonas.inner.expected_cost import ExpectedCost
 from moonas.inner.method import Method
-from moonas.inner.supernets.plain import PlainSupernet
+from moonas.inner.supernets.fused import FusedSupernet
 from moonas.networks.descent import Tally, seeded
 from moonas.registry import load_object
 from moonas.seeds import stream
@@ -38,7 +38,7 @@ class Search:
         self.space = make_space(spec.space)
         method, handler = METHODS[spec.method["name"]], HANDLERS[spec.handler["name"]]
         with seeded(stream(spec.seed, spec.replicate, "weights")):
-            self.net = PlainSupernet(self.space, spec.skeleton).to(device)
+            self.net = FusedSupernet(self.space, spec.skeleton).to(device)
         budget_handler = load_object(handler.load)(
             _config(handler.config, spec.handler), self.space, spec.final, spec.budget, device
         )

@@ -1,8 +1,13 @@
-"""Updates of architecture logits that several methods share. Those of weights are in `networks.descent`."""
+"""Updates of architecture logits that several methods share. Those of weights are in `networks.descent`.
+
+Source of the second-order gradient: Liu et al., ICLR 2019, arXiv:1806.09055, and its published code.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -32,3 +37,69 @@ def descend_logits(optimizer: torch.optim.Optimizer, loss: Tensor, logits: Seque
 def softmax(logits: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Over the operations of each edge. {group: (edges, operations)} in and out."""
     return {group: matrix.softmax(dim=1) for group, matrix in logits.items()}
+
+
+@contextmanager
+def resting(weights: Iterable[Tensor]) -> Iterator[None]:
+    """Losses computed inside have no gradient of `weights`, so that their backward pass leaves out what only that would need."""
+    active = [weight for weight in weights if weight.requires_grad]
+    for weight in active:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in active:
+            weight.requires_grad_()
+
+
+def second_order_gradient(
+    train_loss: Callable[[], Tensor],
+    valid_loss: Callable[[], Tensor],
+    logits: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    lr: float,
+    *,
+    momentum: float = 0.0,
+    buffers: Sequence[Tensor] | None = None,
+    decay: float = 0.0,
+    radius: float = 0.01,
+) -> list[Tensor]:
+    """The gradient of the validation loss after one more weight step, by the logits; the weights stay as they are.
+
+    w' = w - lr * (gradient + decay * w + momentum * buffer), and the gradient is that of valid_loss at w' less lr times the mixed
+    second derivative of train_loss in the direction v, the gradient of valid_loss by w': a central difference of logit gradients
+    at w +- radius / |v| * v. Where v is zero that term is 0, with a warning.
+    train_loss, valid_loss: compute the loss anew from the logits and weights as they stand. They are called three times and once;
+    neither may change running statistics, and random numbers must be the same each time. All in one precision, never below fp32.
+    buffers: the optimizer's momentum of each weight, before this step; None before the first.
+    """
+    before = [weight.detach().clone() for weight in weights]
+    slopes = _gradients(train_loss(), weights)
+    with torch.no_grad():
+        for place, (weight, slope) in enumerate(zip(weights, slopes, strict=True)):
+            step = slope.add(weight, alpha=decay)
+            weight.sub_(step if buffers is None else step.add_(buffers[place], alpha=momentum), alpha=lr)
+    try:
+        gradients = _gradients(valid_loss(), [*logits, *weights])
+        direct, direction = gradients[: len(logits)], gradients[len(logits) :]
+        length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(direction))).item()
+        if length == 0:
+            warnings.warn("the validation loss does not depend on the weights: the second-order term is taken as 0", stacklevel=2)
+            return direct
+        ends = []
+        for distance in (radius / length, -radius / length):
+            with torch.no_grad():
+                for weight, start, slope in zip(weights, before, direction, strict=True):
+                    torch.add(start, slope, alpha=distance, out=weight)
+            with resting(weights):
+                ends.append(_gradients(train_loss(), logits))
+    finally:
+        with torch.no_grad():
+            torch._foreach_copy_(list(weights), before)
+    scale = lr * length / (2 * radius)
+    return [own - scale * (plus - minus) for own, plus, minus in zip(direct, *ends, strict=True)]
+
+
+def _gradients(loss: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
+    """Zeros for what the loss does not depend on."""
+    return list(torch.autograd.grad(loss, leaves, materialize_grads=True, allow_unused=True))

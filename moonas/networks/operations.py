@@ -50,7 +50,7 @@ class DilatedDepthwise(nn.Conv2d):
             return super().forward(x)
         if self.stride[0] == 2:
             return self._plain(x[:, :, ::2, ::2])
-        return _join_phases(self._plain(_split_phases(x)), len(x))
+        return join_phases(self._plain(split_phases(x)), len(x))
 
     def _plain(self, x: Tensor) -> Tensor:
         return functional.conv2d(x, self.weight, padding=self.half_padding, groups=self.groups)
@@ -131,15 +131,15 @@ def _pointwise(channels: int, affine: bool) -> list[nn.Module]:
     return [nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels, affine=affine)]
 
 
-def _split_phases(x: Tensor) -> Tensor:
+def split_phases(x: Tensor) -> Tensor:
     """(n, c, 2h, 2w) to (4n, c, h, w), channels last."""
     count, channels, height, width = x.shape
     cut = x.permute(0, 2, 3, 1).reshape(count, height // 2, 2, width // 2, 2, channels).permute(2, 4, 0, 1, 3, 5)
     return cut.reshape(4 * count, height // 2, width // 2, channels).permute(0, 3, 1, 2)
 
 
-def _join_phases(x: Tensor, count: int) -> Tensor:
-    """The inverse of `_split_phases`, for a batch of `count`."""
+def join_phases(x: Tensor, count: int) -> Tensor:
+    """The inverse of `split_phases`, for a batch of `count`."""
     _, channels, height, width = x.shape
     cut = x.permute(0, 2, 3, 1).reshape(2, 2, count, height, width, channels).permute(2, 3, 0, 4, 1, 5)
     return cut.reshape(count, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)

@@ -10,7 +10,7 @@ from torch import nn
 from moonas.data.dataset import Part
 from moonas.inner.handlers.none import NoHandler
 from moonas.inner.methods.darts import Darts
-from moonas.inner.supernets.plain import PlainSupernet
+from moonas.inner.supernets.fused import FusedSupernet
 from moonas.study.methods import DartsConfig, NoneConfig
 
 
@@ -20,7 +20,7 @@ def make_darts(space, net: nn.Module, seed: int = 0, **settings) -> Darts:
 
 def tiny_darts(space, skeleton, **settings) -> Darts:
     torch.manual_seed(0)
-    return make_darts(space, PlainSupernet(space, skeleton), **settings)
+    return make_darts(space, FusedSupernet(space, skeleton), **settings)
 
 
 def batch(seed: int) -> Part:

@@ -1,11 +1,11 @@
-"""The plain supernet: published counts, one formula for mixtures and paths, statistics that can rest."""
+"""The supernet that searches use: published counts, paths and mixtures, statistics that can rest."""
 
 import pytest
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from moonas.inner.supernets.plain import PlainSupernet
+from moonas.inner.supernets.fused import FusedSupernet
 from moonas.inner.supernets.supernet import Mixture, Path
 from moonas.skeleton import Skeleton
 from moonas.spaces.space import Space, make_space
@@ -16,9 +16,9 @@ def uniform(space: Space) -> Mixture:
     return Mixture({group: torch.full(shape, 1 / shape[1]) for group in space.groups})
 
 
-def make(space: Space, skeleton: Skeleton) -> PlainSupernet:
+def make(space: Space, skeleton: Skeleton) -> FusedSupernet:
     torch.manual_seed(0)
-    return PlainSupernet(space, skeleton)
+    return FusedSupernet(space, skeleton)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def make(space: Space, skeleton: Skeleton) -> PlainSupernet:
 def test_the_search_network_has_the_known_size(channels, cells, nodes, parameters, macs):
     space = make_space({"name": "darts-cnn", "nodes": nodes})
     with torch.device("meta"):
-        net = PlainSupernet(space, Skeleton(channels=channels, cells=cells, input_shape=(3, 32, 32), classes=10)).eval()
+        net = FusedSupernet(space, Skeleton(channels=channels, cells=cells, input_shape=(3, 32, 32), classes=10)).eval()
         with FlopCounterMode(display=False) as counter:
             net(torch.empty(1, 3, 32, 32), uniform(space))
     assert sum(weight.numel() for weight in net.weights()) == parameters
@@ -44,24 +44,6 @@ def test_a_path_equals_the_mixture_that_puts_all_weight_on_it(tiny_space, tiny_s
             weights[group][tiny_space.edges.index((predecessor, node)), tiny_space.operations.index(operation)] = 1
     images = torch.randn(16, 1, 8, 8)
     assert torch.allclose(net(images, path), net(images, Mixture(weights)), rtol=1e-5, atol=1e-5)
-
-
-def test_a_mixture_is_the_weighted_sum_over_all_operations(tiny_space, tiny_skeleton):
-    cell = make(tiny_space, tiny_skeleton).double().cells[1]
-    states = [torch.randn(8, channels, 8, 8, dtype=torch.float64) for channels in (12, 8)]
-    matrix = torch.rand(len(tiny_space.edges), len(tiny_space.operations), dtype=torch.float64)
-    terms = [(edge, number, matrix[edge, number]) for edge in range(len(matrix)) for number in range(1, 8)]
-    found = cell(*states, {"reduce": terms})
-    inputs = [module(state) for module, state in zip(cell.preprocess, states, strict=True)]
-    for node in (2, 3):
-        total = 0
-        for edge, (predecessor, target) in enumerate(tiny_space.edges):
-            if target == node:
-                total = total + sum(
-                    matrix[edge, number] * op(inputs[predecessor]) for number, op in enumerate(cell.operations[edge])
-                )
-        inputs.append(total)
-    assert torch.allclose(found, torch.cat(inputs[2:], dim=1), rtol=0, atol=1e-12)
 
 
 def test_a_path_computes_only_what_it_uses(tiny_space, tiny_skeleton):

@@ -15,7 +15,7 @@ from moonas.data.dataset import Part
 from moonas.inner.handlers.handler import Handler
 from moonas.inner.method import StepOutcomes
 from moonas.inner.supernets.supernet import Mixture, Supernet
-from moonas.inner.updates import adam, descend_logits, small_logits, softmax
+from moonas.inner.updates import adam, descend_logits, resting, small_logits, softmax
 from moonas.networks.descent import Outcome, cosine, descend, judge, load_optimizer_state, optimizer_state, set_lr, sgd
 from moonas.spaces.space import Space
 from moonas.study.methods import DartsConfig
@@ -27,9 +27,9 @@ class Darts:
     def __init__(self, net: Supernet, space: Space, config: DartsConfig, handler: Handler, seed: int) -> None:
         self.net, self.config, self.handler = net, config, handler
         self.epochs, self.batch = config.epochs, config.batch
-        weights = list(net.weights())
-        self.alpha = small_logits(space, seed, weights[0].device)
-        self.weight_optimizer = sgd(weights, config.weight_lr, config.weight_momentum, config.weight_decay)
+        self.weights = list(net.weights())
+        self.alpha = small_logits(space, seed, self.weights[0].device)
+        self.weight_optimizer = sgd(self.weights, config.weight_lr, config.weight_momentum, config.weight_decay)
         self.alpha_optimizer = adam(
             self.alpha.values(), config.alpha_lr, config.alpha_beta1, config.alpha_beta2, config.alpha_decay
         )
@@ -42,7 +42,7 @@ class Darts:
 
     def step_alpha(self, batch: Part) -> Outcome:
         mixture = softmax(self.alpha)
-        with self.net.frozen_statistics():
+        with resting(self.weights), self.net.frozen_statistics():
             loss, outcome = judge(self.net(batch.images, Mixture(mixture)), batch.labels)
         descend_logits(self.alpha_optimizer, loss + self.handler.loss(mixture), list(self.alpha.values()))
         return outcome

@@ -1,0 +1,162 @@
+"""The plain supernet, the reference for the fused one: one module per edge and operation, summed as the formula says.
+
+Written from the published description alone, with plain torch modules in their usual memory layout; of moonas it uses the layout of
+cells. Weights have the names that the fused supernet's have.
+Source: Liu et al., ICLR 2019, arXiv:1806.09055, and its published code.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from moonas.inner.supernets.supernet import Choice, Mixture
+from moonas.skeleton import Skeleton
+from moonas.spaces.layout import CellPlan
+from moonas.spaces.space import Space
+
+
+class PlainSupernet(nn.Module):
+    def __init__(self, space: Space, skeleton: Skeleton) -> None:
+        super().__init__()
+        plans = space.cells(skeleton)
+        self.space = space
+        self.stem = CifarStem(skeleton) if skeleton.stem == "cifar" else ImagenetStem(skeleton)
+        self.cells = nn.ModuleList(PlainCell(plan, space) for plan in plans)
+        nodes = len({node for _, node in space.edges})
+        self.classifier = nn.Linear(nodes * plans[-1].channels, skeleton.classes)
+
+    def forward(self, x: Tensor, choice: Choice) -> Tensor:
+        first, second = self.stem(x)
+        for cell in self.cells:
+            first, second = second, cell(first, second, self._weights(choice, cell.group))
+        return self.classifier(second.mean((2, 3)))
+
+    def weights(self):
+        return self.parameters()
+
+    @contextmanager
+    def frozen_statistics(self):
+        norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
+        for norm in norms:
+            norm.track_running_stats = False
+        yield
+        for norm in norms:
+            norm.track_running_stats = True
+
+    def _weights(self, choice: Choice, group: str) -> dict[tuple[int, int], Tensor | float]:
+        """{(edge, operation): weight}, without those of `none`."""
+        names = self.space.operations
+        if isinstance(choice, Mixture):
+            matrix = choice.weights[group]
+            return {(e, o): matrix[e, o] for e in range(len(matrix)) for o, name in enumerate(names) if name != "none"}
+        edges = choice.architecture.groups[group]
+        return {(self.space.edges.index((i, j)), names.index(name)): 1.0 for j, i, name in edges}
+
+
+class PlainCell(nn.Module):
+    def __init__(self, plan: CellPlan, space: Space) -> None:
+        super().__init__()
+        self.group, self.edges = plan.group, space.edges
+        self.nodes = sorted({node for _, node in space.edges})
+        first, second, channels = *plan.input_channels, plan.channels
+        self.preprocess = nn.ModuleList(
+            [
+                FactorizedReduce(first, channels) if plan.after_reduction else relu_conv_norm(first, channels),
+                relu_conv_norm(second, channels),
+            ]
+        )
+        strides = [2 if plan.reduction and predecessor < 2 else 1 for predecessor, _ in space.edges]
+        self.operations = nn.ModuleList(
+            nn.ModuleList(make_operation(name, channels, stride) for name in space.operations) for stride in strides
+        )
+
+    def forward(self, first: Tensor, second: Tensor, weights: dict[tuple[int, int], Tensor | float]) -> Tensor:
+        states = {0: self.preprocess[0](first), 1: self.preprocess[1](second)}
+        for node in self.nodes:
+            states[node] = sum(
+                weight * self.operations[edge][operation](states[self.edges[edge][0]])
+                for (edge, operation), weight in weights.items()
+                if self.edges[edge][1] == node
+            )
+        return torch.cat([states[node] for node in self.nodes], dim=1)
+
+
+def make_operation(name: str, channels: int, stride: int) -> nn.Module:
+    kind, kernel = name.rsplit("_", 1)[0], int(name[-1]) if name[-1].isdigit() else 0
+    match kind:
+        case "max_pool":
+            return nn.Sequential(nn.MaxPool2d(3, stride, 1), norm(channels))
+        case "avg_pool":
+            return nn.Sequential(nn.AvgPool2d(3, stride, 1, count_include_pad=False), norm(channels))
+        case "skip":
+            return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels)
+        case "sep_conv":
+            return nn.Sequential(*convolution(channels, kernel, stride), *convolution(channels, kernel, 1))
+        case "dil_conv":
+            return nn.Sequential(*convolution(channels, kernel, stride, dilation=2))
+    return nn.Identity()  # none: never called
+
+
+def convolution(channels: int, kernel: int, stride: int, dilation: int = 1) -> list[nn.Module]:
+    padding = dilation * (kernel // 2)
+    return [
+        nn.ReLU(),
+        nn.Conv2d(channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False),
+        nn.Conv2d(channels, channels, 1, bias=False),
+        norm(channels),
+    ]
+
+
+def relu_conv_norm(channels_in: int, channels_out: int) -> nn.Sequential:
+    return nn.Sequential(nn.ReLU(), nn.Conv2d(channels_in, channels_out, 1, bias=False), norm(channels_out))
+
+
+def norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, affine=False)
+
+
+class FactorizedReduce(nn.Module):
+    """Odd sizes are padded by one line of zeros at the bottom or right for the shifted half."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        self.straight = nn.Conv2d(channels_in, channels_out // 2, 1, stride=2, bias=False)
+        self.shifted = nn.Conv2d(channels_in, channels_out // 2, 1, stride=2, bias=False)
+        self.norm = norm(channels_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.relu()
+        shifted = nn.functional.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))[:, :, 1:, 1:]
+        return self.norm(torch.cat([self.straight(x), self.shifted(shifted)], dim=1))
+
+
+class CifarStem(nn.Module):
+    def __init__(self, skeleton: Skeleton) -> None:
+        super().__init__()
+        channels = 3 * skeleton.channels
+        self.layers = nn.Sequential(
+            nn.Conv2d(skeleton.input_shape[0], channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.layers(x)
+        return x, x
+
+
+class ImagenetStem(nn.Module):
+    def __init__(self, skeleton: Skeleton) -> None:
+        super().__init__()
+        channels = skeleton.channels
+        self.quarter = nn.Sequential(*halving(skeleton.input_shape[0], channels // 2), nn.ReLU(), *halving(channels // 2, channels))
+        self.eighth = nn.Sequential(nn.ReLU(), *halving(channels, channels))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.quarter(x)
+        return x, self.eighth(x)
+
+
+def halving(channels_in: int, channels_out: int) -> list[nn.Module]:
+    return [nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(channels_out)]
