@@ -89,9 +89,9 @@ def run(
 
     Ctrl-C saves everything and stops at the next checkpoint; `moonas resume` goes on.
     """
-    from moonas import api, terminal
+    from moonas import api, progress, terminal
 
-    with terminal.watcher(quiet) as watcher:
+    with progress.watcher(quiet) as watcher:
         study = api.run(file, storage, extend=extend, watcher=watcher)
     if not terminal.print_outcome(study):
         raise typer.Exit(1)
@@ -102,9 +102,9 @@ def resume(
     name: Name, storage: Storage = None, quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False
 ) -> None:
     """Go on with a study from its database alone."""
-    from moonas import api, terminal
+    from moonas import api, progress, terminal
 
-    with terminal.watcher(quiet) as watcher:
+    with progress.watcher(quiet) as watcher:
         study = api.resume(name, storage, watcher=watcher)
     if not terminal.print_outcome(study):
         raise typer.Exit(1)
@@ -278,9 +278,9 @@ def search(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Run one inner search, without a database, and print what it decodes to at each budget."""
-    from moonas import api, terminal
+    from moonas import api, progress, terminal
 
-    result = api.search(file, method, replicate=replicate, report=None if quiet else terminal.print_epoch)
+    result = api.search(file, method, replicate=replicate, report=None if quiet else progress.print_epoch)
     if output is not None:
         output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     terminal.print_decoded(result["decoded"])

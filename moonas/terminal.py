@@ -1,154 +1,31 @@
-"""What the command line shows: tables, and progress while a study runs."""
+"""What the command line prints: tables, errors, one network."""
 
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Console
 from rich.markup import escape
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from moonas.store.states import TrialState
 
 if TYPE_CHECKING:
-    from moonas.outer.loop import Loop, Watcher
     from moonas.results import Measured, Network, Study
     from moonas.store.records import TrialRecord
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 errors = Console(stderr=True, highlight=False)
-REFRESH = 1.0  # seconds between redraws of the live view
 
 
 def print_error(message: str) -> None:
     """One message on standard error."""
     errors.print(Text("error: ", style="bold red") + Text(message), soft_wrap=True)
-
-
-# Progress
-
-
-@contextmanager
-def watcher(quiet: bool = False) -> Iterator[Watcher]:
-    """A live view on a terminal, plain lines in a log, nothing where `quiet`."""
-    if quiet:
-        from moonas.api import Silent
-
-        yield Silent()
-    elif console.is_terminal:
-        with Live(console=console, auto_refresh=False, transient=True) as live:
-            yield LiveWatcher(live)
-    else:
-        yield LineWatcher()
-
-
-class LineWatcher:
-    """One plain line per event, with the state of the study in front."""
-
-    def __init__(self) -> None:
-        self.loop: Loop | None = None
-
-    def tick(self, loop: Loop) -> None:
-        """Say once that the study is under way."""
-        if self.loop is None:
-            self.loop = loop
-            slots = f"{len(loop.pool.devices)} slots on {loop.pool.devices[0]}"
-            done = f", {loop.done_before} already done" if loop.done_before else ""
-            self.note(f"{loop.config.name}: {loop.sampler.total} trials{done}; {slots}")
-
-    def note(self, text: str) -> None:
-        """Print the line at once."""
-        print(f"{datetime.now():%H:%M:%S} {_counts(self.loop) if self.loop else ''}{text}", flush=True)
-
-
-class LiveWatcher:
-    """Trials done and time left; what every slot works on; the front so far."""
-
-    def __init__(self, live: Live) -> None:
-        self.live, self._drawn = live, 0.0
-
-    def tick(self, loop: Loop) -> None:
-        """Redraw, at most once a second."""
-        if time.monotonic() - self._drawn >= REFRESH:
-            self._drawn = time.monotonic()
-            self.live.update(_view(loop), refresh=True)
-
-    def note(self, text: str) -> None:
-        """Print a line above the live view."""
-        self.live.console.print(Text(text))
-
-
-def _view(loop: Loop) -> Group:
-    done, total = sum(loop.finished.values()), max(loop.sampler.total, len(loop.history.trials))
-    failed = loop.finished[TrialState.FAIL]
-    head = Table.grid(padding=(0, 2))
-    head.add_row(
-        Text(loop.config.name, style="bold"),
-        ProgressBar(total=max(total, 1), completed=done, width=30),
-        f"{done} of {total} trials",
-        Text(f"{failed} failed", style="red") if failed else "",
-        _left(loop, done, total),
-    )
-    slots = Table(box=None, padding=(0, 2), show_header=False)
-    for slot, device in enumerate(loop.pool.devices):
-        if (running := loop.running.get(slot)) is None:
-            slots.add_row(device, "idle" if loop.ending is None else "done", "", "", "")
-            continue
-        record, progress = running.task.record, running.task.progress
-        trial = min((t.number for t in loop.trials.values() if running.task in t.waits), default=None)
-        step, of, metrics = progress.get("step", 0), progress.get("of", 1), progress.get("metrics", {})
-        accuracy = metrics.get("valid_accuracy", metrics.get("accuracy", metrics.get("train_accuracy")))
-        slots.add_row(
-            device,
-            f"{record.kind} for trial {trial}",
-            ProgressBar(total=of, completed=step, width=20),
-            f"epoch {step}/{of}" if progress else "starting",
-            "" if accuracy is None else f"accuracy {accuracy:.3f}",
-        )
-    return Group(head, slots, _front_so_far(loop))
-
-
-def _front_so_far(loop: Loop) -> Text | Table:
-    if not loop.members:
-        return Text("no architecture measured yet", style="dim")
-    table = Table(box=box.SIMPLE, title="front so far", title_justify="left", title_style="bold", padding=(0, 1))
-    for objective in loop.config.objectives:
-        table.add_column(objective.entry.label, justify="right")
-    members = sorted((values for _, values in loop.members), key=lambda values: values.get("params", 0))
-    for values in members[-12:]:
-        table.add_row(*(_number(values[objective.metric]) for objective in loop.config.objectives))
-    return table
-
-
-def _left(loop: Loop, done: int, total: int) -> str:
-    here = done - loop.done_before
-    elapsed = time.monotonic() - loop.began
-    return f"about {_duration(elapsed / here * (total - done))} left" if here else f"{_duration(elapsed)} so far"
-
-
-def _counts(loop: Loop) -> str:
-    return f"[{sum(loop.finished.values())}/{max(loop.sampler.total, len(loop.history.trials))}] "
-
-
-def print_epoch(progress: Mapping[str, Any]) -> None:
-    """One line per epoch of a single search."""
-    if "warning" in progress:
-        print(f"warning: {progress['warning']}", flush=True)
-        return
-    metrics = "  ".join(f"{name} {value:.4g}" for name, value in progress["metrics"].items())
-    print(f"epoch {progress['step']}/{progress['of']}  {metrics}", flush=True)
-
-
-# Tables
 
 
 def print_outcome(study: Study) -> bool:
@@ -279,8 +156,8 @@ def print_trials(study: Study, rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         values = [row["metrics"].get(name) for name in ("accuracy", "params", "macs")]
         fixed = [str(row["number"]), row["state"], row["method"], row["budget"], _width(row), str(row["replicate"])]
-        chosen = ["" if key not in row else _number(row[key]) for key in settings]
-        table.add_row(*fixed, *chosen, *("" if v is None else _number(v) for v in values), escape(row["reason"] or ""))
+        chosen = ["" if key not in row else number_text(row[key]) for key in settings]
+        table.add_row(*fixed, *chosen, *("" if v is None else number_text(v) for v in values), escape(row["reason"] or ""))
     console.print(table)
 
 
@@ -363,7 +240,7 @@ def print_decoded(rows: Sequence[Mapping[str, Any]]) -> None:
     for heading in ("budget", "width", "key", "params", "mult-adds"):
         table.add_column(heading, justify="right" if heading in ("params", "mult-adds") else "left")
     for row in rows:
-        table.add_row(row["budget"], _width(row), row["key"][:8], _number(row["params"]), _number(row["macs"]))
+        table.add_row(row["budget"], _width(row), row["key"][:8], number_text(row["params"]), number_text(row["macs"]))
     console.print(table)
     for row in rows:
         from moonas.architecture import Architecture
@@ -392,11 +269,11 @@ def print_preview(found: Mapping[str, Any]) -> None:
     if "estimate" in found:
         estimate = found["estimate"]
         console.print(
-            f"about {_duration(estimate['seconds'])} on {estimate['slots']} slots ({estimate['device']}), "
+            f"about {duration(estimate['seconds'])} on {estimate['slots']} slots ({estimate['device']}), "
             f"{estimate['memory_mib']:,.0f} MiB per slot at most"
         )
         for name, seconds in estimate["parts"].items():
-            console.print(f"  [dim]{name}[/dim] {_duration(seconds)}")
+            console.print(f"  [dim]{name}[/dim] {duration(seconds)}")
 
 
 def _table(title: str) -> Table:
@@ -412,10 +289,11 @@ def _budget(budget: Mapping[str, Mapping[str, int]] | None) -> str:
 def _measured(measured: Measured | None) -> str:
     if measured is None:
         return ""
-    return _number(measured.value) + (f" ±{measured.error:.4f}" if measured.error is not None else "")
+    return number_text(measured.value) + (f" ±{measured.error:.4f}" if measured.error is not None else "")
 
 
-def _number(value: Any) -> str:
+def number_text(value: Any) -> str:
+    """A number as people read it: thousands separated, four digits behind the point."""
     if isinstance(value, int):
         return f"{value:,}"
     return (
@@ -440,7 +318,8 @@ def _node(number: int) -> str:
     return {0: "c(k-2)", 1: "c(k-1)"}.get(number, str(number))
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Hours and minutes, minutes and seconds, or seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

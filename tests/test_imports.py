@@ -34,6 +34,7 @@ LINES = [
     ("api",),
     ("preview",),
     ("terminal",),
+    ("progress",),
     ("cli", "service", "dashboard", "__main__"),
 ]
 TORCH_LINES = ("data", "networks", "metrics", "inner", "worker.checkpoint", "worker.timing", "worker.tasks", "worker.process")
