@@ -58,6 +58,11 @@ class Network:
     on_front: bool
     metrics: Mapping[str, Measured]
 
+    @property
+    def evaluations(self) -> int:
+        """How many evaluations its means are taken over."""
+        return max(measured.replicates or 0 for measured in self.metrics.values())
+
     def to_json(self) -> dict[str, Any]:
         """`genotype` is what `Architecture.from_json` reads, `skeleton` the keyword arguments of `Skeleton`."""
         return {

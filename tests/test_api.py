@@ -209,3 +209,19 @@ def test_a_study_whose_every_trial_fails_is_not_a_success(tmp_path: Path, monkey
 def test_the_version_is_that_of_the_package() -> None:
     assert cli("--version").strip() == f"moonas {moonas.__version__}"
     assert api.list_studies() == []
+
+
+def test_the_report_counts_evaluations_whatever_the_order_of_the_objectives() -> None:
+    from moonas.report.collect import report_data
+
+    few = {"name": "darts-cnn", "nodes": 1, "operations": ["skip_connect", "sep_conv_3x3"]}
+    counted = set()
+    for name, objectives in {"one": ["accuracy", "params"], "other": ["params", "accuracy"]}.items():
+        raw = small_study(
+            name=name, objectives=objectives, space=few, methods=["random"], budgets={"params": ["none"]}, replicates=30
+        )
+        study = moonas.run(raw)
+        assert len(study.archive()) < 30
+        assert study.front_history()[-1].evaluations < 30
+        counted.add(report_data(study).history[-1].evaluations)
+    assert counted == {30}

@@ -22,7 +22,7 @@ def report_data(study: Study) -> ReportData:
     history = study.front_history()
     steps = [HypervolumeStep(evaluations=s.evaluations, hypervolume=s.hypervolume, cause=s.cause) for s in history]
     archive = study.archive()
-    measured = sum(next(iter(n.metrics[o.metric].replicates or 1 for o in study.config.objectives), 1) for n in archive)
+    measured = sum(network.evaluations for network in archive)
     if steps and measured > steps[-1].evaluations:
         steps.append(HypervolumeStep(evaluations=measured, hypervolume=steps[-1].hypervolume, cause="the latest evaluation"))
     return ReportData(
@@ -55,7 +55,6 @@ def _bounds(study: Study) -> dict[str, Bound]:
 
 
 def _point(network: Network) -> Point:
-    replicates = max((measured.replicates or 1 for measured in network.metrics.values()), default=1)
     return Point(
         key=network.key,
         architecture=network.architecture,
@@ -65,7 +64,7 @@ def _point(network: Network) -> Point:
         method=network.method,
         budget=network.budget,
         origin="extra" if network.origin == "extra" else "primary",
-        replicates=replicates,
+        replicates=network.evaluations,
         metrics={name: Value(value=measured.value, error=measured.error) for name, measured in network.metrics.items()},
     )
 
