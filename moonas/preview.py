@@ -14,7 +14,6 @@ from moonas.outer.samplers.sampler import History, Proposal, Told, make_sampler
 from moonas.spaces.sampling import FeasibleSet
 from moonas.specs import Bounds
 from moonas.study.budgets import budget_text
-from moonas.study.protocols import PROTOCOLS
 from moonas.worker.local import LocalPool, slot_devices
 
 
@@ -82,7 +81,7 @@ def _estimate(plan: Plan, proposals: list[Proposal], searches: list[Proposal]) -
                 measured = _time(pool, spec.to_json())
                 parts[f"{len(same)} searches by {method.label}"] = measured["seconds"] * len(same)
                 memory = max(memory, measured["memory_mib"])
-        if PROTOCOLS[plan.config.protocol.name].skeleton == "final":
+        if not plan.inherits:
             for size in plan.sizes:
                 same = [p for p in proposals if (p.design.channels, p.design.cells) == size]
                 if same:

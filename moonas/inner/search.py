@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor
 
 from moonas.data.dataset import Data, Part
@@ -20,10 +19,9 @@ from moonas.seeds import stream
 from moonas.spaces.costs import cost_table
 from moonas.spaces.decode import Decoder
 from moonas.spaces.space import make_space
-from moonas.specs import SearchSpec, Settings
+from moonas.specs import SearchSpec
 from moonas.study.methods import HANDLERS, METHODS
-
-Config = TypeVar("Config")
+from moonas.study.validation import settings_of
 
 
 class Search:
@@ -40,11 +38,11 @@ class Search:
         with seeded(stream(spec.seed, spec.replicate, "weights")):
             self.net = FusedSupernet(self.space, spec.skeleton).to(device)
         budget_handler = load_object(handler.load)(
-            _config(handler.config, spec.handler), self.space, spec.final, spec.budget, device
+            settings_of(handler.config, spec.handler), self.space, spec.final, spec.budget, device
         )
         alpha_seed = stream(spec.seed, spec.replicate, "architecture")
         self.method: Method = load_object(method.load)(
-            self.net, self.space, _config(method.config, spec.method), budget_handler, alpha_seed
+            self.net, self.space, settings_of(method.config, spec.method), budget_handler, alpha_seed
         )
         self.epochs = self.method.epochs
         table = cost_table(self.space, spec.final or spec.skeleton)
@@ -111,7 +109,3 @@ class Search:
 def mean_entropy(probabilities: Mapping[str, Tensor]) -> float:
     """Of the operations' distribution, in nats, averaged over the edges of all groups."""
     return float(torch.cat([torch.special.entr(matrix).sum(dim=1) for matrix in probabilities.values()]).mean())
-
-
-def _config(kind: type[Config], settings: Settings) -> Config:
-    return TypeAdapter(kind).validate_python({name: value for name, value in settings.items() if name != "name"})

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from moonas.errors import InfeasibleError, TaskError
 from moonas.outer.archive import Archive
 from moonas.outer.candidates import decode_trial
-from moonas.outer.identity import evaluation_key, measurement_of, protocol_identity
+from moonas.outer.identity import evaluation_key, measurement_of
 from moonas.outer.plan import Design, Plan
 from moonas.outer.samplers.sampler import History, Told, make_sampler
 from moonas.specs import EvaluateSpec, SearchSpec
@@ -24,7 +24,6 @@ from moonas.store.states import StudyState, TaskState, TrialState
 from moonas.store.store import Store
 from moonas.study.budgets import budget_text
 from moonas.study.objectives import minimised
-from moonas.study.protocols import PROTOCOLS
 from moonas.worker.artifacts import delete_artifact
 
 TICK = 0.5  # seconds between looks at the clock while nothing happens
@@ -100,7 +99,6 @@ class Loop:
         self.store, self.ledger, self.study, self.plan, self.pool = store, ledger, study, plan, pool
         self.artifacts, self.watcher = artifacts, watcher
         self.config = plan.config
-        self.inherits = PROTOCOLS[self.config.protocol.name].skeleton == "search"
         self.archive = Archive(self.config.objectives, self.config.constraints, plan.spans)
         self.sampler = make_sampler(plan)
         self.history = History()
@@ -231,7 +229,7 @@ class Loop:
         primary = None
         for candidate in trial.candidates:
             evaluation = self.plan.evaluate_spec(candidate.architecture, candidate.skeleton, trial.replicate, spec, weights)
-            key = evaluation_key(self.config, evaluation)
+            key = evaluation_key(self.plan, evaluation)
             metrics = self._known(key)
             if metrics is None:
                 task = self._task("evaluate", evaluation.key, evaluation, trial)
@@ -275,7 +273,7 @@ class Loop:
             self.members = members
             self.ledger.replace_front(
                 FrontUpdate(
-                    protocol=protocol_identity(self.config),
+                    protocol=self.plan.protocol_identity,
                     members=[(*key, {o.metric: values[o.metric] for o in self.config.objectives}) for key, values in members],
                     hypervolume=self.archive.hypervolume(members),
                     cause=f"trial {trial.number}",
@@ -354,12 +352,12 @@ class Loop:
         left = result.get("weights")
         with self.ledger.together():
             if task.record.kind == "search":
-                kept = [{**left, "kind": "weights"}] if left and self.inherits else []
+                kept = [{**left, "kind": "weights"}] if left and self.plan.inherits else []
                 dropped = self.ledger.finish_search(task.record.id, running.attempt, result, seconds, kept)
                 dropped += [left["url"]] if left and not kept else []
             else:
                 spec = EvaluateSpec.from_json(task.record.spec)
-                key = evaluation_key(self.config, spec)
+                key = evaluation_key(self.plan, spec)
                 dropped = self.ledger.finish_evaluation(
                     task.record.id,
                     running.attempt,

@@ -10,6 +10,7 @@ from typing import Any
 
 from moonas.architecture import Architecture
 from moonas.errors import InfeasibleError, Problem, SkeletonError, StudyFileError
+from moonas.seeds import digest
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import CostTable, cost_table
 from moonas.spaces.decode import Decoder
@@ -71,6 +72,22 @@ class Plan:
     def search_skeleton(self) -> Skeleton:
         return self.config.search.skeleton(self.space.name, self.config.input_shape, self.config.classes)
 
+    @cached_property
+    def inherits(self) -> bool:
+        """Whether accuracy is measured in the search network, with the weights of a search."""
+        return PROTOCOLS[self.config.protocol.name].skeleton == "search"
+
+    @cached_property
+    def protocol_identity(self) -> str:
+        """Name and a hash over all settings and which skeleton is measured, not its width: one front spans all widths."""
+        protocol = self.config.protocol
+        return f"{protocol.name}-{digest([protocol.to_json(), PROTOCOLS[protocol.name].skeleton], 8)}"
+
+    @cached_property
+    def data_identity(self) -> str:
+        """Name and a hash over the settings and the split."""
+        return f"{self.config.data.name}-{digest([self.config.data.to_json(), self.config.seed], 8)}"
+
     def final_skeleton(self, size: Size) -> Skeleton:
         return self.config.final.skeleton(*size, self.space.name, self.config.input_shape, self.config.classes)
 
@@ -129,17 +146,16 @@ class Plan:
         weights: URL of the search's weights, read only by protocols that measure the search network.
         """
         config = self.config
-        inherits = PROTOCOLS[config.protocol.name].skeleton == "search"
         return EvaluateSpec(
             seed=config.seed,
             replicate=replicate,
             data=config.data.to_json(),
             space=config.space.to_json(),
             architecture=architecture,
-            skeleton=self.search_skeleton if inherits else skeleton,
+            skeleton=self.search_skeleton if self.inherits else skeleton,
             protocol=config.protocol.to_json(),
-            source=search.key if inherits else "",
-            weights=weights if inherits else None,
+            source=search.key if self.inherits else "",
+            weights=weights if self.inherits else None,
             performance=config.to_json()["performance"],
             threads=config.workers.threads_per_task,
         )

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pydantic import TypeAdapter
-
 from moonas.architecture import Architecture, Edge
 from moonas.registry import load_object
 from moonas.skeleton import Skeleton
@@ -15,6 +13,7 @@ from moonas.spaces.layout import CellPlan
 from moonas.spaces.operations import OperationCost, Size
 from moonas.study.operations import OPERATIONS
 from moonas.study.spaces import SPACES
+from moonas.study.validation import settings_of
 
 Option = tuple[Edge, ...]
 
@@ -64,8 +63,7 @@ class Space(Protocol):
 def make_space(settings: Mapping[str, Any]) -> Space:
     """The space that `{"name": ..., **settings}` describes. Raises UnknownNameError or pydantic's ValidationError."""
     entry = SPACES[settings["name"]]
-    config = TypeAdapter(entry.config).validate_python({name: value for name, value in settings.items() if name != "name"})
-    return load_object(entry.load)(config)
+    return load_object(entry.load)(settings_of(entry.config, settings))
 
 
 def space_of(architecture: Architecture) -> Space:

@@ -91,6 +91,11 @@ def unknown_key(name: str, known: list[str]) -> str:
     )
 
 
+def settings_of(kind: Any, named: Mapping[str, Any]) -> Any:
+    """The settings dataclass `kind` from resolved `{"name": ..., **settings}`. Raises pydantic's ValidationError."""
+    return _adapter(kind).validate_python({name: value for name, value in named.items() if name != "name"})
+
+
 def plain(value: Any) -> Any:
     """Settings as JSON data: dataclasses as mappings, tuples as lists."""
     if is_dataclass(value) and not isinstance(value, type):

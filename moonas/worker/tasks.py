@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from pydantic import TypeAdapter
 
 from moonas.data.dataset import load_data
 from moonas.errors import CheckpointError, NonFiniteLossError, StorageError, UsageError
@@ -23,6 +22,7 @@ from moonas.registry import load_object
 from moonas.specs import EvaluateSpec, SearchSpec
 from moonas.study.methods import METHODS
 from moonas.study.protocols import PROTOCOLS
+from moonas.study.validation import settings_of
 from moonas.worker.artifacts import read_artifact, write_artifact
 from moonas.worker.checkpoint import pack, unpack
 from moonas.worker.timing import time_task
@@ -144,9 +144,7 @@ def evaluate(
     spec = EvaluateSpec.from_json(json_spec)
     _prepare(spec.threads)
     name = spec.protocol["name"]
-    config = TypeAdapter(PROTOCOLS[name].config).validate_python(
-        {key: spec.protocol[key] for key in spec.protocol if key != "name"}
-    )
+    config = settings_of(PROTOCOLS[name].config, spec.protocol)
     data = load_data(spec.data, spec.seed, device, data_root)
     if name == "inherited":
         began = time.perf_counter()

@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter
 
 from moonas.data.dataset import Data, load_data
 from moonas.inner.search import Search
 from moonas.networks.training import Training
 from moonas.specs import EvaluateSpec, SearchSpec
 from moonas.study.protocols import PROTOCOLS
+from moonas.study.validation import settings_of
 
 FEW, MORE = 1, 3  # batches of the two passes whose difference is the time of a step
 
@@ -34,9 +34,7 @@ def time_task(spec: Mapping[str, Any], device: str, data_root: str | None = None
         images, batch = len(data.train_w), search.method.batch
     else:
         evaluate_spec = EvaluateSpec.from_json(spec)
-        settings = dict(evaluate_spec.protocol)
-        protocol = PROTOCOLS[settings.pop("name")]
-        config = TypeAdapter(protocol.config).validate_python(settings)
+        config = settings_of(PROTOCOLS[evaluate_spec.protocol["name"]].config, evaluate_spec.protocol)
         running = Training(evaluate_spec, config, data, device)
         images, batch = len(data.train), config.batch
     epochs, last = running.epochs, running.epochs - 1
