@@ -23,8 +23,10 @@ def adam(logits: Iterable[Tensor], lr: float, beta1: float, beta2: float, decay:
 def small_logits(space: Space, seed: int, device: torch.device, scale: float = 1e-3) -> dict[str, Tensor]:
     """{group: (edges, operations)} leaves of scale * N(0, 1), the same on every device."""
     generator = torch.Generator().manual_seed(seed)
-    shape = (len(space.edges), len(space.operations))
-    return {group: (scale * torch.randn(shape, generator=generator)).to(device).requires_grad_() for group in space.groups}
+    return {
+        name: (scale * torch.randn(group.shape, generator=generator)).to(device).requires_grad_()
+        for name, group in space.groups.items()
+    }
 
 
 def descend_logits(optimizer: torch.optim.Optimizer, loss: Tensor, logits: Sequence[Tensor]) -> None:

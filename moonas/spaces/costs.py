@@ -45,23 +45,23 @@ class CostTable:
 
 def cost_table(space: Space, skeleton: Skeleton) -> CostTable:
     """The exact costs of `space` at `skeleton`. Raises SkeletonError where the space cannot lay the skeleton out."""
-    edges = {group: np.zeros((len(space.edges), len(space.operations), len(COSTS)), dtype=np.int64) for group in space.groups}
+    edges = {name: np.zeros((*group.shape, len(COSTS)), dtype=np.int64) for name, group in space.groups.items()}
     for cell in space.cells(skeleton):
-        for index, (predecessor, _) in enumerate(space.edges):
-            from_input = cell.reduction and predecessor < 2
-            stride, size = (2, cell.size) if from_input else (1, cell.output_size)
-            for column, name in enumerate(space.operations):
+        group = space.groups[cell.group]
+        for index, (predecessor, _) in enumerate(group.edges):
+            stride = cell.stride(predecessor)
+            size = cell.size if stride == 2 else cell.output_size
+            for column, name in enumerate(group.operations):
                 edges[cell.group][index, column] += operation_cost(name, cell.channels, stride, size)
     return CostTable(COSTS, np.array(space.fixed_cost(skeleton), dtype=np.int64), edges)
 
 
 def cost_in(table: CostTable, space: Space, architecture: Architecture) -> Costs:
     """The exact costs of `architecture` by a table of its space; the table must hold `params` and `macs`."""
-    number = {edge: index for index, edge in enumerate(space.edges)}
     total = table.fixed.copy()
     for group, edges in architecture.groups.items():
-        for node, predecessor, operation in edges:
-            total += table.edges[group][number[predecessor, node], space.operations.index(operation)]
+        for edge in edges:
+            total += table.edges[group][space.groups[group].place(edge)]
     return Costs(**{metric: int(value) for metric, value in zip(table.metrics, total, strict=True)})
 
 

@@ -11,6 +11,7 @@ from moonas.data.dataset import Part
 from moonas.inner.handlers.none import NoHandler
 from moonas.inner.methods.darts import Darts
 from moonas.inner.supernets.fused import FusedSupernet
+from moonas.spaces.space import CellGroup
 from moonas.study.methods import DartsConfig, NoneConfig
 
 
@@ -121,7 +122,7 @@ class Planted(nn.Module):
 def planted_search(seed: int, shuffled: bool) -> torch.Tensor:
     """alpha after 150 steps on noisy images whose 5x5 blur has the sign of the label; with `shuffled`, any labels."""
     torch.manual_seed(seed)
-    space = SimpleNamespace(groups=("normal",), edges=((0, 2),), operations=("none", "sep_conv_5x5", "skip_connect"))
+    space = SimpleNamespace(groups={"normal": CellGroup(("none", "sep_conv_5x5", "skip_connect"), ((0, 2),), 2, (2,), kept=2)})
     method = make_darts(space, Planted(), seed, alpha_lr=0.01, weight_lr=0.2, alpha_decay=0.0)
 
     def draw(count: int) -> Part:

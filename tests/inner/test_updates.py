@@ -63,8 +63,7 @@ def search_problem(space, skeleton):
     """(train_loss, valid_loss, logits, net) of a small supernet in float64."""
     torch.manual_seed(0)
     net = FusedSupernet(space, skeleton).double()
-    shape = (len(space.edges), len(space.operations))
-    logits = {group: (0.1 * torch.randn(shape, dtype=DOUBLE)).requires_grad_() for group in space.groups}
+    logits = {name: (0.1 * torch.randn(group.shape, dtype=DOUBLE)).requires_grad_() for name, group in space.groups.items()}
 
     def loss_on(count: int):
         x, labels = torch.randn(count, *skeleton.input_shape, dtype=DOUBLE), torch.randint(0, 10, (count,))

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from moonas.inner.supernets.fan import Fan, Statistics, prepare
 from moonas.inner.supernets.folding import Concat, WeightedSum
 from moonas.inner.supernets.supernet import Choice, Mixture
-from moonas.networks.frame import Frame, edge_stride, preprocess
+from moonas.networks.frame import Frame, preprocess
 from moonas.networks.operations import make_operation
 from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
@@ -40,11 +40,9 @@ class FusedSupernet(Frame):
     def forward(self, x: Tensor, choice: Choice) -> Tensor:
         if isinstance(choice, Mixture):
             return super().forward(x, choice.weights)
-        numbers = {edge: number for number, edge in enumerate(self.space.edges)}
-        names = self.space.operations
+        groups = self.space.groups
         terms: dict[str, list[Term]] = {
-            group: [(numbers[predecessor, node], names.index(name), None) for node, predecessor, name in edges]
-            for group, edges in choice.architecture.groups.items()
+            name: [(*groups[name].place(edge), None) for edge in edges] for name, edges in choice.architecture.groups.items()
         }
         return super().forward(x, terms)
 
@@ -67,19 +65,19 @@ class SearchCell(nn.Module):
 
     def __init__(self, plan: CellPlan, space: Space) -> None:
         super().__init__()
+        group = space.groups[plan.group]
         self.group = plan.group
-        self.names, self.edges = space.operations, space.edges
-        self.nodes = sorted({node for _, node in space.edges})
+        self.names, self.edges, self.nodes = group.operations, group.edges, group.nodes
         self.preprocess = preprocess(plan, affine=False)
         self.candidates = [
-            [make_operation(name, plan.channels, edge_stride(plan, predecessor), affine=False) for name in space.operations]
-            for predecessor, _ in space.edges
+            [make_operation(name, plan.channels, plan.stride(predecessor), affine=False) for name in self.names]
+            for predecessor, _ in self.edges
         ]
         self.operations = nn.ModuleList(map(nn.ModuleList, self.candidates))
         self.norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
         self.fans = [
-            Fan(self.candidates, self.names, self.edges, source, plan.channels, edge_stride(plan, source))
-            for source in sorted({predecessor for predecessor, _ in space.edges})
+            Fan(self.candidates, self.names, self.edges, source, plan.channels, plan.stride(source))
+            for source in sorted({predecessor for predecessor, _ in self.edges})
         ]
 
     def forward(self, first: Tensor, second: Tensor, choice: dict[str, Tensor] | dict[str, list[Term]]) -> Tensor:
