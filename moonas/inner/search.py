@@ -70,7 +70,7 @@ class Search:
         metrics = dict(zip(("train_loss", "train_accuracy"), train.means(), strict=True))
         if valid.images:
             metrics |= zip(("valid_loss", "valid_accuracy"), valid.means(), strict=True)
-        return metrics | self._health()
+        return metrics | self.method.metrics() | self._health()
 
     def scores(self) -> dict[str, list[list[float]]]:
         """{group: (edges, operations)} as nested lists."""
@@ -87,8 +87,14 @@ class Search:
         self.method.load_state_dict(state)
 
     def result(self) -> dict[str, Any]:
-        """The final scores, and by group the operations that their columns stand for."""
-        return {"scores": self.scores(), "operations": {name: list(group.operations) for name, group in self.space.groups.items()}}
+        """The final scores, the operations that their columns stand for, and what the method leaves to later searches."""
+        operations = {name: list(group.operations) for name, group in self.space.groups.items()}
+        return {
+            "scores": self.scores(),
+            "slot_scores": self.method.slot_scores(),
+            "operations": operations,
+            **self.method.leaves(),
+        }
 
     def _endless(self, part: Part, epoch: int) -> Iterator[Part]:
         for turn in count():
@@ -102,7 +108,7 @@ class Search:
         return {
             "entropy": mean_entropy(probabilities),
             "skips": float(sum(operation == "skip_connect" for _, _, operation in normal)),
-            "expected_params": float(self.expected_cost(probabilities)),
+            "expected_params": float(self.expected_cost(probabilities, self.method.shares())),
         }
 
 

@@ -26,7 +26,7 @@ def decode_trial(plan: Plan, design: Design, result: Mapping[str, Any]) -> list[
         plan.space.check(architecture)
         found = [Decoded(architecture, 0.0, cost_in(decoder.choices.table, plan.space, architecture)._asdict())]
     else:
-        scores = {group: np.array(matrix) for group, matrix in result["scores"].items()}
+        scores = result.get("slot_scores") or {group: np.array(matrix) for group, matrix in result["scores"].items()}
         found = [decoder.decode(scores, bounds)]
         if plan.config.decode.extra:
             metrics = tuple(bounds) or ("params",)

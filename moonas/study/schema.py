@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import Any, get_args, get_type_hints
 
 from moonas.registry import Registry
 from moonas.study.bounds import Bound, parse_bound
@@ -201,7 +201,7 @@ def _method(value: Any, place: Place) -> Method | None:
     handler = _named(HANDLERS)(settings.pop("handler", entry.handlers[0]), place / "handler")
     open_settings: dict[str, Range] = {}
     for key in [item.name for item in fields(entry.config) if item.name in settings]:
-        if isinstance(settings[key], Mapping | list | tuple | Range):
+        if isinstance(settings[key], Mapping | list | tuple | Range) and not _is_structured(entry.config, key):
             value_range = _open_setting(entry.config, key, settings.pop(key), place)
             if value_range is not None:
                 open_settings[key] = value_range
@@ -210,6 +210,12 @@ def _method(value: Any, place: Place) -> Method | None:
         return None
     closed = {key: setting for key, setting in plain(config).items() if key not in open_settings}
     return Method(name, label, handler, closed, dict(sorted(open_settings.items())))
+
+
+def _is_structured(config: type[Any], key: str) -> bool:
+    """Whether one value of a setting is a mapping itself, so that it cannot be left open."""
+    kind = get_type_hints(config)[key]
+    return any(is_dataclass(part) for part in (kind, *get_args(kind)))
 
 
 def _open_setting(config: type[Any], key: str, value: Any, place: Place) -> Range | None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from moonas.data.dataset import Part
 from moonas.inner.handlers.handler import Handler
-from moonas.inner.method import StepOutcomes
+from moonas.inner.method import Method, StepOutcomes
 from moonas.inner.supernets.supernet import Mixture, Supernet
 from moonas.inner.updates import adam, resting, second_order_gradient, small_logits, softmax, step_logits
 from moonas.networks.descent import (
@@ -32,7 +32,7 @@ from moonas.spaces.space import Space
 from moonas.study.methods import DartsConfig
 
 
-class Darts:
+class Darts(Method):
     """alpha: {group: (edges, operations)} logits."""
 
     def __init__(self, net: Supernet, space: Space, config: DartsConfig, handler: Handler, seed: int) -> None:
