@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
@@ -47,6 +48,10 @@ class Method(Protocol):
     def metrics(self) -> dict[str, float]:
         """Further numbers to report of the epoch that ended."""
         return {}
+
+    def architecture_loss(self, batch: Part) -> tuple[Callable[[], Tensor], list[Tensor]] | None:
+        """The loss of a batch, anew at every call, and the logits that it depends on; None for methods without such a loss."""
+        return None
 
     def leaves(self) -> dict[str, Any]:
         """JSON data that joins the result of the search, for later searches to start from."""

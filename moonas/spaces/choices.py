@@ -18,7 +18,7 @@ from moonas.spaces.space import CellGroup, Slot, Space
 from moonas.specs import Bounds
 
 # {group: (edges, operations)}, which add up over edges, or the scores of all options of each slot
-Scores = Mapping[str, np.ndarray] | Sequence[np.ndarray]
+Scores = Mapping[str, np.ndarray] | Sequence[np.ndarray | list[float]]
 
 
 @dataclass(frozen=True)

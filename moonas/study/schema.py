@@ -18,7 +18,7 @@ from moonas.study.objectives import Objective, parse_objective
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.ranges import Range, as_range
 from moonas.study.samplers import SAMPLERS
-from moonas.study.sections import Decode, FinalSkeleton, Limits, Performance, SearchSkeleton, Workers
+from moonas.study.sections import Decode, FinalSkeleton, Health, Limits, Performance, SearchSkeleton, Workers
 from moonas.study.spaces import SPACES
 from moonas.study.validation import Place, plain, unknown_key
 
@@ -90,6 +90,7 @@ class StudyConfig:
     protocol: Named
     decode: Decode = field(default_factory=Decode)
     workers: Workers = field(default_factory=Workers)
+    health: Health = field(default_factory=Health)
     limits: Limits = field(default_factory=Limits)
     performance: Performance = field(default_factory=Performance)
     storage: str | None = None
@@ -281,6 +282,7 @@ _READERS: dict[str, Callable[[Any, Place], Any]] = {
     "decode": _section(Decode),
     "workers": _section(Workers),
     "limits": _section(Limits),
+    "health": _section(Health),
     "performance": _section(Performance),
     "storage": _text,
     "artifacts": _text,

@@ -6,6 +6,7 @@ training batches only, and the validation half is gone through in random order a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -93,6 +94,13 @@ class Darts(Method):
         loss, outcome = judge(self.net(batch.images, Mixture(self.probabilities())), batch.labels)
         descend(self.weight_optimizer, loss, self.config.weight_clip)
         return outcome
+
+    def architecture_loss(self, batch: Part) -> tuple[Callable[[], Tensor], list[Tensor]]:
+        def loss() -> Tensor:
+            with resting(self.weights):
+                return self._loss(batch)[0]
+
+        return loss, self.logits
 
     def probabilities(self) -> dict[str, Tensor]:
         return {group: matrix.detach() for group, matrix in softmax(self.alpha).items()}
