@@ -95,6 +95,25 @@ class RandomConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RandomSharedConfig:
+    """Random search with shared weights (Li and Talwalkar, UAI 2019, arXiv:1902.07638). Defaults: the optimizer of DARTS.
+
+    candidates: architectures drawn uniformly within a trial's budget, of which the best by inherited accuracy is taken.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    epochs: Count = 50
+    batch: Count = 64
+    weight_lr: Positive = 0.025
+    weight_lr_min: NonNegative = 0.001
+    weight_momentum: Decay = 0.9
+    weight_decay: NonNegative = 3e-4
+    weight_clip: Positive = 5.0
+    candidates: Count = 16
+
+
+@dataclass(frozen=True, kw_only=True)
 class NoneConfig:
     """The search does not know the budget; only decoding does. One search serves every budget."""
 
