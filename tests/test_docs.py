@@ -92,7 +92,7 @@ def says(cell: str, default: Any) -> bool:
     """Whether the text of a table means this default."""
     if default is MISSING or default is None:
         return cell == ("required" if default is MISSING else "absent")
-    if isinstance(default, int | float):
+    if isinstance(default, int | float) and not isinstance(default, bool):
         return parse_number(cell) == default
     return bool(yaml.safe_load(cell) == plain(default))
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from moonas.data.dataset import Data, Part
+from moonas.data.dataset import Data
+from moonas.data.parts import AnyPart, Part
 from moonas.inner.expected_cost import ExpectedCost
 from moonas.inner.method import Method
 from moonas.inner.supernets.fused import FusedSupernet
@@ -90,7 +91,7 @@ class Search:
         """The final scores, and the operations that their columns stand for."""
         return {"scores": self.scores(), "operations": list(self.space.operations)}
 
-    def _endless(self, part: Part, epoch: int) -> Iterator[Part]:
+    def _endless(self, part: AnyPart, epoch: int) -> Iterator[Part]:
         for turn in count():
             seed = stream(self.spec.seed, self.spec.replicate, "architecture batches", epoch, turn)
             yield from self.data.batches(part, self.method.batch, seed=seed)
