@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from moonas.data.dataset import Data, Part
+from moonas.data.dataset import Data
+from moonas.data.parts import AnyPart, Part
 from moonas.inner.expected_cost import ExpectedCost
 from moonas.inner.health import Watch, dominant_eigenvalue, strongest, vitals
 from moonas.inner.method import Method
@@ -108,7 +109,7 @@ class Search:
             final = collapse["before"]
         return {**final, "operations": operations, "collapse": collapse, **self.method.leaves()}
 
-    def _endless(self, part: Part, epoch: int) -> Iterator[Part]:
+    def _endless(self, part: AnyPart, epoch: int) -> Iterator[Part]:
         for turn in count():
             seed = stream(self.spec.seed, self.spec.replicate, "architecture batches", epoch, turn)
             yield from self.data.batches(part, self.method.batch, seed=seed)

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 from moonas.registry import Registry
 from moonas.study.bounds import Bound, parse_bound
 from moonas.study.budgets import Budgets, Level, parse_levels
-from moonas.study.data import DATA, input_shape
+from moonas.study.data import DATA, classes, input_shape
 from moonas.study.methods import HANDLERS, METHODS, MethodEntry
 from moonas.study.metrics import COSTS, metric_name
 from moonas.study.numbers import Count, Seed
@@ -103,7 +103,7 @@ class StudyConfig:
 
     @property
     def classes(self) -> int:
-        return DATA[self.data.name].classes
+        return classes(self.data.name, self.data.settings)
 
     def method(self, label: str) -> Method:
         return next(method for method in self.methods if method.label == label)
