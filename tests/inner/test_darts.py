@@ -41,7 +41,7 @@ def test_an_architecture_step_leaves_weights_statistics_and_weight_optimizer_bit
     before, alpha = flat(method.state_dict()["net"]), flat(method.state_dict()["alpha"])
     momentum = flat(method.state_dict()["weight_optimizer"])
     gradients = [parameter.grad.clone() if parameter.grad is not None else None for parameter in method.net.parameters()]
-    method.step_alpha(batch(2))
+    method.step_alpha(batch(2), epoch=0)
     after = method.state_dict()
     assert momentum
     assert all(map(torch.equal, before, flat(after["net"])))
@@ -70,7 +70,7 @@ def test_only_weights_move_in_warm_up(tiny_space, tiny_skeleton):
 def test_the_architecture_step_comes_before_the_weight_step(tiny_space, tiny_skeleton):
     together, apart = (tiny_darts(tiny_space, tiny_skeleton) for _ in range(2))
     together.step(batch(0), batch(1), epoch=0)
-    apart.step_alpha(batch(1))
+    apart.step_alpha(batch(1), epoch=0)
     apart.step_weights(batch(0))
     assert all(map(torch.equal, flat(together.state_dict()), flat(apart.state_dict())))
 
@@ -79,7 +79,7 @@ def test_first_steps_follow_the_published_optimizers(tiny_space, tiny_skeleton):
     method = tiny_darts(tiny_space, tiny_skeleton, alpha_decay=0.0)
     before = flat(method.state_dict()["alpha"])
     assert all(0.5e-3 < tensor.std() < 1.5e-3 for tensor in before)  # 1e-3 * N(0, 1)
-    method.step_alpha(batch(0))
+    method.step_alpha(batch(0), epoch=0)
     moves = torch.cat([(new - old).abs().flatten() for new, old in zip(flat(method.state_dict()["alpha"]), before, strict=True)])
     assert moves.median().item() == pytest.approx(3e-4, rel=0.01)  # Adam's first step is its learning rate
 

@@ -21,3 +21,6 @@ class NoHandler:
 
     def loss(self, probabilities: Mapping[str, Tensor]) -> float:
         return 0.0
+
+    def after_step(self, logits: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, epoch: int, epochs: int) -> None:
+        pass

@@ -32,3 +32,6 @@ class Penalty:
         if self.expected is None:
             return 0.0
         return self.strength * (self.expected(probabilities) / self.upper - 1).relu().sum()
+
+    def after_step(self, logits: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, epoch: int, epochs: int) -> None:
+        pass

@@ -37,14 +37,15 @@ class Darts:
     def step(self, train: Part, valid: Part, epoch: int) -> StepOutcomes:
         """Update alpha on `valid` (after warm-up), then the weights on `train`."""
         set_lr(self.weight_optimizer, cosine(epoch, self.epochs, self.config.weight_lr, self.config.weight_lr_min))
-        valid_outcome = self.step_alpha(valid) if epoch >= self.config.warmup_epochs else None
+        valid_outcome = self.step_alpha(valid, epoch) if epoch >= self.config.warmup_epochs else None
         return StepOutcomes(self.step_weights(train), valid_outcome)
 
-    def step_alpha(self, batch: Part) -> Outcome:
+    def step_alpha(self, batch: Part, epoch: int) -> Outcome:
         mixture = softmax(self.alpha)
         with resting(self.weights), self.net.frozen_statistics():
             loss, outcome = judge(self.net(batch.images, Mixture(mixture)), batch.labels)
         descend_logits(self.alpha_optimizer, loss + self.handler.loss(mixture), list(self.alpha.values()))
+        self.handler.after_step(self.alpha, self.alpha_optimizer, epoch, self.epochs)
         return outcome
 
     def step_weights(self, batch: Part) -> Outcome:
