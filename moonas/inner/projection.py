@@ -1,7 +1,7 @@
 """Projections: the nearest logits whose expected costs lie within bounds. NumPy, in float64.
 
-Source of the idea, a search that alternates with projections onto its bounds: Jin et al. 2019 (RC-DARTS, arXiv:1912.12814). Its text
-was not at hand, so both projections here are our own construction.
+The idea, a search that alternates with projections onto its bounds, is that of Jin et al. 2019 (RC-DARTS, arXiv:1912.12814). Their
+text was not at hand, so both projections here are our own construction.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Box:
 def project_kl(logits: np.ndarray, costs: RelaxedCosts, box: Box) -> np.ndarray:
     """The logits whose probabilities p' are nearest: the least sum over edges of share * KL(p' || p) within the box.
 
-    Expected costs are linear in p', so the solution is an exponential tilt, logits - sum over costs of multiplier * cost / scale. The
-    dual is solved one multiplier at a time, with Newton steps on all active ones between. The mean of each edge's logits stays.
+    Expected costs are linear in p', so the solution is an exponential tilt: logits - sum over costs of multiplier * cost / scale.
+    The dual is solved one multiplier at a time, with Newton steps on all active ones between. Each edge's mean logit stays.
     logits: (choices,); returned as they are where the bounds hold. Raises InfeasibleError where no logits meet the box.
     """
     if box.holds(costs.expected(costs.probabilities(logits))):
@@ -175,7 +175,7 @@ def _edge_means(values: np.ndarray, costs: RelaxedCosts) -> np.ndarray:
 
 
 def _gradients(probabilities: np.ndarray, costs: RelaxedCosts, box: Box) -> np.ndarray:
-    """(metrics, choices): of the expected costs, relative to their scale, by the logits: share * p * (cost - mean cost of the edge)."""
+    """(metrics, choices): of expected costs over their scale, by the logits: share * p * (cost - mean cost of the edge)."""
     mean = np.add.reduceat(probabilities * costs.costs, costs.starts, axis=1)
     return costs.shares * probabilities * (costs.costs - costs.by_edge(mean)) / box.scale[:, None]
 

@@ -53,8 +53,9 @@ class Search:
         """One pass over `train_w`, with as many batches of `train_alpha`.
 
         Returns train_loss and train_accuracy; valid_loss and valid_accuracy of the mixture on the `train_alpha` batches as they
-        come, absent in warm-up; entropy, the mean over edges in nats; skips, the skip connections in the normal cell decoded
-        without bounds; expected_params, at the final skeleton where the search knows it, else at its own.
+        come, absent in warm-up; entropy, the mean over edges in nats; skips, the skip connections in the normal cells decoded
+        without bounds; expected_params and decoded_params, those of the architecture decoded within the budget, both at the final
+        skeleton and with its budget where the search knows them, else at its own without one.
         Raises NonFiniteLossError.
         """
         spec, data = self.spec, self.data
@@ -98,11 +99,14 @@ class Search:
     def _health(self) -> dict[str, float]:
         probabilities = self.method.probabilities()
         scores = {group: matrix.cpu().numpy() for group, matrix in self.method.scores().items()}
-        normal = self.decoder.decode(scores).architecture.groups["normal"]
+        free = self.decoder.decode(scores)
+        decoded = self.decoder.decode(scores, self.spec.budget) if self.spec.budget else free
+        groups = [edges for name, edges in free.architecture.groups.items() if not name.startswith("reduce")]
         return {
             "entropy": mean_entropy(probabilities),
-            "skips": float(sum(operation == "skip_connect" for _, _, operation in normal)),
+            "skips": float(sum(operation == "skip_connect" for edges in groups for _, _, operation in edges)),
             "expected_params": float(self.expected_cost(probabilities)),
+            "decoded_params": float(decoded.costs["params"]),
         }
 
 

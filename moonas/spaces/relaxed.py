@@ -1,7 +1,7 @@
 """Relaxed costs: those of an architecture that is only known by probabilities, which are linear in them. NumPy only.
 
 Where n edges lead to a node that keeps k of them, each counts with the share k/n (2/n in DARTS's cells); where every edge stays,
-with 1. An operation that is never selected (`none`, where edges are dropped) has no cost: the probabilities are those of the others.
+with 1. An operation that is never selected (`none`, where edges are dropped) has no cost; probabilities are those of the others.
 Our own construction, after the relaxed costs of Jin et al. 2019 (RC-DARTS, arXiv:1912.12814).
 """
 
