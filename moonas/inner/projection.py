@@ -76,7 +76,7 @@ def project_euclidean(logits: np.ndarray, costs: RelaxedCosts, box: Box) -> np.n
     """The logits of the least Euclidean distance within the box, by damped sequential linearisation.
 
     It solves a' = a - sum of multiplier * gradient(a') over the active bounds; where that does not settle, which happens for bounds
-    near the end of what is reachable, `project_kl` answers instead. (choices,) in and out. Raises InfeasibleError.
+    near the end of what is reachable, `project_kl` answers instead. Arguments, result and errors are those of `project_kl`.
     """
     values = costs.expected(costs.probabilities(logits))
     if box.holds(values):
@@ -87,14 +87,17 @@ def project_euclidean(logits: np.ndarray, costs: RelaxedCosts, box: Box) -> np.n
         gradients = np.concatenate([slopes, -slopes])
         gaps = np.concatenate([values - box.upper, box.lower - values]) / np.tile(box.scale, 2)
         active |= gaps > 0
-        step = _step(gradients, gaps + gradients @ (logits - point), active)
+        with np.errstate(over="ignore", invalid="ignore"):
+            step = _step(gradients, gaps + gradients @ (logits - point), active)
         if not np.isfinite(step).all():
             break
         before, point = point, (point + logits - step) / 2
         values = costs.expected(costs.probabilities(point))
         if np.abs(point - before).max() < 1e-8:
             break
-    return point if box.holds(values) else project_kl(logits, costs, box)
+    other = project_kl(logits, costs, box)
+    nearer = np.linalg.norm(point - logits) <= np.linalg.norm(other - logits)
+    return point if box.holds(values) and nearer else other
 
 
 class _Tilt:
