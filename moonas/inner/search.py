@@ -53,9 +53,9 @@ class Search:
         """One pass over `train_w`, with as many batches of `train_alpha`.
 
         Returns train_loss and train_accuracy; valid_loss and valid_accuracy of the mixture on the `train_alpha` batches as they
-        come, absent in warm-up; entropy, the mean over edges in nats; skips, the skip connections in the normal cells decoded
-        without bounds; expected_params and decoded_params, those of the architecture decoded within the budget, both at the final
-        skeleton and with its budget where the search knows them, else at its own without one.
+        come, absent in warm-up; entropy, the mean over edges in nats; skips, the skip connections in the cells decoded without
+        bounds, DARTS's reductions left out; expected_params, and decoded_params of the architecture decoded within the budget, both
+        at the final skeleton where the search knows it, else at its own.
         Raises NonFiniteLossError.
         """
         spec, data = self.spec, self.data
