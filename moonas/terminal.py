@@ -237,7 +237,7 @@ def print_network(study: Study, network: Network) -> None:
         for node in sorted({node for node, _, _ in edges}):
             inputs = "  +  ".join(f"{operation}({_node(predecessor)})" for n, predecessor, operation in edges if n == node)
             console.print(f"  node {node} = {inputs}", soft_wrap=True)
-    console.print(f"\n{network.architecture.to_genotype()}\n", soft_wrap=True, markup=False)
+    console.print(f"\n{network.architecture.to_text()}\n", soft_wrap=True, markup=False)
 
 
 def print_decoded(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -251,7 +251,7 @@ def print_decoded(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         from moonas.architecture import Architecture
 
-        console.print(f"{row['key'][:8]}  {Architecture.from_json(row['genotype']).to_genotype()}", soft_wrap=True, markup=False)
+        console.print(f"{row['key'][:8]}  {Architecture.from_json(row['genotype']).to_text()}", soft_wrap=True, markup=False)
 
 
 def print_preview(found: Mapping[str, Any]) -> None:
