@@ -268,7 +268,8 @@ def print_preview(found: Mapping[str, Any]) -> None:
         if row not in left_out:
             spans = [f"{row[name][0]:,} to {row[name][1]:,}" for name in ("params", "macs")]
             number = row["architectures"]
-            table.add_row(row["budget"], _width(row), *spans, f"{number:.3g}" if number > 1e6 else f"{number:,}")
+            count = "too many to count" if number is None else f"{number:.3g}" if number > 1e6 else f"{number:,}"
+            table.add_row(row["budget"], _width(row), *spans, count)
     console.print(table)
     for row in left_out:
         console.print(Text(f"left out: {row['budget']} at {_width(row)}: {row['left_out']}", style="yellow"))

@@ -1,7 +1,8 @@
 """Uniform sampling over the architectures that meet their bounds, by counting them with the cost table.
 
 Costs add up over slots, so the number of partial architectures of each cost follows slot by slot; drawing a total cost and then
-walking back gives every feasible architecture the same probability, without rejection.
+walking back gives every feasible architecture the same probability, without rejection. Only where several bounded costs take too
+many values together (more than two cell groups) one of them is counted, and draws are rejected until one meets the others as well.
 """
 
 from __future__ import annotations
@@ -17,6 +18,13 @@ from moonas.spaces.costs import CostTable
 from moonas.spaces.space import Space
 from moonas.specs import Bounds
 
+COUNT_LIMIT = 20_000_000  # partial architectures by cost, of one slot more
+DRAWS = 10_000  # of which one has to meet the bounds that are not counted
+
+
+class _TooMany(Exception):
+    """More costs than can be counted."""
+
 
 @dataclass(frozen=True)
 class _Counts:
@@ -29,7 +37,7 @@ class _Counts:
 class FeasibleSet:
     """All architectures of a space that meet their bounds, counted; build it once to draw many.
 
-    count: how many there are. Raises InfeasibleError where there are none.
+    count: how many there are; None where not all bounded costs could be counted. Raises InfeasibleError where there are none.
     """
 
     def __init__(self, space: Space, table: CostTable, bounds: Bounds | None = None) -> None:
@@ -37,6 +45,17 @@ class FeasibleSet:
         self.choices = Choices(space, table)
         self.choices.check_bounds(bounds)
         metrics = [metric for metric in table.metrics if metric in bounds]
+        self.count: int | None
+        try:
+            self.rejecting: Bounds = {}
+            self.count = self._count(metrics, bounds)
+        except _TooMany:
+            self.rejecting = {metric: bounds[metric] for metric in metrics[1:]}
+            self._count(metrics[:1], bounds)
+            self.count = None
+
+    def _count(self, metrics: list[str], bounds: Bounds) -> int:
+        table = self.choices.table
         reachable = self.choices.reachable()
         columns, fixed = [table.metrics.index(metric) for metric in metrics], table.fixed
         lower = np.array([bounds[m].get("lower", reachable[m][0]) for m in metrics], dtype=np.int64) - fixed[columns]
@@ -54,24 +73,34 @@ class FeasibleSet:
             cheapest = sum((costs.min(axis=0) for costs in rest), np.zeros(len(columns), dtype=np.int64))
             dearest = sum((costs.max(axis=0) for costs in rest), np.zeros(len(columns), dtype=np.int64))
             self.prefixes.append(_extend(self.prefixes[-1], options, lower - dearest, upper - cheapest))
-        self.count = int(self.prefixes[-1].numbers.sum())
-        if not self.count:
+        count = int(self.prefixes[-1].numbers.sum())
+        if not count:
             asked = " and ".join(describe(metric, bounds[metric]) for metric in metrics)
             raise InfeasibleError(f"no architecture meets {asked} together")
+        return count
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """One of them, each equally likely."""
+        """One of them, each equally likely. Raises InfeasibleError where they are too rare to be drawn."""
+        for _ in range(DRAWS if self.rejecting else 1):
+            chosen = self._draw(rng)
+            cost = self.choices.cost(chosen)
+            if all(b.get("lower", cost[m]) <= cost[m] <= b.get("upper", cost[m]) for m, b in self.rejecting.items()):
+                return self.choices.architecture(chosen)
+        rare = " and ".join(describe(metric, bound) for metric, bound in self.rejecting.items())
+        raise InfeasibleError(f"architectures that also meet {rare} are too rare to be drawn: none of {DRAWS:,}")
+
+    def _draw(self, rng: np.random.Generator) -> list[int]:
+        """The options of one architecture that meets the counted bounds."""
         total = self.prefixes[-1].costs[_pick(self.prefixes[-1].numbers, rng)]
         chosen = []
         for place in reversed(range(len(self.options))):
             options, before = self.options[place], self.prefixes[place]
             left = total - options.costs
-            matches = (left[:, None, :] == before.costs[None, :, :]).all(axis=2)
-            option = _pick(options.numbers * (matches * before.numbers).sum(axis=1), rng)
+            option = _pick(options.numbers * _numbers_of(left, before), rng)
             members = self.members[place][option]
             chosen.append(int(members[rng.integers(len(members))]))
             total = left[option]
-        return self.choices.architecture(chosen[::-1])
+        return chosen[::-1]
 
 
 def sample_uniform(space: Space, table: CostTable, bounds: Bounds | None, rng: np.random.Generator) -> Architecture:
@@ -89,6 +118,16 @@ def _count(costs: np.ndarray, numbers: np.ndarray) -> _Counts:
     return _Counts(rows[starts], np.add.reduceat(numbers[order], starts))
 
 
+def _numbers_of(costs: np.ndarray, counts: _Counts) -> np.ndarray:
+    """How many partial architectures have each of these costs."""
+    if costs.shape[1] != 1:
+        matches = (costs[:, None, :] == counts.costs[None, :, :]).all(axis=2)
+        return (matches * counts.numbers).sum(axis=1)
+    known = counts.costs[:, 0]  # rising
+    place = np.minimum(np.searchsorted(known, costs[:, 0]), len(known) - 1)
+    return np.where(known[place] == costs[:, 0], counts.numbers[place], 0)
+
+
 def _members(costs: np.ndarray, distinct: np.ndarray) -> list[np.ndarray]:
     """For each distinct cost the options that have it."""
     return [np.flatnonzero((costs == row).all(axis=1)) for row in distinct]
@@ -96,6 +135,8 @@ def _members(costs: np.ndarray, distinct: np.ndarray) -> list[np.ndarray]:
 
 def _extend(before: _Counts, options: _Counts, lower: np.ndarray, upper: np.ndarray) -> _Counts:
     pairs = len(before.costs) * len(options.costs)
+    if pairs > COUNT_LIMIT and before.costs.shape[1] > 1:
+        raise _TooMany
     costs = (before.costs[:, None, :] + options.costs[None, :, :]).reshape(pairs, before.costs.shape[1])
     numbers = (before.numbers[:, None] * options.numbers[None, :]).ravel()
     feasible = ((costs >= lower) & (costs <= upper)).all(axis=1)
