@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
-from moonas.errors import Problem, StudyFileError
+from moonas.errors import Problem, StudyFileError, UsageError
 from moonas.study.checks import check_no_password, check_parts, without_password
+from moonas.study.device_tables import read_tables
 from moonas.study.schema import StudyConfig, read_study
 from moonas.study.strict_yaml import StrictLoader
 from moonas.study.validation import Place
@@ -24,11 +25,11 @@ def load_study(path: str | Path) -> StudyConfig:
         raise StudyFileError(str(path), [Problem("", "no such file")]) from error
     except (OSError, UnicodeDecodeError) as error:
         raise StudyFileError(str(path), [Problem("", f"cannot be read: {error}")]) from error
-    return parse_study(text, str(path))
+    return parse_study(text, str(path), path.parent)
 
 
-def parse_study(text: str, source: str = "study file") -> StudyConfig:
-    """The study that YAML text asks for. Raises StudyFileError."""
+def parse_study(text: str, source: str = "study file", folder: Path | None = None) -> StudyConfig:
+    """The study that YAML text asks for. folder: where files that it names lie; none are read without. Raises StudyFileError."""
     try:
         raw = yaml.load(text, Loader=StrictLoader)  # a SafeLoader
     except (yaml.YAMLError, RecursionError) as error:
@@ -36,6 +37,11 @@ def parse_study(text: str, source: str = "study file") -> StudyConfig:
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         message = getattr(error, "problem", None) or str(error) or "nested too deeply"
         raise StudyFileError(source, [Problem("", f"not YAML: {where}{message}")]) from error
+    if folder is not None:
+        try:
+            raw = read_tables(raw, folder)
+        except UsageError as error:
+            raise StudyFileError(source, [Problem("device_tables", str(error))]) from error
     return study_from(raw, source)
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 class Handler(Protocol):
     """What a budget does during a search.
 
-    It is made by `Class(config, space, final, budget, device)`; final and budget are None where the search does not know them.
+    It is made by `Class(config, space, costs, budget, device)`. costs: the CostTable at the final skeleton, exact and predicted
+    columns; costs and budget are None where the search does not know them.
     """
 
     def loss(self, probabilities: Mapping[str, Tensor]) -> Tensor | float:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from moonas.skeleton import Skeleton
+from moonas.spaces.costs import CostTable
 from moonas.spaces.space import Space
 from moonas.specs import Bounds
 from moonas.study.methods import NoneConfig
@@ -15,7 +15,7 @@ from moonas.study.methods import NoneConfig
 
 class NoHandler:
     def __init__(
-        self, config: NoneConfig, space: Space, final: Skeleton | None, budget: Bounds | None, device: str | torch.device
+        self, config: NoneConfig, space: Space, costs: CostTable | None, budget: Bounds | None, device: str | torch.device
     ) -> None:
         pass
 

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from moonas.inner.expected_cost import ExpectedCost
-from moonas.skeleton import Skeleton
-from moonas.spaces.costs import cost_table
+from moonas.spaces.costs import CostTable
 from moonas.spaces.space import Space
 from moonas.specs import Bounds
 from moonas.study.methods import PenaltyConfig
@@ -19,13 +18,13 @@ class Penalty:
     """strength * sum over costs of max(0, expected cost at the final skeleton / upper bound - 1). Lower bounds add nothing."""
 
     def __init__(
-        self, config: PenaltyConfig, space: Space, final: Skeleton | None, budget: Bounds | None, device: str | torch.device
+        self, config: PenaltyConfig, space: Space, costs: CostTable | None, budget: Bounds | None, device: str | torch.device
     ) -> None:
         self.strength = config.strength
         upper = {metric: bound["upper"] for metric, bound in (budget or {}).items() if "upper" in bound}
         self.expected = None
-        if final is not None and upper:
-            self.expected = ExpectedCost(space, cost_table(space, final).columns(list(upper)), device)
+        if costs is not None and upper:
+            self.expected = ExpectedCost(space, costs.columns(list(upper)), device)
             self.upper = torch.tensor(list(upper.values()), dtype=torch.float64, device=device)
 
     def loss(self, probabilities: Mapping[str, Tensor]) -> Tensor | float:
