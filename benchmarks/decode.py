@@ -30,7 +30,7 @@ SKELETON = Skeleton(channels=36, cells=20, input_shape=(3, 32, 32), classes=10)
 class FiveGroups(DartsCnn):
     """DARTS cells whose three depths and two reductions each have an architecture of their own."""
 
-    groups = ("normal0", "normal1", "normal2", "reduce0", "reduce1")
+    group_names = ("normal0", "normal1", "normal2", "reduce0", "reduce1")
 
 
 def five_groups() -> tuple[Space, CostTable]:
@@ -48,7 +48,7 @@ def five_groups() -> tuple[Space, CostTable]:
 
 def log_softmax(space: Space, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Random scores."""
-    logits = {group: rng.normal(size=(len(space.edges), len(space.operations))) for group in space.groups}
+    logits = {name: rng.normal(size=group.shape) for name, group in space.groups.items()}
     return {group: values - np.log(np.exp(values).sum(axis=1, keepdims=True)) for group, values in logits.items()}
 
 

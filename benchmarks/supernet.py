@@ -74,8 +74,7 @@ class Steps:
         self.net = net
         self.images = torch.randn(batch, *skeleton.input_shape)
         self.labels = torch.randint(0, skeleton.classes, (batch,))
-        shape = (len(space.edges), len(space.operations))
-        self.logits = {group: (1e-3 * torch.randn(shape)).requires_grad_() for group in space.groups}
+        self.logits = {name: (1e-3 * torch.randn(group.shape)).requires_grad_() for name, group in space.groups.items()}
         self.parameters = list(net.parameters())
         self.optimizer = sgd(self.parameters, 1e-6, 0.9, 3e-4)
 

@@ -1,36 +1,42 @@
 """Expected cost of the architecture that probabilities stand for: exact tables in, a differentiable number out.
 
-Of node j with n incoming edges two are kept, so each counts r = 2/n. `none` is never selected: probabilities are renormalised over
-the other operations. Our own construction, after the relaxed costs of Jin et al. 2019 (RC-DARTS, arXiv:1912.12814).
+Where n edges lead to a node that keeps k of them, each counts r = k/n (2/n in DARTS's cells); where every edge stays, r = 1. An
+operation that is never selected (`none`, where edges are dropped) has no cost: probabilities are renormalised over the others.
+Our own construction, after the relaxed costs of Jin et al. 2019 (RC-DARTS, arXiv:1912.12814).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from moonas.spaces.costs import CostTable
-from moonas.spaces.space import Space
+from moonas.spaces.space import CellGroup, Space
 
 
 class ExpectedCost:
     """Called with {group: (edges, operations)} probabilities; returns (metrics,) float64, in the order of the table's metrics."""
 
     def __init__(self, space: Space, table: CostTable, device: str | torch.device = "cpu") -> None:
-        nodes = [node for _, node in space.edges]
-        kept = torch.tensor([2 / nodes.count(node) for node in nodes], dtype=torch.float64, device=device)
-        self.live = [number for number, name in enumerate(space.operations) if name != "none"]
         self.fixed = torch.as_tensor(table.fixed, dtype=torch.float64, device=device)
-        self.edges = {
-            group: kept[:, None, None] * torch.as_tensor(costs[:, self.live], dtype=torch.float64, device=device)
-            for group, costs in table.edges.items()
-        }
+        self.selectable = {name: group.selectable for name, group in space.groups.items()}
+        self.edges = {}
+        for name, group in space.groups.items():
+            costs = kept_share(group)[:, None, None] * table.edges[name][:, group.selectable]
+            self.edges[name] = torch.as_tensor(costs, dtype=torch.float64, device=device)
 
     def __call__(self, probabilities: Mapping[str, Tensor]) -> Tensor:
         total = self.fixed
         for group, costs in self.edges.items():
-            live = probabilities[group].double()[:, self.live]
+            live = probabilities[group].double()[:, self.selectable[group]]
             total = total + torch.einsum("eo,eom->m", live / live.sum(dim=1, keepdim=True), costs)
         return total
+
+
+def kept_share(group: CellGroup) -> np.ndarray:
+    """(edges,): the share of each edge that an architecture keeps, all edges of a node alike."""
+    nodes = [node for _, node in group.edges]
+    return np.array([1.0 if group.kept is None else group.kept / nodes.count(node) for node in nodes])

@@ -87,8 +87,8 @@ class Search:
         self.method.load_state_dict(state)
 
     def result(self) -> dict[str, Any]:
-        """The final scores, and the operations that their columns stand for."""
-        return {"scores": self.scores(), "operations": list(self.space.operations)}
+        """The final scores, and by group the operations that their columns stand for."""
+        return {"scores": self.scores(), "operations": {name: list(group.operations) for name, group in self.space.groups.items()}}
 
     def _endless(self, part: Part, epoch: int) -> Iterator[Part]:
         for turn in count():

@@ -83,10 +83,5 @@ def preprocess(plan: CellPlan, affine: bool) -> nn.ModuleList:
     )
 
 
-def edge_stride(plan: CellPlan, predecessor: int) -> int:
-    """2 on the edges that leave the inputs (nodes 0 and 1) of a reduction cell."""
-    return 2 if plan.reduction and predecessor < 2 else 1
-
-
 def _halving(channels_in: int, channels_out: int) -> list[nn.Module]:
     return [nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(channels_out)]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from moonas.architecture import Architecture, Edge
-from moonas.networks.frame import Frame, edge_stride, preprocess
+from moonas.networks.frame import Frame, preprocess
 from moonas.networks.operations import make_operation
 from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
@@ -59,7 +59,7 @@ class Cell(nn.Module):
         super().__init__()
         self.preprocess = preprocess(plan, affine=True)
         self.operations = nn.ModuleList(
-            make_operation(name, plan.channels, edge_stride(plan, predecessor), affine=True) for _, predecessor, name in edges
+            make_operation(name, plan.channels, plan.stride(predecessor), affine=True) for _, predecessor, name in edges
         )
         self.wiring = [(node, predecessor) for node, predecessor, _ in edges]
         self.concat = tuple(concat)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
-from moonas.architecture import Architecture
+from moonas.architecture import Architecture, Edge
 from moonas.errors import InfeasibleError
 from moonas.spaces.costs import CostTable
-from moonas.spaces.space import Slot, Space
+from moonas.spaces.space import CellGroup, Slot, Space
 from moonas.specs import Bounds
 
 
@@ -34,19 +35,10 @@ class Choices:
 
     def __init__(self, space: Space, table: CostTable) -> None:
         self.space, self.table = space, table
-        edge_number = {edge: index for index, edge in enumerate(space.edges)}
-        operation_number = {name: index for index, name in enumerate(space.operations)}
+        flat = {name: _flat_places(group) for name, group in space.groups.items()}
         self.slots = []
         for slot in space.slots():
-            places = np.array(
-                [
-                    [
-                        edge_number[predecessor, node] * len(space.operations) + operation_number[name]
-                        for node, predecessor, name in option
-                    ]
-                    for option in slot.options
-                ]
-            )
+            places = np.array([[flat[slot.group][edge] for edge in option] for option in slot.options])
             costs = table.edges[slot.group].reshape(-1, len(table.metrics))[places].sum(axis=1)
             self.slots.append(SlotArrays(slot, places, costs))
 
@@ -81,6 +73,12 @@ class Choices:
             lower, upper = bound.get("lower", low), bound.get("upper", high)
             if upper < low or lower > high or lower > upper:
                 raise InfeasibleError(f"no architecture meets {describe(metric, bound)}: {metric} reaches from {low:,} to {high:,}")
+
+
+def _flat_places(group: CellGroup) -> dict[Edge, int]:
+    """Where (node, predecessor, operation) stands in the flattened (edges, operations)."""
+    places = product(group.edges, group.operations)
+    return {(node, predecessor, name): place for place, ((predecessor, node), name) in enumerate(places)}
 
 
 def describe(metric: str, bound: Mapping[str, int]) -> str:

@@ -50,12 +50,13 @@ def cost_table(space: Space, skeleton: Skeleton, predicted: Predicted | None = N
 
     Raises SkeletonError where the space cannot lay the skeleton out, ValueError where a predicted column has another shape.
     """
-    edges = {group: np.zeros((len(space.edges), len(space.operations), len(COSTS)), dtype=np.int64) for group in space.groups}
+    edges = {name: np.zeros((*group.shape, len(COSTS)), dtype=np.int64) for name, group in space.groups.items()}
     for cell in space.cells(skeleton):
-        for index, (predecessor, _) in enumerate(space.edges):
-            from_input = cell.reduction and predecessor < 2
-            stride, size = (2, cell.size) if from_input else (1, cell.output_size)
-            for column, name in enumerate(space.operations):
+        group = space.groups[cell.group]
+        for index, (predecessor, _) in enumerate(group.edges):
+            stride = cell.stride(predecessor)
+            size = cell.size if stride == 2 else cell.output_size
+            for column, name in enumerate(group.operations):
                 edges[cell.group][index, column] += operation_cost(name, cell.channels, stride, size)
     fixed = np.array(space.fixed_cost(skeleton), dtype=np.int64)
     for added in (predicted or {}).values():
@@ -67,11 +68,10 @@ def cost_table(space: Space, skeleton: Skeleton, predicted: Predicted | None = N
 
 def total_in(table: CostTable, space: Space, architecture: Architecture) -> dict[str, int]:
     """What `architecture` costs by a table of its space, for every metric of the table."""
-    number = {edge: index for index, edge in enumerate(space.edges)}
     total = table.fixed.copy()
     for group, edges in architecture.groups.items():
-        for node, predecessor, operation in edges:
-            total += table.edges[group][number[predecessor, node], space.operations.index(operation)]
+        for edge in edges:
+            total += table.edges[group][space.groups[group].place(edge)]
     return {metric: int(value) for metric, value in zip(table.metrics, total, strict=True)}
 
 

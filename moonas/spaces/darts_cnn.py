@@ -14,7 +14,7 @@ from moonas.seeds import digest
 from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan, plan_darts_cells, plan_stem
 from moonas.spaces.operations import OperationCost, area, halve, pointwise
-from moonas.spaces.space import Option, Slot
+from moonas.spaces.space import CellGroup, Option, Slot
 from moonas.study.operations import OPERATIONS
 from moonas.study.spaces import DartsCnnConfig
 
@@ -25,12 +25,13 @@ class DartsCnn:
     """Groups `normal` and `reduce`; nodes 2 .. 2+nodes-1 are intermediate and all are concatenated."""
 
     name = "darts-cnn"
-    groups = ("normal", "reduce")
+    group_names: tuple[str, ...] = ("normal", "reduce")
 
     def __init__(self, config: DartsCnnConfig) -> None:
         self.operations = config.operations
         self.nodes = tuple(range(INPUTS, INPUTS + config.nodes))
-        self.edges = tuple((predecessor, node) for node in self.nodes for predecessor in range(node))
+        edges = tuple((predecessor, node) for node in self.nodes for predecessor in range(node))
+        self.groups = dict.fromkeys(self.group_names, CellGroup(self.operations, edges, INPUTS, self.nodes, kept=2))
 
     @classmethod
     def holding(cls, architecture: Architecture) -> DartsCnn:
@@ -76,7 +77,7 @@ class DartsCnn:
         """Raise ArchitectureError unless both groups give each node two distinct predecessors and known operations."""
         if architecture.space != self.name:
             raise ArchitectureError(f"an architecture of {architecture.space!r} does not belong to {self.name!r}")
-        if tuple(architecture.groups) != self.groups or architecture.links:
+        if list(architecture.groups) != list(self.groups) or architecture.links:
             raise ArchitectureError(
                 f"{self.name} has the cell groups {', '.join(self.groups)}, not {', '.join(architecture.groups)}"
             )

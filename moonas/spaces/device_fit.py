@@ -7,8 +7,10 @@ asks for: not at all where measurements are exact, up to one shared number where
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -53,8 +55,8 @@ def fit_table(space: Space, costs: CostTable, architectures: Sequence[Architectu
     kinds = _kinds(costs)
     strength = min(STRENGTHS, key=lambda strength: _validation_error(matrix, measured, kinds, strength))
     solution = _solve(matrix, measured, kinds, strength)
-    shape = (len(space.groups), len(space.edges), len(space.operations))
-    return Fit(float(solution[0]), dict(zip(space.groups, solution[1:].reshape(shape), strict=True)), strength)
+    edges = {name: solution[start : start + math.prod(shape)].reshape(shape) for name, (start, shape) in _columns(space).items()}
+    return Fit(float(solution[0]), edges, strength)
 
 
 def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
@@ -67,23 +69,31 @@ def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
     return float(np.corrcoef(*ranks)[0, 1])
 
 
+def _columns(space: Space) -> dict[str, tuple[int, tuple[int, int]]]:
+    """{group: (first column, shape)} of each group's choices in a row of numbers that begins with the fixed part."""
+    starts = accumulate((math.prod(group.shape) for group in space.groups.values()), initial=1)
+    return {name: (start, group.shape) for (name, group), start in zip(space.groups.items(), starts, strict=False)}
+
+
 def _matrix(space: Space, architectures: Sequence[Architecture]) -> np.ndarray:
     """(architectures, 1 + choices): a one for the fixed part and for every choice that an architecture makes."""
-    groups, edges = {name: i for i, name in enumerate(space.groups)}, {edge: i for i, edge in enumerate(space.edges)}
-    chosen = np.zeros((len(architectures), len(groups), len(edges), len(space.operations)))
+    columns = _columns(space)
+    matrix = np.zeros((len(architectures), 1 + sum(math.prod(shape) for _, shape in columns.values())))
+    matrix[:, 0] = 1
     for row, architecture in enumerate(architectures):
-        for group, kept in architecture.groups.items():
-            for node, predecessor, operation in kept:
-                chosen[row, groups[group], edges[predecessor, node], space.operations.index(operation)] = 1
-    return np.column_stack([np.ones(len(architectures)), chosen.reshape(len(architectures), -1)])
+        for name, kept in architecture.groups.items():
+            start, shape = columns[name]
+            for edge in kept:
+                matrix[row, start + np.ravel_multi_index(space.groups[name].place(edge), shape)] = 1
+    return matrix
 
 
 def _kinds(costs: CostTable) -> np.ndarray:
     """(1 + choices,) numbers: equal for the same operation on like edges of a group."""
     known: dict[tuple[object, ...], int] = {(): 0}
     kinds = [0]
-    for group, table in costs.edges.items():
-        for edge in table:
+    for group, edges in costs.edges.items():
+        for edge in edges:
             kinds += [known.setdefault((group, edge.tobytes(), column), len(known)) for column in range(len(edge))]
     return np.array(kinds)
 

@@ -24,7 +24,7 @@ class CellPlan:
     index: int
     group: str
     channels: int
-    input_channels: tuple[int, int]
+    input_channels: tuple[int, ...]
     size: Size
     reduction: bool
     after_reduction: bool
@@ -33,6 +33,10 @@ class CellPlan:
     def output_size(self) -> Size:
         """(height, width) of the cell's nodes and output."""
         return halve(self.size) if self.reduction else self.size
+
+    def stride(self, predecessor: int) -> int:
+        """Of the edges that leave node `predecessor`."""
+        return 2 if self.reduction and predecessor < len(self.input_channels) else 1
 
 
 @dataclass(frozen=True)

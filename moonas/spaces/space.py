@@ -19,6 +19,42 @@ Option = tuple[Edge, ...]
 
 
 @dataclass(frozen=True)
+class CellGroup:
+    """What the cells of one group choose from.
+
+    operations: candidates of every edge, in index order. edges: (predecessor, node) of each edge, in index order.
+    inputs: how many nodes, from 0 on, are outputs of cells before. output: the nodes whose concatenation leaves the cell.
+    kept: edges that every node keeps, never with `none`; None where each edge stays, with one operation, `none` among them.
+    """
+
+    operations: tuple[str, ...]
+    edges: tuple[tuple[int, int], ...]
+    inputs: int
+    output: tuple[int, ...]
+    kept: int | None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(edges, operations): that of the group's logits, probabilities and scores."""
+        return len(self.edges), len(self.operations)
+
+    @property
+    def nodes(self) -> tuple[int, ...]:
+        """The nodes that edges lead to, rising."""
+        return tuple(sorted({node for _, node in self.edges}))
+
+    @property
+    def selectable(self) -> list[int]:
+        """The operations, as columns, that an edge of an architecture can have."""
+        return [column for column, name in enumerate(self.operations) if self.kept is None or name != "none"]
+
+    def place(self, edge: Edge) -> tuple[int, int]:
+        """Row and column of (node, predecessor, operation) in arrays of this `shape`."""
+        node, predecessor, operation = edge
+        return self.edges.index((predecessor, node)), self.operations.index(operation)
+
+
+@dataclass(frozen=True)
 class Slot:
     """One independent choice of an architecture: a node of a cell group, with every way to wire it.
 
@@ -32,14 +68,11 @@ class Slot:
 class Space(Protocol):
     """A search space, free of torch.
 
-    operations: candidates of an edge, in index order. groups: cell groups. edges: (predecessor, node) of each edge, in index order,
-    the same for every group: scores and costs are arrays of shape (edges, operations) per group.
+    groups: by name. Scores and costs are arrays of shape (edges, operations), one per group.
     """
 
     name: str
-    operations: tuple[str, ...]
-    groups: tuple[str, ...]
-    edges: tuple[tuple[int, int], ...]
+    groups: Mapping[str, CellGroup]
 
     def slots(self) -> Sequence[Slot]:
         """The independent choices that make up an architecture."""

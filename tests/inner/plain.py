@@ -25,8 +25,8 @@ class PlainSupernet(nn.Module):
         self.space = space
         self.stem = CifarStem(skeleton) if skeleton.stem == "cifar" else ImagenetStem(skeleton)
         self.cells = nn.ModuleList(PlainCell(plan, space) for plan in plans)
-        nodes = len({node for _, node in space.edges})
-        self.classifier = nn.Linear(nodes * plans[-1].channels, skeleton.classes)
+        nodes = space.groups[plans[-1].group].output
+        self.classifier = nn.Linear(len(nodes) * plans[-1].channels, skeleton.classes)
 
     def forward(self, x: Tensor, choice: Choice) -> Tensor:
         first, second = self.stem(x)
@@ -48,19 +48,21 @@ class PlainSupernet(nn.Module):
 
     def _weights(self, choice: Choice, group: str) -> dict[tuple[int, int], Tensor | float]:
         """{(edge, operation): weight}, without those of `none`."""
-        names = self.space.operations
+        cell = self.space.groups[group]
+        names = cell.operations
         if isinstance(choice, Mixture):
             matrix = choice.weights[group]
             return {(e, o): matrix[e, o] for e in range(len(matrix)) for o, name in enumerate(names) if name != "none"}
         edges = choice.architecture.groups[group]
-        return {(self.space.edges.index((i, j)), names.index(name)): 1.0 for j, i, name in edges}
+        return {(cell.edges.index((i, j)), names.index(name)): 1.0 for j, i, name in edges}
 
 
 class PlainCell(nn.Module):
     def __init__(self, plan: CellPlan, space: Space) -> None:
         super().__init__()
-        self.group, self.edges = plan.group, space.edges
-        self.nodes = sorted({node for _, node in space.edges})
+        cell = space.groups[plan.group]
+        self.group, self.edges = plan.group, cell.edges
+        self.nodes = sorted({node for _, node in cell.edges})
         first, second, channels = *plan.input_channels, plan.channels
         self.preprocess = nn.ModuleList(
             [
@@ -68,9 +70,9 @@ class PlainCell(nn.Module):
                 relu_conv_norm(second, channels),
             ]
         )
-        strides = [2 if plan.reduction and predecessor < 2 else 1 for predecessor, _ in space.edges]
+        strides = [2 if plan.reduction and predecessor < 2 else 1 for predecessor, _ in cell.edges]
         self.operations = nn.ModuleList(
-            nn.ModuleList(make_operation(name, channels, stride) for name in space.operations) for stride in strides
+            nn.ModuleList(make_operation(name, channels, stride) for name in cell.operations) for stride in strides
         )
 
     def forward(self, first: Tensor, second: Tensor, weights: dict[tuple[int, int], Tensor | float]) -> Tensor:

@@ -11,14 +11,14 @@ from moonas.inner.handlers.none import NoHandler
 from moonas.inner.handlers.penalty import Penalty
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import CostTable, cost, cost_table
-from moonas.spaces.space import make_space
+from moonas.spaces.space import CellGroup, make_space
 from moonas.study.methods import NoneConfig, PenaltyConfig
 
 FINAL = Skeleton(channels=8, cells=5, input_shape=(1, 8, 8), classes=10)
 
 
 def two_edges(operations=("a", "b", "c")) -> ExpectedCost:
-    space = SimpleNamespace(edges=((0, 2), (1, 2)), operations=operations)
+    space = SimpleNamespace(groups={"normal": CellGroup(operations, ((0, 2), (1, 2)), inputs=2, output=(2,), kept=2)})
     return ExpectedCost(space, CostTable(("params",), np.array([0]), {"normal": np.array([[[0], [1], [3]], [[0], [2], [4]]])}))
 
 
@@ -47,7 +47,7 @@ def test_certain_choices_where_every_edge_is_kept_cost_exactly_what_the_network_
     for choice in (3, 20, 48):
         architecture = space.architecture([slot.options[choice] for slot in space.slots()])
         certain = {
-            group: torch.eye(8)[[space.operations.index(operation) for _, _, operation in edges]]
+            group: torch.eye(8)[[space.groups[group].operations.index(operation) for _, _, operation in edges]]
             for group, edges in architecture.groups.items()
         }
         assert expected(certain).tolist() == list(cost(architecture, FINAL))

@@ -28,8 +28,7 @@ def pair(space: Space, skeleton: Skeleton) -> tuple[nn.Module, nn.Module]:
 
 def mixture(space: Space, seed: int = 0) -> Mixture:
     generator = torch.Generator().manual_seed(seed)
-    shape = (len(space.edges), len(space.operations))
-    logits = {group: torch.randn(shape, dtype=torch.float64, generator=generator) for group in space.groups}
+    logits = {name: torch.randn(group.shape, dtype=torch.float64, generator=generator) for name, group in space.groups.items()}
     return Mixture({group: matrix.softmax(1).requires_grad_() for group, matrix in logits.items()})
 
 

@@ -12,8 +12,7 @@ from moonas.spaces.space import Space, make_space
 
 
 def uniform(space: Space) -> Mixture:
-    shape = (len(space.edges), len(space.operations))
-    return Mixture({group: torch.full(shape, 1 / shape[1]) for group in space.groups})
+    return Mixture({name: torch.full(group.shape, 1 / len(group.operations)) for name, group in space.groups.items()})
 
 
 def make(space: Space, skeleton: Skeleton) -> FusedSupernet:
@@ -38,10 +37,10 @@ def test_the_search_network_has_the_known_size(channels, cells, nodes, parameter
 def test_a_path_equals_the_mixture_that_puts_all_weight_on_it(tiny_space, tiny_skeleton):
     net = make(tiny_space, tiny_skeleton)
     path = Path(tiny_space.architecture([slot.options[17] for slot in tiny_space.slots()]))
-    weights = {group: torch.zeros(len(tiny_space.edges), len(tiny_space.operations)) for group in tiny_space.groups}
+    weights = {name: torch.zeros(group.shape) for name, group in tiny_space.groups.items()}
     for group, edges in path.architecture.groups.items():
-        for node, predecessor, operation in edges:
-            weights[group][tiny_space.edges.index((predecessor, node)), tiny_space.operations.index(operation)] = 1
+        for edge in edges:
+            weights[group][tiny_space.groups[group].place(edge)] = 1
     images = torch.randn(16, 1, 8, 8)
     assert torch.allclose(net(images, path), net(images, Mixture(weights)), rtol=1e-5, atol=1e-5)
 
@@ -50,7 +49,7 @@ def test_a_path_computes_only_what_it_uses(tiny_space, tiny_skeleton):
     net = make(tiny_space, tiny_skeleton)
     path = Path(tiny_space.architecture([slot.options[-1] for slot in tiny_space.slots()]))
     net(torch.randn(4, 1, 8, 8), path).sum().backward()
-    used = {f"{edge}.{tiny_space.operations.index('dil_conv_5x5')}." for edge in (0, 1, 3, 4)}
+    used = {f"{edge}.{tiny_space.groups['normal'].operations.index('dil_conv_5x5')}." for edge in (0, 1, 3, 4)}
     for name, parameter in net.cells[0].operations.named_parameters():
         assert (parameter.grad is not None) == name.startswith(tuple(used))
 

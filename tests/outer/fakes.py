@@ -108,7 +108,7 @@ def result_of(spec: Mapping[str, Any]) -> dict[str, Any]:
         return {**search, "architecture": sample_uniform(space, table, spec["budget"], draw).to_json()}
     return {
         **search,
-        "scores": {group: draw.normal(size=(len(space.edges), len(space.operations))).tolist() for group in space.groups},
+        "scores": {name: draw.normal(size=group.shape).tolist() for name, group in space.groups.items()},
     }
 
 

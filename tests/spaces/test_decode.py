@@ -29,7 +29,7 @@ def skeleton(channels: int) -> Skeleton:
 
 
 def log_softmax(space: DartsCnn, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    logits = {group: rng.normal(size=(len(space.edges), len(space.operations))) for group in space.groups}
+    logits = {name: rng.normal(size=group.shape) for name, group in space.groups.items()}
     return {group: values - np.log(np.exp(values).sum(axis=1, keepdims=True)) for group, values in logits.items()}
 
 
@@ -127,14 +127,13 @@ def test_the_decoded_front_is_that_of_all_architectures(listed, metrics) -> None
 
 def published_rule(space: DartsCnn, scores: dict[str, np.ndarray]) -> Architecture:
     """Per node the two edges whose best operation other than none is strongest, each with that operation."""
-    real = [index for index, name in enumerate(space.operations) if name != "none"]
     groups = {}
-    for group in space.groups:
-        kept = []
+    for group, cell in space.groups.items():
+        kept, real = [], [index for index, name in enumerate(cell.operations) if name != "none"]
         for node in space.nodes:
-            incoming = [(space.edges.index((p, node)), p) for p in range(node)]
+            incoming = [(cell.edges.index((p, node)), p) for p in range(node)]
             best = sorted(incoming, key=lambda item: (-max(scores[group][item[0]][real]), item[1]))[:2]
-            kept += [(node, p, space.operations[max(real, key=lambda o, e=e: (scores[group][e][o], -o))]) for e, p in best]
+            kept += [(node, p, cell.operations[max(real, key=lambda o, e=e: (scores[group][e][o], -o))]) for e, p in best]
         groups[group] = kept
     return Architecture(space.name, groups, dict.fromkeys(space.groups, space.nodes))
 
@@ -185,7 +184,7 @@ def test_feasible_single_bounds_between_two_costs_are_refused_with_a_reason() ->
 class FiveGroups(DartsCnn):
     """DARTS cells with one normal cell per level and one cell per reduction, as a space of five groups."""
 
-    groups = ("normal0", "normal1", "normal2", "reduce0", "reduce1")
+    group_names = ("normal0", "normal1", "normal2", "reduce0", "reduce1")
 
 
 def test_five_groups_obey_upper_bounds_and_bands() -> None:

@@ -77,7 +77,7 @@ def test_a_search_returns_scores_and_weights_as_json(searched):
     json.dumps(result, allow_nan=False)
     assert result["kind"] == "search"
     assert {group: (len(rows), len(rows[0])) for group, rows in result["scores"].items()} == {"normal": (5, 8), "reduce": (5, 8)}
-    assert result["operations"][3] == "skip_connect"
+    assert result["operations"]["normal"][3] == "skip_connect"
     assert (result["architecture"], result["epochs"]) == (None, 3)
     assert result["device"]["type"] == "cpu"
     assert result["device"]["threads"] == 1

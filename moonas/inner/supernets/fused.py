@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from moonas.inner.supernets.fan import Fan, Statistics, prepare
 from moonas.inner.supernets.folding import Concat, WeightedSum
 from moonas.inner.supernets.supernet import Choice, Mixture
-from moonas.networks.frame import Frame, edge_stride, preprocess
+from moonas.networks.frame import Frame, preprocess
 from moonas.networks.operations import make_operation
 from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
@@ -40,11 +40,9 @@ class FusedSupernet(Frame):
     def forward(self, x: Tensor, choice: Choice) -> Tensor:
         if isinstance(choice, Mixture):
             return super().forward(x, choice.weights)
-        numbers = {edge: number for number, edge in enumerate(self.space.edges)}
-        names = self.space.operations
+        groups = self.space.groups
         terms: dict[str, list[Term]] = {
-            group: [(numbers[predecessor, node], names.index(name), None) for node, predecessor, name in edges]
-            for group, edges in choice.architecture.groups.items()
+            name: [(*groups[name].place(edge), None) for edge in edges] for name, edges in choice.architecture.groups.items()
         }
         return super().forward(x, terms)
 
@@ -61,36 +59,50 @@ class FusedSupernet(Frame):
             for norm in self.norms:
                 norm.track_running_stats = True
 
+    @contextmanager
+    def twice_differentiable(self) -> Iterator[None]:
+        self._fuse(False)
+        try:
+            yield
+        finally:
+            self._fuse(True)
+
+    def _fuse(self, fused: bool) -> None:
+        for cell in self.cells:
+            assert isinstance(cell, SearchCell)
+            cell.fused = fused
+
 
 class SearchCell(nn.Module):
     """A cell with every operation on every edge; its output concatenates all nodes."""
 
     def __init__(self, plan: CellPlan, space: Space) -> None:
         super().__init__()
+        group = space.groups[plan.group]
         self.group = plan.group
-        self.names, self.edges = space.operations, space.edges
-        self.nodes = sorted({node for _, node in space.edges})
+        self.names, self.edges, self.nodes = group.operations, group.edges, group.nodes
         self.preprocess = preprocess(plan, affine=False)
         self.candidates = [
-            [make_operation(name, plan.channels, edge_stride(plan, predecessor), affine=False) for name in space.operations]
-            for predecessor, _ in space.edges
+            [make_operation(name, plan.channels, plan.stride(predecessor), affine=False) for name in self.names]
+            for predecessor, _ in self.edges
         ]
         self.operations = nn.ModuleList(map(nn.ModuleList, self.candidates))
         self.norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
+        self.fused = True  # where false, every operation runs as a module of its own
         self.fans = [
-            Fan(self.candidates, self.names, self.edges, source, plan.channels, edge_stride(plan, source))
-            for source in sorted({predecessor for predecessor, _ in space.edges})
+            Fan(self.candidates, self.names, self.edges, source, plan.channels, plan.stride(source))
+            for source in sorted({predecessor for predecessor, _ in self.edges})
         ]
 
     def forward(self, first: Tensor, second: Tensor, choice: dict[str, Tensor] | dict[str, list[Term]]) -> Tensor:
         """choice: {group: (edges, operations) weights, or terms}."""
         chosen = choice[self.group]
-        if not isinstance(chosen, list) and self.training and self.norms[0].momentum is not None:
+        if self.fused and not isinstance(chosen, list) and self.training and self.norms[0].momentum is not None:
             states = self._mix([first, second], chosen)
         else:
             states = {place: module(x) for place, (module, x) in enumerate(zip(self.preprocess, (first, second), strict=True))}
             self._add_terms(states, chosen if isinstance(chosen, list) else self._all_terms(chosen))
-        return Concat.apply(*(states[node] for node in self.nodes))
+        return (Concat.apply if self.fused else _concat)(*(states[node] for node in self.nodes))
 
     def _mix(self, inputs: list[Tensor], weights: Tensor) -> dict[int, Tensor]:
         """All states, the nodes source by source."""
@@ -128,3 +140,7 @@ class SearchCell(nn.Module):
             if weight is not None:
                 value = value * weight
             states[node] = states[node] + value if node in states else value
+
+
+def _concat(*maps: Tensor) -> Tensor:
+    return torch.cat(maps, dim=1)
