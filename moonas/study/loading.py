@@ -18,31 +18,37 @@ from moonas.study.validation import Place
 
 def load_study(path: str | Path) -> StudyConfig:
     """The study that a YAML file asks for. Raises StudyFileError with every mistake, each with its path in the file."""
-    path = Path(path)
+    return study_from(read_file(Path(path)), str(path))
+
+
+def read_file(path: Path, with_tables: bool = True) -> Any:
+    """The content of a study file, unchecked; with_tables: device tables in place of the paths it names. Raises StudyFileError."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise StudyFileError(str(path), [Problem("", "no such file")]) from error
     except (OSError, UnicodeDecodeError) as error:
         raise StudyFileError(str(path), [Problem("", f"cannot be read: {error}")]) from error
-    return parse_study(text, str(path), path.parent)
-
-
-def parse_study(text: str, source: str = "study file", folder: Path | None = None) -> StudyConfig:
-    """The study that YAML text asks for. folder: where files that it names lie; none are read without. Raises StudyFileError."""
+    raw = _parse(text, str(path))
     try:
-        raw = yaml.load(text, Loader=StrictLoader)  # a SafeLoader
+        return read_tables(raw, path.parent) if with_tables else raw
+    except UsageError as error:
+        raise StudyFileError(str(path), [Problem("device_tables", str(error))]) from error
+
+
+def parse_study(text: str, source: str = "study file") -> StudyConfig:
+    """The study that YAML text asks for. Raises StudyFileError."""
+    return study_from(_parse(text, source), source)
+
+
+def _parse(text: str, source: str) -> Any:
+    try:
+        return yaml.load(text, Loader=StrictLoader)  # a SafeLoader
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         message = getattr(error, "problem", None) or str(error) or "nested too deeply"
         raise StudyFileError(source, [Problem("", f"not YAML: {where}{message}")]) from error
-    if folder is not None:
-        try:
-            raw = read_tables(raw, folder)
-        except UsageError as error:
-            raise StudyFileError(source, [Problem("device_tables", str(error))]) from error
-    return study_from(raw, source)
 
 
 def study_from(raw: Mapping[str, Any] | Any, source: str = "study") -> StudyConfig:

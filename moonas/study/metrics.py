@@ -35,6 +35,11 @@ class MetricEntry:
     load: str | None = None
     predicts: str | None = None
 
+    @property
+    def heading(self) -> str:
+        """The label, with the unit in brackets."""
+        return f"{self.label} [{self.unit}]" if self.unit else self.label
+
     def __post_init__(self) -> None:
         if self.direction == "maximize" and self.best is None:
             raise ValueError("a metric that is maximised needs `best`, the best value there can be")
