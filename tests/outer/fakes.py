@@ -109,7 +109,7 @@ def result_of(spec: Mapping[str, Any]) -> dict[str, Any]:
     draw = np.random.default_rng(stream(spec["seed"], spec["replicate"], "fake search"))
     search = {**about, "kind": "search", "architecture": None, "scores": None, "weights": None}
     if spec["method"]["name"] == "random":
-        table = cost_table(space, Skeleton.from_json(spec["final"]))
+        table = cost_table(space, Skeleton.from_json(spec["final"]), spec["predicted"])
         return {**search, "architecture": sample_uniform(space, table, spec["budget"], draw).to_json()}
     return {
         **search,

@@ -1,7 +1,7 @@
 """Uniform sampling by counting, against enumeration and closed forms."""
 
 from collections import Counter
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -104,7 +104,7 @@ def test_bounds_that_only_the_coarse_count_meets_are_refused(monkeypatch: pytest
     table = with_predictions()
     low, high = Choices(TINY, table).reachable()["predicted_latency_us"]
     totals = sorted({total_in(table, TINY, a)["predicted_latency_us"] for a in _all(table)})
-    gap = max(zip(totals, totals[1:], strict=False), key=lambda pair: pair[1] - pair[0])
+    gap = max(pairwise(totals), key=lambda pair: pair[1] - pair[0])
     assert low < gap[0]
     assert gap[1] < high
     nothing = {"predicted_latency_us": {"lower": gap[0] + 1, "upper": gap[1] - 1}}
