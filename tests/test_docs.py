@@ -254,9 +254,8 @@ def test_the_example_package_s_own_metric_is_an_objective_end_to_end(stripes: Pa
     (stripes / "quick.yaml").write_text(yaml.safe_dump(quick), encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(stripes), str(ROOT)])}
     for command in (["run", "quick.yaml", "--quiet"], ["front", "stripes", "--format", "json"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "moonas", *command], cwd=stripes, env=environment, capture_output=True, text=True, check=False
-        )
+        line = [sys.executable, "-m", "moonas", *command]
+        done = subprocess.run(line, cwd=stripes, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     (member,) = json.loads(done.stdout)
     by_hand = 1 + (2 + 2 + 3)  # the stem; the inputs of three cells, one of the last by a factorized reduction
