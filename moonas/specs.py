@@ -29,6 +29,7 @@ class SearchSpec:
     skeleton: the search skeleton. final, budget: set only where the method or its handler uses them, and with them
     predicted: costs at the final skeleton that device tables add to the exact ones.
     performance: `{"memory": ..., "precision": ...}`. threads: CPU threads of the task; they change the last digits.
+    health: `{"on_collapse": ..., "eigenvalue_every": ...}`.
     """
 
     seed: int
@@ -41,6 +42,7 @@ class SearchSpec:
     final: Skeleton | None = None
     budget: Bounds | None = None
     predicted: Predicted | None = None
+    health: Settings = field(default_factory=dict)
     performance: Settings = field(default_factory=dict)
     threads: int = 1
 
@@ -62,6 +64,7 @@ class SearchSpec:
             "final": self.final and self.final.to_json(),
             "budget": self.budget and {name: dict(bound) for name, bound in self.budget.items()},
             "predicted": self.predicted and {name: dict(column) for name, column in self.predicted.items()},
+            "health": dict(self.health),
             "performance": dict(self.performance),
             "threads": self.threads,
         }

@@ -31,7 +31,7 @@ from moonas.study.operations import OPERATIONS
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.samplers import SAMPLERS
 from moonas.study.schema import StudyConfig
-from moonas.study.sections import Decode, FinalSkeleton, Limits, Measure, Performance, SearchSkeleton, Workers
+from moonas.study.sections import Decode, FinalSkeleton, Health, Limits, Measure, Performance, SearchSkeleton, Workers
 from moonas.study.spaces import SPACES
 from moonas.study.validation import plain
 from tests.metrics.test_subject import subject
@@ -47,6 +47,7 @@ SETTINGS = {
     "decode": Decode,
     "measure": Measure,
     "workers": Workers,
+    "health": Health,
     "limits": Limits,
     "performance": Performance,
     **{f"Space {name}": entry.config for name, entry in SPACES.items()},
@@ -96,7 +97,7 @@ def says(cell: str, default: Any) -> bool:
     """Whether the text of a table means this default."""
     if default is MISSING or default is None:
         return cell == ("required" if default is MISSING else "absent")
-    if isinstance(default, int | float):
+    if isinstance(default, int | float) and not isinstance(default, bool):
         return parse_number(cell) == default
     return bool(yaml.safe_load(cell) == plain(default))
 

@@ -170,6 +170,7 @@ class Plan:
             final=final,
             budget=self.bounds(design.budget) if final else None,
             predicted=self.predicted(final) or None if final else None,
+            health=config.to_json()["health"],
             performance=config.to_json()["performance"],
             threads=config.workers.threads_per_task,
         )
