@@ -23,8 +23,9 @@ class CellHandler(Protocol):
 class Handler(Protocol):
     """What a budget does during a search.
 
-    It is made by `Class(config, space, final, budget, device)`; final and budget are None where the search does not know them.
-    Whatever it remembers must follow from the steps since an epoch began: a search is resumed between two epochs.
+    It is made by `Class(config, space, costs, budget, device)`. costs: the CostTable at the final skeleton, exact and predicted
+    columns; costs and budget are None where the search does not know them. Whatever it remembers must follow from the steps since
+    an epoch began: a search is resumed between two epochs.
     """
 
     def loss(self, probabilities: Mapping[str, Tensor]) -> Tensor | float:
