@@ -59,7 +59,7 @@ class PartialEdge(nn.Module):
         self.side = Side(self.sizes[1], settings.side_groups) if settings.side == "conv1x1" else None
 
     def forward(self, x: Tensor, mix: Callable[[Tensor], Tensor], order: Tensor | None = None) -> Tensor:
-        """The value of the edge. mix: its operations. order: of the channels, by `draw`; where None, they are shuffled afterwards."""
+        """The value of the edge. mix: its operations. order: of the channels, by `draw`; where None they are shuffled instead."""
         taken, rest = (x if order is None else x[:, order]).split(self.sizes, dim=1)
         mixed = enlarge(mix(halve(taken)), x.shape[2:]) if self.halves(x) else mix(taken)
         if not self.sizes[1]:
