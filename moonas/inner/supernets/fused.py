@@ -10,7 +10,7 @@ its published code.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from operator import add
@@ -24,7 +24,7 @@ from moonas.inner.supernets.partial import Draws, PartialEdge, PartialSums
 from moonas.inner.supernets.sums import Sums
 from moonas.inner.supernets.supernet import Choice, Mixture, Path
 from moonas.networks.frame import Frame, preprocess
-from moonas.networks.operations import make_operation
+from moonas.networks.operations import Zero, make_operation
 from moonas.seeds import stream
 from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
@@ -41,7 +41,7 @@ class FusedSupernet(Frame):
     def __init__(self, space: Space, skeleton: Skeleton, partial: Partial | None = None) -> None:
         plans = space.cells(skeleton)
         cells = [SearchCell(plan, space, partial) for plan in plans]
-        super().__init__(skeleton, cells, len(cells[-1].nodes) * plans[-1].channels)
+        super().__init__(skeleton, plans, cells, len(cells[-1].output) * plans[-1].channels)
         self.draws = Draws() if partial is not None and partial.sampling == "random" else None
         self.norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
 
@@ -61,15 +61,28 @@ class FusedSupernet(Frame):
             for norm in self.norms:
                 norm.track_running_stats = True
 
+    @contextmanager
+    def twice_differentiable(self) -> Iterator[None]:
+        self._fuse(False)
+        try:
+            yield
+        finally:
+            self._fuse(True)
+
+    def _fuse(self, fused: bool) -> None:
+        for cell in self.cells:
+            assert isinstance(cell, SearchCell)
+            cell.fused = fused
+
 
 class SearchCell(nn.Module):
-    """A cell with every operation on every edge; its output concatenates all nodes."""
+    """A cell with every operation on every edge. A node that nothing leads to is zeros."""
 
     def __init__(self, plan: CellPlan, space: Space, partial: Partial | None = None) -> None:
         super().__init__()
         group = space.groups[plan.group]
-        self.index, self.group = plan.index, plan.group
-        self.names, self.edges, self.nodes, self.place = group.operations, group.edges, group.nodes, group.place
+        self.index, self.group, self.place = plan.index, plan.group, group.place
+        self.names, self.edges, self.nodes, self.output = group.operations, group.edges, group.nodes, group.output
         self.preprocess = preprocess(plan, affine=False)
         channels = plan.channels if partial is None else plan.channels // partial.channel_divisor
         self.candidates = [
@@ -82,34 +95,41 @@ class SearchCell(nn.Module):
         ]
         self.partial = nn.ModuleList(self.partial_edges)
         self.norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
+        self.fused = True  # where false, every operation runs as a module of its own
         self.fans = [
             Fan(self.candidates, self.names, self.edges, source, channels, plan.stride(source))
             for source in sorted({predecessor for predecessor, _ in self.edges})
         ]
+        self.zero = Zero(plan.stride(0))
 
-    def forward(self, first: Tensor, second: Tensor, choice: Choice, draw: int | None) -> Tensor:
+    def forward(self, inputs: Sequence[Tensor], choice: Choice, draw: int | None) -> Tensor:
         """draw: seeds random channels; None where there are none."""
-        if isinstance(choice, Mixture) and self.training and self.norms[0].momentum is not None and draw is None:
-            states = self._mix([first, second], choice)
+        cumulative = any(norm.momentum is None for norm in self.norms[:1])
+        if isinstance(choice, Mixture) and self.fused and self.training and not cumulative and draw is None:
+            states = self._mix(inputs, choice)
         else:
-            states = {place: module(x) for place, (module, x) in enumerate(zip(self.preprocess, (first, second), strict=True))}
+            states = {place: module(x) for place, (module, x) in enumerate(zip(self.preprocess, inputs, strict=True))}
             self._add_edges(states, choice, draw)
-        return Concat.apply(*(states[node] for node in self.nodes))
+        parts = [self._state(states, node) for node in self.output]
+        if len(parts) == 1:
+            return parts[0]
+        return Concat.apply(*parts) if self.fused else torch.cat(parts, dim=1)
 
-    def _mix(self, inputs: list[Tensor], mixture: Mixture) -> dict[int, Tensor]:
+    def _mix(self, inputs: Sequence[Tensor], mixture: Mixture) -> dict[int, Tensor]:
         """All states, the nodes source by source."""
         statistics = Statistics()
         states = {
-            place: prepare(module, x, statistics) for place, (module, x) in enumerate(zip(self.preprocess, inputs, strict=True))
+            place: x if isinstance(module, nn.Identity) else prepare(module, x, statistics)
+            for place, (module, x) in enumerate(zip(self.preprocess, inputs, strict=True))
         }
         sums, fans = self._sums(mixture, statistics), list(self.fans)
         for node in self.nodes:
             while fans and fans[0].source < node:
                 fan = fans.pop(0)
-                sums.spread(fan, states[fan.source])
+                sums.spread(fan, self._state(states, fan.source))
             total = sums.total(node)
-            assert total is not None
-            states[node] = total
+            if total is not None:
+                states[node] = total
         statistics.update()
         return states
 
@@ -126,14 +146,15 @@ class SearchCell(nn.Module):
         generator = None if draw is None else torch.Generator().manual_seed(stream(draw, self.index))
         for edge, factor, terms in self._path(choice) if isinstance(choice, Path) else self._mixture(choice):
             predecessor, node = self.edges[edge]
-            value = self._value(edge, states[predecessor], terms, generator)
+            value = self._value(edge, self._state(states, predecessor), terms, generator)
             if factor is not None:
                 value = value * factor
             states[node] = states[node] + value if node in states else value
 
     def _path(self, path: Path) -> list[Chosen]:
-        places = [self.place(edge) for edge in path.architecture.groups[self.group]]
-        return [(edge, None, [(number, None)]) for edge, number in places]
+        """An edge with `none` is left out, whatever would bypass it."""
+        edges = [self.place(edge) for edge in path.architecture.groups[self.group] if edge[2] != "none"]
+        return [(edge, None, [(number, None)]) for edge, number in edges]
 
     def _mixture(self, mixture: Mixture) -> list[Chosen]:
         """By rising node. The zeros of `none` are left out."""
@@ -147,13 +168,14 @@ class SearchCell(nn.Module):
 
     def _value(self, edge: int, x: Tensor, terms: list[Term], generator: torch.Generator | None) -> Tensor:
         def mix(x: Tensor) -> Tensor:
-            values = (
-                self.candidates[edge][number](x) if weight is None else self.candidates[edge][number](x) * weight
-                for number, weight in terms
-            )
-            return reduce(add, values)
+            values = [self.candidates[edge][number](x) for number, _ in terms]
+            weights = [weight for _, weight in terms]
+            return reduce(add, (v if w is None else v * w for v, w in zip(values, weights, strict=True)))
 
         if not self.partial_edges:
             return mix(x)
         partial = self.partial_edges[edge]
         return partial(x, mix, None if generator is None else partial.draw(generator).to(x.device))
+
+    def _state(self, states: dict[int, Tensor], node: int) -> Tensor:
+        return states[node] if node in states else self.zero(states[0])
