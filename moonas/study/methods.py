@@ -184,6 +184,7 @@ class MethodEntry:
 
     searches: trains a supernet and leaves scores and weights behind; where false, the method names architectures itself.
     uses_budget: the method itself reads the budget and the final skeleton, whatever the handler.
+    draws: its search scores nothing; architectures are drawn within the budget, as many as `candidates` says, and compared.
     """
 
     config: type[Any]
@@ -192,6 +193,7 @@ class MethodEntry:
     handlers: tuple[str, ...]
     searches: bool = True
     uses_budget: bool = False
+    draws: bool = False
 
 
 HANDLERS: Registry[HandlerEntry] = Registry(
@@ -230,6 +232,13 @@ METHODS: Registry[MethodEntry] = Registry(
             load="moonas.inner.methods.parsec:Parsec",
             spaces=("darts-cnn",),
             handlers=("penalty", "none"),
+        ),
+        "random-shared": MethodEntry(
+            config=RandomSharedConfig,
+            load="moonas.inner.methods.random_shared:RandomShared",
+            spaces=("darts-cnn",),
+            handlers=("none",),
+            draws=True,
         ),
         "random": MethodEntry(
             config=RandomConfig,

@@ -13,14 +13,14 @@ import torch
 
 from moonas.data.dataset import load_data
 from moonas.errors import CheckpointError, DeviceError, NonFiniteLossError, StorageError, UsageError
-from moonas.inner.inherited import inherited_metrics
+from moonas.inner.inherited import compare, inherited_metrics
 from moonas.inner.search import Search
 from moonas.metrics.device import device_of, fingerprint
 from moonas.metrics.measure import measure as measure_metrics
 from moonas.metrics.subject import Subject
 from moonas.networks.training import Training
 from moonas.registry import load_object
-from moonas.specs import EvaluateSpec, MeasureSpec, SearchSpec, device_text
+from moonas.specs import EvaluateSpec, MeasureSpec, RerankSpec, SearchSpec, device_text
 from moonas.study.methods import METHODS
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.validation import settings_of
@@ -75,9 +75,11 @@ def run_task(
         return time_task(spec["of"], device, data_root)
     if spec["kind"] == "measure":
         return measure(spec, device)
+    if spec["kind"] == "rerank":
+        return rerank(spec, device, data_root)
     run = {"search": search, "evaluate": evaluate}.get(spec["kind"])
     if run is None:
-        raise UsageError(f"{spec['kind']!r} is not a kind of task; known: evaluate, measure, search, time")
+        raise UsageError(f"{spec['kind']!r} is not a kind of task; known: evaluate, measure, rerank, search, time")
     return run(spec, report, artifacts=artifacts, checkpoint=checkpoint, data_root=data_root, device=device)
 
 
@@ -152,7 +154,7 @@ def evaluate(
     data = load_data(spec.data, spec.seed, device, data_root)
     if name == "inherited":
         began = time.perf_counter()
-        metrics = inherited_metrics(spec, config, _search_weights(spec), data, device)
+        metrics = inherited_metrics(spec, config, _search_weights(spec.weights, spec.source), data, device)
         seconds = time.perf_counter() - began
     else:
         running = Training(spec, config, data, device)
@@ -164,6 +166,24 @@ def evaluate(
         "train_seconds": seconds,
         "data_checksum": data.checksum,
         **_provenance(device, spec.threads),
+    }
+
+
+def rerank(json_spec: Mapping[str, Any], device: str = "cpu", data_root: str | None = None) -> dict[str, Any]:
+    """A comparison of architectures with the weights of one search.
+
+    Returns kind, accuracies on `valid`, best: the place of the first of the highest, data_checksum, versions, device.
+    """
+    spec = RerankSpec.from_json(json_spec)
+    _prepare(spec.search.threads)
+    data = load_data(spec.search.data, spec.search.seed, device, data_root)
+    accuracies = compare(spec, _search_weights(spec.weights, spec.search.key), data, device)
+    return {
+        "kind": "rerank",
+        "accuracies": accuracies,
+        "best": accuracies.index(max(accuracies)),
+        "data_checksum": data.checksum,
+        **_provenance(device, spec.search.threads),
     }
 
 
@@ -230,12 +250,12 @@ def _resume(running: Resumable, report: Report, key: str, checkpoint: Saved | No
     return 0, {}, 0.0
 
 
-def _search_weights(spec: EvaluateSpec) -> dict[str, torch.Tensor]:
-    if spec.weights is None:
-        raise StorageError("inherited: the spec names no weights; the search that leaves them must run first")
-    saved = unpack(read_artifact(spec.weights))
-    if saved.get("key") != spec.source:
-        raise CheckpointError(f"the weights {spec.weights} are not those of the search {spec.source}")
+def _search_weights(url: str | None, search_key: str) -> dict[str, torch.Tensor]:
+    if url is None:
+        raise StorageError("the spec names no weights; the search that leaves them must run first")
+    saved = unpack(read_artifact(url))
+    if saved.get("key") != search_key:
+        raise CheckpointError(f"the weights {url} are not those of the search {search_key}")
     return saved["net"]
 
 
