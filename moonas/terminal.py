@@ -242,7 +242,7 @@ def print_network(study: Study, network: Network) -> None:
         for node in sorted({node for node, _, _ in edges}):
             inputs = "  +  ".join(f"{operation}({_node(predecessor)})" for n, predecessor, operation in edges if n == node)
             console.print(f"  node {node} = {inputs}", soft_wrap=True)
-    console.print(f"\n{network.architecture.to_genotype()}\n", soft_wrap=True, markup=False)
+    console.print(f"\n{network.architecture.to_text()}\n", soft_wrap=True, markup=False)
 
 
 def print_decoded(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -256,7 +256,7 @@ def print_decoded(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         from moonas.architecture import Architecture
 
-        console.print(f"{row['key'][:8]}  {Architecture.from_json(row['genotype']).to_genotype()}", soft_wrap=True, markup=False)
+        console.print(f"{row['key'][:8]}  {Architecture.from_json(row['genotype']).to_text()}", soft_wrap=True, markup=False)
 
 
 def print_device_table(table: Mapping[str, Any], path: str) -> None:
@@ -286,7 +286,8 @@ def print_preview(found: Mapping[str, Any]) -> None:
         if row not in left_out:
             spans = [f"{row[name][0]:,} to {row[name][1]:,}" for name in found["spans"]]
             number = row["architectures"]
-            table.add_row(row["budget"], _width(row), *spans, f"{number:.3g}" if number > 1e6 else f"{number:,}")
+            count = "too many to count" if number is None else f"{number:.3g}" if number > 1e6 else f"{number:,}"
+            table.add_row(row["budget"], _width(row), *spans, count)
     console.print(table)
     for row in left_out:
         console.print(Text(f"left out: {row['budget']} at {_width(row)}: {row['left_out']}", style="yellow"))

@@ -79,7 +79,7 @@ class Search:
         return metrics
 
     def _vitals(self, before: list[int]) -> dict[str, float]:
-        return vitals(self.space, self.decoder, self.expected_cost, self.method, before)
+        return vitals(self.space, self.decoder, self.expected_cost, self.method, before, self.spec.budget)
 
     def scores(self) -> dict[str, list[list[float]]]:
         """{group: (edges, operations)} as nested lists."""

@@ -14,9 +14,11 @@ from moonas.seeds import digest
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import CostTable, cost_table, total_in
 from moonas.spaces.decode import Decoder
+from moonas.spaces.relaxed import RelaxedCosts
 from moonas.spaces.space import Space, make_space
 from moonas.specs import Bounds, Device, EvaluateSpec, MeasureSpec, Predicted, SearchSpec
 from moonas.study.budgets import budget_text, parse_budget
+from moonas.study.methods import HANDLERS
 from moonas.study.metrics import ADDITIVE, is_measured
 from moonas.study.objectives import best_value, worst_value
 from moonas.study.protocols import PROTOCOLS
@@ -68,6 +70,7 @@ class Plan:
         self.left_out: list[tuple[Bounds, Size, str]] = []
         self.pairs = [(budget, size) for budget, size in product(self.budgets, self.sizes) if self._fits(budget, size)]
         self._check_budgets(source)
+        self._check_relaxed(source)
         self._check_references(source)
 
     @cached_property
@@ -228,6 +231,19 @@ class Plan:
                 problems.append(Problem(path, str(error).removeprefix("skeleton: ")))
         if problems:
             raise StudyFileError(source, list(dict.fromkeys(problems)))
+
+    def _check_relaxed(self, source: str) -> None:
+        """A handler that works on expected costs must be able to bring them within every budget that architectures meet."""
+        reasons: list[str] = []
+        methods = [index for index, method in enumerate(self.config.methods) if HANDLERS[method.handler.name].relaxes]
+        for budget, size in self.pairs if methods else ():
+            try:
+                RelaxedCosts.of(self.space, self.table(size)).check(self.bounds(budget))
+            except InfeasibleError as error:
+                reasons.append(f"{error} (at {size[0]} channels and {size[1]} cells)")
+        if reasons:
+            message = f"cannot bring expected costs within every budget: {'; '.join(reasons)}"
+            raise StudyFileError(source, [Problem(f"methods[{index}].handler", message) for index in methods])
 
     def _check_device_tables(self, source: str) -> None:
         """Every device table must cover every size, edge and operation."""

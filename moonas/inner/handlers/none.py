@@ -27,3 +27,6 @@ class NoHandler:
 
     def excess(self, architecture: Architecture) -> float:
         return 0.0
+
+    def after_step(self, logits: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, epoch: int, epochs: int) -> None:
+        pass

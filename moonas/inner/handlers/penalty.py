@@ -41,3 +41,6 @@ class Penalty:
             return 0.0
         costs = total_in(self.table, self.space, architecture)
         return sum(max(0.0, costs[metric] / upper - 1) for metric, upper in self.bounds.items())
+
+    def after_step(self, logits: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, epoch: int, epochs: int) -> None:
+        pass
