@@ -63,7 +63,7 @@ def plan_darts_cells(skeleton: Skeleton, nodes: int) -> tuple[CellPlan, ...]:
     Source: Liu et al., ICLR 2019, arXiv:1806.09055, and its published code.
     """
     if skeleton.cells < 3:
-        raise SkeletonError(f"skeleton: darts-cnn needs at least 3 cells (2 of them reductions), got {skeleton.cells}")
+        raise SkeletonError(f"skeleton: {skeleton.space} needs at least 3 cells (2 of them reductions), got {skeleton.cells}")
     reductions = {skeleton.cells // 3, 2 * skeleton.cells // 3}
     stem = plan_stem(skeleton)
     inputs, size, after_reduction, channels = stem.channels, stem.size, stem.after_reduction, skeleton.channels

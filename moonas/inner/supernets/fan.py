@@ -80,8 +80,10 @@ class Fan:
         self.candidates, self.source, self.stride = candidates, source, stride
         self.nodes = {number: node for number, (predecessor, node) in enumerate(edges) if predecessor == source}
         self.kinds = kinds_of(names)
+        pools = {column: OPERATIONS[names[column]] for column in self.kinds.pools}
         self.pools = {
-            column: "max" if OPERATIONS[names[column]].load.endswith("max_pool") else "avg" for column in self.kinds.pools
+            column: ("max" if pool.load.endswith("max_pool") else "avg", pool.settings.get("kernel", 3))
+            for column, pool in pools.items()
         }
         numbers = list(self.nodes)
         self.packs = [numbers] if channels < NARROW else [[number] for number in numbers]
@@ -101,8 +103,8 @@ class Fan:
         """
         columns: list[int] = []
         shared: list[Tensor] = []
-        for column, kind in self.pools.items():
-            pooled, mean, variance = PooledNorm.apply(x, kind, self.stride)
+        for column, (kind, kernel) in self.pools.items():
+            pooled, mean, variance = PooledNorm.apply(x, kind, kernel, self.stride)
             statistics.add(
                 [self.candidates[number][column][1] for number in self.nodes], mean, variance, pooled.numel() // pooled.shape[1]
             )
