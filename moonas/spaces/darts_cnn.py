@@ -5,7 +5,7 @@ Source: Liu et al., ICLR 2019, arXiv:1806.09055, and its published code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations, permutations, product
 
 from moonas.architecture import Architecture, Edge
@@ -31,7 +31,8 @@ class DartsCnn:
         self.operations = config.operations
         self.nodes = tuple(range(INPUTS, INPUTS + config.nodes))
         edges = tuple((predecessor, node) for node in self.nodes for predecessor in range(node))
-        self.groups = dict.fromkeys(self.group_names, CellGroup(self.operations, edges, INPUTS, self.nodes, kept=2))
+        group = CellGroup(self.operations, edges, INPUTS, self.nodes, kept=2)
+        self.groups: Mapping[str, CellGroup] = dict.fromkeys(self.group_names, group)
 
     @classmethod
     def holding(cls, architecture: Architecture) -> DartsCnn:

@@ -75,8 +75,9 @@ class Limits:
     def best(self, option_scores: Sequence[np.ndarray]) -> np.ndarray | None:
         """The option numbers of the highest score within the limits, or None where there are none; -inf is never chosen."""
         if not self.columns:
-            chosen = np.array([int(np.argmax(score)) for score in option_scores])
-            return None if -np.inf in map(np.max, option_scores) else chosen
+            if -np.inf in map(np.max, option_scores):
+                return None
+            return np.array([int(np.argmax(score)) for score in option_scores])
         for relaxed in self._one_sided():
             chosen = relaxed.best(option_scores)
             if chosen is None or self._meets(chosen):

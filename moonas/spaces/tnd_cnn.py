@@ -5,7 +5,7 @@ Source: Lyu et al. 2021, arXiv:2111.03892; graph and operations after the first 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 from moonas.architecture import Architecture, Edge
@@ -34,7 +34,9 @@ class TndCnn:
         self.empty_nodes = config.empty_nodes
         edges = tuple((predecessor, node) for node in self.nodes for predecessor in range(node))
         operations = {"normal": config.normal, "reduce": config.reduce}
-        self.groups = {name: CellGroup(names, edges, INPUTS, self.nodes, kept=None) for name, names in operations.items()}
+        self.groups: Mapping[str, CellGroup] = {
+            name: CellGroup(names, edges, INPUTS, self.nodes, kept=None) for name, names in operations.items()
+        }
 
     @classmethod
     def holding(cls, architecture: Architecture) -> TndCnn:
