@@ -71,6 +71,13 @@ def sgd(parameters: Iterable[Tensor], lr: float, momentum: float, decay: float, 
     return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=decay, nesterov=nesterov, fused=True)
 
 
+def momentum_buffers(optimizer: torch.optim.SGD, parameters: Iterable[Tensor]) -> list[Tensor] | None:
+    """The momentum of each parameter, zeros for one that has had no gradient yet; None before the first step."""
+    if not optimizer.state:
+        return None
+    return [optimizer.state[p]["momentum_buffer"] if p in optimizer.state else torch.zeros_like(p) for p in parameters]
+
+
 def cosine(epoch: int, epochs: int, highest: float, lowest: float = 0.0) -> float:
     """The learning rate of an epoch, from `highest` at epoch 0 along half a cosine towards `lowest` at `epochs`."""
     return lowest + (highest - lowest) * (1 + math.cos(math.pi * epoch / epochs)) / 2

@@ -15,13 +15,16 @@ from moonas.study.numbers import Count, CountOrZero, Decay, NonNegative, Positiv
 class DartsConfig:
     """Defaults: the published CIFAR-10 search of Liu et al. (ICLR 2019, arXiv:1806.09055).
 
-    order: 1 takes the gradient of the validation loss at the current weights.
+    order: 1 takes the gradient of the validation loss at the current weights, 2 that at the weights after one more step.
+    hessian: how order 2 finds the second derivative: by finite differences, as published, or exactly, by differentiating twice,
+    which is slower and another number.
     warmup_epochs: epochs in which only the weights train; the paper has none.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    order: Annotated[Literal[1], BeforeValidator(parse_whole)] = 1
+    order: Annotated[Literal[1, 2], BeforeValidator(parse_whole)] = 1
+    hessian: Literal["finite-difference", "exact"] = "finite-difference"
     epochs: Count = 50
     warmup_epochs: CountOrZero = 0
     batch: Count = 64

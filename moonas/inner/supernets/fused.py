@@ -59,6 +59,19 @@ class FusedSupernet(Frame):
             for norm in self.norms:
                 norm.track_running_stats = True
 
+    @contextmanager
+    def twice_differentiable(self) -> Iterator[None]:
+        self._fuse(False)
+        try:
+            yield
+        finally:
+            self._fuse(True)
+
+    def _fuse(self, fused: bool) -> None:
+        for cell in self.cells:
+            assert isinstance(cell, SearchCell)
+            cell.fused = fused
+
 
 class SearchCell(nn.Module):
     """A cell with every operation on every edge; its output concatenates all nodes."""
@@ -75,6 +88,7 @@ class SearchCell(nn.Module):
         ]
         self.operations = nn.ModuleList(map(nn.ModuleList, self.candidates))
         self.norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
+        self.fused = True  # where false, every operation runs as a module of its own
         self.fans = [
             Fan(self.candidates, self.names, self.edges, source, plan.channels, plan.stride(source))
             for source in sorted({predecessor for predecessor, _ in self.edges})
@@ -83,12 +97,12 @@ class SearchCell(nn.Module):
     def forward(self, first: Tensor, second: Tensor, choice: dict[str, Tensor] | dict[str, list[Term]]) -> Tensor:
         """choice: {group: (edges, operations) weights, or terms}."""
         chosen = choice[self.group]
-        if not isinstance(chosen, list) and self.training and self.norms[0].momentum is not None:
+        if self.fused and not isinstance(chosen, list) and self.training and self.norms[0].momentum is not None:
             states = self._mix([first, second], chosen)
         else:
             states = {place: module(x) for place, (module, x) in enumerate(zip(self.preprocess, (first, second), strict=True))}
             self._add_terms(states, chosen if isinstance(chosen, list) else self._all_terms(chosen))
-        return Concat.apply(*(states[node] for node in self.nodes))
+        return (Concat.apply if self.fused else _concat)(*(states[node] for node in self.nodes))
 
     def _mix(self, inputs: list[Tensor], weights: Tensor) -> dict[int, Tensor]:
         """All states, the nodes source by source."""
@@ -126,3 +140,7 @@ class SearchCell(nn.Module):
             if weight is not None:
                 value = value * weight
             states[node] = states[node] + value if node in states else value
+
+
+def _concat(*maps: Tensor) -> Tensor:
+    return torch.cat(maps, dim=1)
