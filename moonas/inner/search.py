@@ -53,8 +53,9 @@ class Search:
         """One pass over `train_w`, with as many batches of `train_alpha`.
 
         Returns train_loss and train_accuracy; valid_loss and valid_accuracy of the mixture on the `train_alpha` batches as they
-        come, absent in warm-up; entropy, the mean over edges in nats; skips, the skip connections in the normal cell decoded
-        without bounds; expected_params, at the final skeleton where the search knows it, else at its own.
+        come, absent in warm-up; entropy, the mean over edges in nats; skips, the skip connections in the cell of the first group
+        (DARTS's normal one) decoded without bounds; expected_params, at the final skeleton where the search knows it, else at
+        its own.
         Raises NonFiniteLossError.
         """
         spec, data = self.spec, self.data
@@ -98,10 +99,10 @@ class Search:
     def _health(self) -> dict[str, float]:
         probabilities = self.method.probabilities()
         scores = {group: matrix.cpu().numpy() for group, matrix in self.method.scores().items()}
-        normal = self.decoder.decode(scores).architecture.groups["normal"]
+        first = self.decoder.decode(scores).architecture.groups[next(iter(self.space.groups))]
         return {
             "entropy": mean_entropy(probabilities),
-            "skips": float(sum(operation == "skip_connect" for _, _, operation in normal)),
+            "skips": float(sum(operation == "skip_connect" for _, _, operation in first)),
             "expected_params": float(self.expected_cost(probabilities)),
         }
 

@@ -15,10 +15,11 @@ class CellPlan:
 
     group: the cell group whose architecture it has.
     channels: C_k, of each of its nodes.
-    input_channels: of cell inputs 0 (output of cell k-2) and 1 (of cell k-1), before preprocessing.
-    size: (height, width) of both inputs after preprocessing.
+    input_channels: of each cell input, the output of the cell before standing last, before preprocessing.
+    size: (height, width) of all inputs after preprocessing.
     reduction: edges leaving the cell's inputs have stride 2.
     after_reduction: input 0 has twice the resolution and is preprocessed by a factorized reduction.
+    preprocessed: a convolution brings each input to the cell's channels; where false, they come with these channels.
     """
 
     index: int
@@ -28,6 +29,7 @@ class CellPlan:
     size: Size
     reduction: bool
     after_reduction: bool
+    preprocessed: bool = True
 
     @property
     def output_size(self) -> Size:

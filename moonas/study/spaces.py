@@ -87,10 +87,14 @@ class TndCnnConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SpaceEntry:
-    """A search space: its settings and the class, torch-free, that knows its cells and costs."""
+    """A search space: its settings and the class, torch-free, that knows its cells and costs.
+
+    frame: "module:function", called as `function(skeleton, plans) -> moonas.networks.frame.Surroundings`: what stands around cells.
+    """
 
     config: type[Any]
     load: str
+    frame: str = "moonas.networks.frame:darts_surroundings"
 
 
 SPACES: Registry[SpaceEntry] = Registry(

@@ -9,7 +9,7 @@ operation. The arrangement is our own; the network is that of Liu et al., ICLR 2
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -19,7 +19,7 @@ from moonas.inner.supernets.fan import Fan, Statistics, prepare
 from moonas.inner.supernets.folding import Concat, WeightedSum
 from moonas.inner.supernets.supernet import Choice, Mixture
 from moonas.networks.frame import Frame, preprocess
-from moonas.networks.operations import make_operation
+from moonas.networks.operations import Zero, make_operation
 from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
 from moonas.spaces.space import Space
@@ -33,7 +33,7 @@ class FusedSupernet(Frame):
     def __init__(self, space: Space, skeleton: Skeleton) -> None:
         plans = space.cells(skeleton)
         cells = [SearchCell(plan, space) for plan in plans]
-        super().__init__(skeleton, cells, len(cells[-1].nodes) * plans[-1].channels)
+        super().__init__(skeleton, plans, cells, len(cells[-1].output) * plans[-1].channels)
         self.space = space
         self.norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
 
@@ -42,7 +42,8 @@ class FusedSupernet(Frame):
             return super().forward(x, choice.weights)
         groups = self.space.groups
         terms: dict[str, list[Term]] = {
-            name: [(*groups[name].place(edge), None) for edge in edges] for name, edges in choice.architecture.groups.items()
+            name: [(*groups[name].place(edge), None) for edge in edges if edge[2] != "none"]
+            for name, edges in choice.architecture.groups.items()
         }
         return super().forward(x, terms)
 
@@ -74,13 +75,13 @@ class FusedSupernet(Frame):
 
 
 class SearchCell(nn.Module):
-    """A cell with every operation on every edge; its output concatenates all nodes."""
+    """A cell with every operation on every edge. A node that nothing leads to is zeros."""
 
     def __init__(self, plan: CellPlan, space: Space) -> None:
         super().__init__()
         group = space.groups[plan.group]
         self.group = plan.group
-        self.names, self.edges, self.nodes = group.operations, group.edges, group.nodes
+        self.names, self.edges, self.nodes, self.output = group.operations, group.edges, group.nodes, group.output
         self.preprocess = preprocess(plan, affine=False)
         self.candidates = [
             [make_operation(name, plan.channels, plan.stride(predecessor), affine=False) for name in self.names]
@@ -93,22 +94,26 @@ class SearchCell(nn.Module):
             Fan(self.candidates, self.names, self.edges, source, plan.channels, plan.stride(source))
             for source in sorted({predecessor for predecessor, _ in self.edges})
         ]
+        self.zero = Zero(plan.stride(0))
 
-    def forward(self, first: Tensor, second: Tensor, choice: dict[str, Tensor] | dict[str, list[Term]]) -> Tensor:
+    def forward(self, inputs: Sequence[Tensor], choice: dict[str, Tensor] | dict[str, list[Term]]) -> Tensor:
         """choice: {group: (edges, operations) weights, or terms}."""
         chosen = choice[self.group]
-        if self.fused and not isinstance(chosen, list) and self.training and self.norms[0].momentum is not None:
-            states = self._mix([first, second], chosen)
+        training = self.training and not any(norm.momentum is None for norm in self.norms[:1])
+        if self.fused and training and not isinstance(chosen, list):
+            states = self._mix(inputs, chosen)
         else:
-            states = {place: module(x) for place, (module, x) in enumerate(zip(self.preprocess, (first, second), strict=True))}
+            states = {place: module(x) for place, (module, x) in enumerate(zip(self.preprocess, inputs, strict=True))}
             self._add_terms(states, chosen if isinstance(chosen, list) else self._all_terms(chosen))
-        return (Concat.apply if self.fused else _concat)(*(states[node] for node in self.nodes))
+        parts = [self._state(states, node) for node in self.output]
+        return parts[0] if len(parts) == 1 else (Concat.apply if self.fused else _concat)(*parts)
 
-    def _mix(self, inputs: list[Tensor], weights: Tensor) -> dict[int, Tensor]:
+    def _mix(self, inputs: Sequence[Tensor], weights: Tensor) -> dict[int, Tensor]:
         """All states, the nodes source by source."""
         statistics = Statistics()
         states = {
-            place: prepare(module, x, statistics) for place, (module, x) in enumerate(zip(self.preprocess, inputs, strict=True))
+            place: x if isinstance(module, nn.Identity) else prepare(module, x, statistics)
+            for place, (module, x) in enumerate(zip(self.preprocess, inputs, strict=True))
         }
         fans = list(self.fans)
         sums: dict[int, list[Tensor]] = {node: [] for node in self.nodes}
@@ -116,15 +121,15 @@ class SearchCell(nn.Module):
         for node in self.nodes:
             while fans and fans[0].source < node:
                 fan = fans.pop(0)
-                fan.spread(states[fan.source], weights, sums, light, statistics)
+                fan.spread(self._state(states, fan.source), weights, sums, light, statistics)
             parts = light[node]
             total = None
             if parts:
                 total = WeightedSum.apply(torch.cat([weight for weight, _ in parts]), *(x for _, maps in parts for x in maps))
             for term in sums.pop(node):
                 total = term if total is None else total + term
-            assert total is not None
-            states[node] = total
+            if total is not None:
+                states[node] = total
         statistics.update()
         return states
 
@@ -136,10 +141,13 @@ class SearchCell(nn.Module):
     def _add_terms(self, states: dict[int, Tensor], terms: Iterable[Term]) -> None:
         for edge, number, weight in terms:
             predecessor, node = self.edges[edge]
-            value = self.candidates[edge][number](states[predecessor])
+            value = self.candidates[edge][number](self._state(states, predecessor))
             if weight is not None:
                 value = value * weight
             states[node] = states[node] + value if node in states else value
+
+    def _state(self, states: dict[int, Tensor], node: int) -> Tensor:
+        return states[node] if node in states else self.zero(states[0])
 
 
 def _concat(*maps: Tensor) -> Tensor:
