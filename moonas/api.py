@@ -141,12 +141,13 @@ def search(
         raise UsageError(f"{variant.label} leaves {', '.join(variant.open)} open; give each one value, or use `moonas run`")
     results: dict[str, Any] = {}
     decoded = []
+    tell = report or (lambda progress: None)
     for budget, (channels, cells) in plan.pairs:
         design = Design(variant.label, budget, channels, cells, {})
         spec = plan.search_spec(design, replicate)
         if spec.key not in results:
-            results[spec.key] = _search_once(plan, spec, report or (lambda progress: None))
-        found = decode_trial(plan, design, results[spec.key])[0]
+            results[spec.key] = _search_once(plan, spec, tell)
+        found = decode_trial(plan, design, results[spec.key], lambda text: tell({"warning": text}))[0]
         decoded.append(
             {
                 **design.to_params(),

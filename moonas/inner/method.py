@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from torch import Tensor
 
 from moonas.data.dataset import Part
+from moonas.inner.supernets.supernet import Supernet
 from moonas.networks.descent import Outcome
 
 
@@ -26,6 +27,7 @@ class Method(Protocol):
 
     epochs: int
     batch: int
+    net: Supernet
 
     def step(self, train: Part, valid: Part, epoch: int) -> StepOutcomes:
         """Update the architecture parameters and the weights once."""
@@ -34,8 +36,32 @@ class Method(Protocol):
         """{group: (edges, operations)}, detached; each row adds up to 1."""
 
     def scores(self) -> dict[str, Tensor]:
-        """{group: (edges, operations)}, detached and finite: log-probabilities, edge weights included; `none` keeps its own."""
+        """{group: (edges, operations)}, detached: log-probabilities, edge weights included; `none` keeps its own.
+
+        -inf for operations that the search has dropped.
+        """
 
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class MakeNet(Protocol):
+    """What makes the search networks of a staged method."""
+
+    def __call__(self, stage: int = 0, deeper: int = 0) -> Supernet:
+        """A network with `deeper` cells more than the search skeleton; its initial weights depend on the stage."""
+
+
+class StagedMethod(Method, Protocol):
+    """A method that goes on with another network from stage to stage, operations being dropped in between.
+
+    It is made by `Class(make_net, space, config, handler, seed)`; `net` is the present stage's. `load_state_dict` brings it to the
+    stage of the state.
+    """
+
+    def earlier_scores(self) -> list[dict[str, Tensor]]:
+        """As `scores`, at the end of each stage before the present one, the latest first.
+
+        They are decoded in this order where no architecture of the operations left meets the bounds.
+        """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -13,11 +14,13 @@ from moonas.data.dataset import Data, Part
 from moonas.inner.expected_cost import ExpectedCost
 from moonas.inner.method import Method
 from moonas.inner.supernets.fused import FusedSupernet
+from moonas.inner.supernets.supernet import Supernet
 from moonas.networks.descent import Tally, seeded
 from moonas.registry import load_object
 from moonas.seeds import stream
 from moonas.spaces.costs import cost_table
 from moonas.spaces.decode import Decoder
+from moonas.spaces.scores import JsonScores, scores_to_json
 from moonas.spaces.space import make_space
 from moonas.specs import SearchSpec
 from moonas.study.methods import HANDLERS, METHODS
@@ -35,19 +38,27 @@ class Search:
         self.spec, self.data = spec, data
         self.space = make_space(spec.space)
         method, handler = METHODS[spec.method["name"]], HANDLERS[spec.handler["name"]]
-        with seeded(stream(spec.seed, spec.replicate, "weights")):
-            self.net = FusedSupernet(self.space, spec.skeleton).to(device)
+        self.device, self.staged = device, method.staged
         budget_handler = load_object(handler.load)(
             settings_of(handler.config, spec.handler), self.space, spec.final, spec.budget, device
         )
         alpha_seed = stream(spec.seed, spec.replicate, "architecture")
         self.method: Method = load_object(method.load)(
-            self.net, self.space, settings_of(method.config, spec.method), budget_handler, alpha_seed
+            self._make_net if method.staged else self._make_net(),
+            self.space,
+            settings_of(method.config, spec.method),
+            budget_handler,
+            alpha_seed,
         )
         self.epochs = self.method.epochs
         table = cost_table(self.space, spec.final or spec.skeleton)
         self.decoder = Decoder(self.space, table)
         self.expected_cost = ExpectedCost(self.space, table.columns(["params"]), device)
+
+    @property
+    def net(self) -> Supernet:
+        """The search network, of the present stage where there are several."""
+        return self.method.net
 
     def run_epoch(self, epoch: int) -> dict[str, float]:
         """One pass over `train_w`, with as many batches of `train_alpha`.
@@ -73,9 +84,9 @@ class Search:
             metrics |= zip(("valid_loss", "valid_accuracy"), valid.means(), strict=True)
         return metrics | self._health()
 
-    def scores(self) -> dict[str, list[list[float]]]:
-        """{group: (edges, operations)} as nested lists."""
-        return {group: matrix.tolist() for group, matrix in self.method.scores().items()}
+    def scores(self) -> JsonScores:
+        """{group: (edges, operations)} as nested lists; see `moonas.spaces.scores`."""
+        return scores_to_json(self.method.scores())
 
     def snapshot(self) -> dict[str, Any]:
         """What is reported after an epoch beside its metrics."""
@@ -88,8 +99,18 @@ class Search:
         self.method.load_state_dict(state)
 
     def result(self) -> dict[str, Any]:
-        """The final scores, and by group the operations that their columns stand for."""
-        return {"scores": self.scores(), "operations": {name: list(group.operations) for name, group in self.space.groups.items()}}
+        """The final scores, the operations that their columns stand for, and the scores of earlier stages, the latest first."""
+        method: Any = self.method
+        earlier = [scores_to_json(scores) for scores in method.earlier_scores()] if self.staged else []
+        operations = {name: list(group.operations) for name, group in self.space.groups.items()}
+        return {"scores": self.scores(), "operations": operations, "earlier": earlier}
+
+    def _make_net(self, stage: int = 0, deeper: int = 0) -> FusedSupernet:
+        """A search network, `deeper` cells deeper than the search skeleton; the initial weights depend on the stage."""
+        spec = self.spec
+        skeleton = replace(spec.skeleton, cells=spec.skeleton.cells + deeper)
+        with seeded(stream(spec.seed, spec.replicate, "weights", *([stage] if stage else []))):
+            return FusedSupernet(self.space, skeleton).to(self.device)
 
     def _endless(self, part: Part, epoch: int) -> Iterator[Part]:
         for turn in count():

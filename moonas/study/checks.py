@@ -101,7 +101,8 @@ def _handlers_have_budgets(place: Place, methods: Any, budgets: Any, constraints
     bounded = any(level != Level() for levels in budgets.levels.values() for level in levels)
     bounded = bounded or any(constraint.metric in COSTS for constraint in constraints)
     for index, method in enumerate(methods):
-        if HANDLERS[method.handler.name].uses_budget and not bounded:
+        refers = getattr(method.handler.settings, "references", None)
+        if HANDLERS[method.handler.name].uses_budget and not bounded and not refers:
             (place / "methods" / index / "handler").wrong(
                 f"{method.handler.name!r} works on a budget, and the study bounds no cost: give it `budgets`"
             )

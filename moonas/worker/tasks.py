@@ -19,6 +19,7 @@ from moonas.inner.inherited import inherited_metrics
 from moonas.inner.search import Search
 from moonas.networks.training import Training
 from moonas.registry import load_object
+from moonas.skeleton import Skeleton
 from moonas.specs import EvaluateSpec, SearchSpec
 from moonas.study.methods import METHODS
 from moonas.study.protocols import PROTOCOLS
@@ -89,9 +90,9 @@ def search(
 ) -> dict[str, Any]:
     """Scores of a search, or the architecture that a method without a supernet proposes; the final weights for `inherited`.
 
-    Returns kind, scores ({group: (edges, operations)} or None), operations ({group: the columns of its scores}), architecture (or
-    None), epochs, weights (an artifact or None), health (the last epoch's metrics), seconds, data_checksum (None where no data was
-    read), versions, device.
+    Returns kind, scores ({group: (edges, operations)} or None), operations ({group: the columns of its scores}), earlier (scores of
+    the stages before the last, the latest first), architecture (or None), epochs, weights (an artifact or None), health (the last
+    epoch's metrics), seconds, data_checksum (None where no data was read), versions, device.
     """
     spec = SearchSpec.from_json(json_spec)
     _prepare(spec.threads)
@@ -103,6 +104,7 @@ def search(
             **about,
             "scores": None,
             "operations": {},
+            "earlier": [],
             "architecture": proposed.to_json(),
             "epochs": 0,
             "weights": None,
@@ -115,7 +117,8 @@ def search(
     health, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
     weights = None
     if artifacts is not None:
-        weights = write_artifact(artifacts, "weights.safetensors", pack({"key": spec.key, "net": running.net.state_dict()}))
+        left = {"key": spec.key, "skeleton": running.net.skeleton.to_json(), "net": running.net.state_dict()}
+        weights = write_artifact(artifacts, "weights.safetensors", pack(left))
     return {
         **about,
         **running.result(),
@@ -148,7 +151,8 @@ def evaluate(
     data = load_data(spec.data, spec.seed, device, data_root)
     if name == "inherited":
         began = time.perf_counter()
-        metrics = inherited_metrics(spec, config, _search_weights(spec), data, device)
+        skeleton, weights = _search_weights(spec)
+        metrics = inherited_metrics(spec, config, skeleton, weights, data, device)
         seconds = time.perf_counter() - began
     else:
         running = Training(spec, config, data, device)
@@ -206,13 +210,14 @@ def _resume(running: Resumable, report: Report, key: str, checkpoint: Saved | No
     return 0, {}, 0.0
 
 
-def _search_weights(spec: EvaluateSpec) -> dict[str, torch.Tensor]:
+def _search_weights(spec: EvaluateSpec) -> tuple[Skeleton, dict[str, torch.Tensor]]:
+    """The search network's skeleton, which a staged method makes deeper than the study's, and its weights."""
     if spec.weights is None:
         raise StorageError("inherited: the spec names no weights; the search that leaves them must run first")
     saved = unpack(read_artifact(spec.weights))
     if saved.get("key") != spec.source:
         raise CheckpointError(f"the weights {spec.weights} are not those of the search {spec.source}")
-    return saved["net"]
+    return Skeleton.from_json(saved["skeleton"]), saved["net"]
 
 
 def _prepare(threads: int) -> None:

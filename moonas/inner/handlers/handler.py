@@ -7,6 +7,8 @@ from typing import Protocol
 
 from torch import Tensor
 
+from moonas.architecture import Architecture
+
 
 class Handler(Protocol):
     """What a budget does during a search.
@@ -16,3 +18,10 @@ class Handler(Protocol):
 
     def loss(self, probabilities: Mapping[str, Tensor]) -> Tensor | float:
         """What the budget adds to the architecture loss. probabilities: {group: (edges, operations)}, with gradients."""
+
+
+class RewardHandler(Protocol):
+    """What a budget does during a search that rewards sampled networks. It is made as a `Handler` is."""
+
+    def of(self, accuracy: float, architecture: Architecture, exponent: float, tightness: float) -> float:
+        """The reward of a network whose accuracy is a fraction of 1. The others: see `moonas.inner.handlers.reward.Reward.of`."""

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from moonas.inner.supernets.depthwise import Depthwise, Window
 from moonas.inner.supernets.folding import MixedNorms, PooledNorm
+from moonas.networks.dropout import Dropout
 from moonas.networks.operations import FactorizedReduce, join_phases, split_phases
 from moonas.study.operations import OPERATIONS
 
@@ -76,8 +77,9 @@ class Fan:
         source: int,
         channels: int,
         stride: int,
+        skip_dropout: Dropout,
     ) -> None:
-        self.candidates, self.source, self.stride = candidates, source, stride
+        self.candidates, self.source, self.stride, self.skip_dropout = candidates, source, stride, skip_dropout
         self.nodes = {number: node for number, (predecessor, node) in enumerate(edges) if predecessor == source}
         self.kinds = kinds_of(names)
         pools = {column: OPERATIONS[names[column]] for column in self.kinds.pools}
@@ -109,13 +111,13 @@ class Fan:
                 [self.candidates[number][column][1] for number in self.nodes], mean, variance, pooled.numel() // pooled.shape[1]
             )
             columns, shared = [*columns, column], [*shared, pooled]
-        if self.stride == 1:
-            columns, shared = columns + self.kinds.skips, shared + [x] * len(self.kinds.skips)
-        columns += self.kinds.others
+        skips = self.kinds.skips if self.stride == 1 else []
+        columns += skips + self.kinds.others
         for number, node in self.nodes.items():
             if columns:
+                identities = [self.skip_dropout(x) for _ in skips]
                 others = [self.candidates[number][column](x) for column in self.kinds.others]
-                light[node].append((torch.stack([weights[number, column] for column in columns]), shared + others))
+                light[node].append((torch.stack([weights[number, column] for column in columns]), shared + identities + others))
         for packs, mixtures in self._convolutions(x, weights, statistics):
             for pack, mixture in zip(packs, mixtures, strict=True):
                 for number, part in zip(pack, mixture.split(self.channels, dim=1), strict=True):

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from moonas.inner.supernets.fan import Fan, Statistics, prepare
 from moonas.inner.supernets.folding import Concat, WeightedSum
-from moonas.inner.supernets.supernet import Choice, Mixture
+from moonas.inner.supernets.supernet import Choice, Mixture, Path
+from moonas.networks.dropout import Dropout
 from moonas.networks.frame import Frame, preprocess
 from moonas.networks.operations import Zero, make_operation
 from moonas.skeleton import Skeleton
@@ -32,20 +33,33 @@ class FusedSupernet(Frame):
 
     def __init__(self, space: Space, skeleton: Skeleton) -> None:
         plans = space.cells(skeleton)
-        cells = [SearchCell(plan, space) for plan in plans]
+        skip_dropout = Dropout()
+        cells = [SearchCell(plan, space, skip_dropout) for plan in plans]
         super().__init__(skeleton, plans, cells, len(cells[-1].output) * plans[-1].channels)
-        self.space = space
+        self.space, self.skeleton, self.skip_dropout = space, skeleton, skip_dropout
         self.norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
 
     def forward(self, x: Tensor, choice: Choice) -> Tensor:
-        if isinstance(choice, Mixture):
+        if isinstance(choice, Mixture) and choice.remaining is None:
             return super().forward(x, choice.weights)
+        return super().forward(x, self._mixture(choice) if isinstance(choice, Mixture) else self._path(choice))
+
+    def _path(self, path: Path) -> dict[str, list[Term]]:
         groups = self.space.groups
-        terms: dict[str, list[Term]] = {
+        return {
             name: [(*groups[name].place(edge), None) for edge in edges if edge[2] != "none"]
-            for name, edges in choice.architecture.groups.items()
+            for name, edges in path.architecture.groups.items()
         }
-        return super().forward(x, terms)
+
+    def _mixture(self, mixture: Mixture) -> dict[str, list[Term]]:
+        """The remaining operations."""
+        assert mixture.remaining is not None
+        terms: dict[str, list[Term]] = {}
+        for name, group in self.space.groups.items():
+            places = [(edge, column) for edge, column in mixture.remaining[name].nonzero().tolist()]
+            live = [place for place in places if group.operations[place[1]] != "none"]
+            terms[name] = [(edge, column, mixture.weights[name][edge, column]) for edge, column in live]
+        return terms
 
     def weights(self) -> Iterable[Tensor]:
         return self.parameters()
@@ -77,7 +91,7 @@ class FusedSupernet(Frame):
 class SearchCell(nn.Module):
     """A cell with every operation on every edge. A node that nothing leads to is zeros."""
 
-    def __init__(self, plan: CellPlan, space: Space) -> None:
+    def __init__(self, plan: CellPlan, space: Space, skip_dropout: Dropout) -> None:
         super().__init__()
         group = space.groups[plan.group]
         self.group = plan.group
@@ -91,9 +105,10 @@ class SearchCell(nn.Module):
         self.norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
         self.fused = True  # where false, every operation runs as a module of its own
         self.fans = [
-            Fan(self.candidates, self.names, self.edges, source, plan.channels, plan.stride(source))
+            Fan(self.candidates, self.names, self.edges, source, plan.channels, plan.stride(source), skip_dropout)
             for source in sorted({predecessor for predecessor, _ in self.edges})
         ]
+        self.skip_dropout = skip_dropout
         self.zero = Zero(plan.stride(0))
 
     def forward(self, inputs: Sequence[Tensor], choice: dict[str, Tensor] | dict[str, list[Term]]) -> Tensor:
@@ -141,9 +156,10 @@ class SearchCell(nn.Module):
     def _add_terms(self, states: dict[int, Tensor], terms: Iterable[Term]) -> None:
         for edge, number, weight in terms:
             predecessor, node = self.edges[edge]
-            value = self.candidates[edge][number](self._state(states, predecessor))
+            operation = self.candidates[edge][number]
+            value = operation(self._state(states, predecessor))
             if weight is not None:
-                value = value * weight
+                value = (self.skip_dropout(value) if isinstance(operation, nn.Identity) else value) * weight
             states[node] = states[node] + value if node in states else value
 
     def _state(self, states: dict[int, Tensor], node: int) -> Tensor:
