@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from math import inf
 from typing import Any
-
-import numpy as np
 
 from moonas.architecture import Architecture
 from moonas.errors import InfeasibleError
 from moonas.outer.plan import Design, Plan
+from moonas.spaces.choices import Scores
 from moonas.spaces.costs import cost_in
 from moonas.spaces.decode import Decoded, Decoder
 from moonas.spaces.scores import scores_from_json
+from moonas.spaces.space import Space
 from moonas.specs import Bounds
 from moonas.store.records import NewCandidate
 
 
-def decode_trial(plan: Plan, design: Design, result: Mapping[str, Any], warn: Callable[[str], None]) -> list[NewCandidate]:
+def decode_trial(plan: Plan, design: Design, result: Mapping[str, Any]) -> list[NewCandidate]:
     """The primary architecture of a trial, then as many neighbours on the decoded front as the study wants.
 
-    result: of the search task: its scores, or the architecture of a method that names one itself. Where no architecture of the
-    operations that the final scores leave meets the budget, those of earlier stages are decoded instead, and `warn` is told so.
-    Raises InfeasibleError.
+    result: of the search task: its final scores, or the architecture of a method that names one itself. Where no architecture of
+    the operations that a search in stages left meets the budget, the scores of an earlier stage are decoded; see `fell_back`. What
+    a search that collapsed had found before is one more neighbour.
     """
     size, bounds = (design.channels, design.cells), plan.bounds(design.budget)
     decoder, skeleton = plan.decoders[size], plan.final_skeleton((design.channels, design.cells))
@@ -31,11 +32,7 @@ def decode_trial(plan: Plan, design: Design, result: Mapping[str, Any], warn: Ca
         plan.space.check(architecture)
         found = [Decoded(architecture, 0.0, cost_in(decoder.choices.table, plan.space, architecture)._asdict())]
     else:
-        stages = [scores_from_json(scores) for scores in (result["scores"], *result.get("earlier", ()))]
-        back = next((back for back, scores in enumerate(stages[:-1]) if _meets(decoder, scores, bounds)), len(stages) - 1)
-        if back:
-            warn(f"the operations left at the end cannot meet the budget: decoded by the scores of {back} stage(s) before")
-        scores = stages[back]
+        scores = _scores(decoder, result, result, bounds)
         found = [decoder.decode(scores, bounds)]
         if plan.config.decode.extra:
             metrics = tuple(bounds) or ("params",)
@@ -44,6 +41,9 @@ def decode_trial(plan: Plan, design: Design, result: Mapping[str, Any], warn: Ca
             ]
             front.sort(key=lambda other: abs(other.costs[metrics[0]] - found[0].costs[metrics[0]]))
             found += front[: plan.config.decode.extra]
+        if result.get("collapse"):
+            before = decoder.decode(_scores(decoder, result["collapse"]["before"], result, bounds), bounds)
+            found += [before] if before.architecture not in [other.architecture for other in found] else []
     return [
         NewCandidate(
             architecture=decoded.architecture,
@@ -59,10 +59,25 @@ def decode_trial(plan: Plan, design: Design, result: Mapping[str, Any], warn: Ca
     ]
 
 
-def _meets(decoder: Decoder, scores: Mapping[str, np.ndarray], bounds: Bounds) -> bool:
-    """Whether some architecture that the scores do not rule out lies within the bounds."""
-    try:
-        decoder.decode(scores, bounds)
-    except InfeasibleError:
+def fell_back(space: Space, result: Mapping[str, Any], architecture: Architecture) -> bool:
+    """Whether an architecture that was decoded from a search has operations that the search had dropped in the end."""
+    if not result.get("earlier"):
         return False
-    return True
+    for name, matrix in scores_from_json(result["scores"]).items():
+        group = space.groups[name]
+        chosen = {(predecessor, node): operation for node, predecessor, operation in architecture.groups[name]}
+        for row, edge in zip(matrix, group.edges, strict=True):
+            if row[group.operations.index(chosen.get(edge, "none"))] == -inf:
+                return True
+    return False
+
+
+def _scores(decoder: Decoder, found: Mapping[str, Any], result: Mapping[str, Any], bounds: Bounds) -> Scores:
+    """Those of `found`; where no architecture that they leave meets the bounds, those of the latest stage where one does."""
+    scores = found.get("slot_scores") or scores_from_json(found["scores"])
+    for earlier in result.get("earlier", ()):
+        try:
+            decoder.decode(scores, bounds)
+        except InfeasibleError:
+            scores = scores_from_json(earlier)
+    return scores

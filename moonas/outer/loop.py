@@ -221,9 +221,7 @@ class Loop:
             return None
         if trial.candidates is None:
             try:
-                trial.candidates = decode_trial(
-                    self.plan, trial.design, search.result, lambda text: self._warn(f"trial {trial.number}: {text}")
-                )
+                trial.candidates = decode_trial(self.plan, trial.design, search.result)
             except InfeasibleError as error:
                 return self._fail(trial, str(error))
             self.ledger.add_candidates(trial.id, trial.candidates)
@@ -339,17 +337,15 @@ class Loop:
 
     def _progress(self, running: Running, message: Mapping[str, Any]) -> None:
         if "warning" in message:
-            return self._warn(message["warning"])
+            self.ledger.add_event("warning", message["warning"])
+            self.watcher.note(f"warning: {message['warning']}")
+            return
         task, checkpoint = running.task, message.get("checkpoint")
         task.progress = message
         dropped = self.ledger.record_progress(task.record.id, running.attempt, message["step"], message["metrics"], checkpoint)
         if checkpoint:
             task.checkpoints = [*task.checkpoints, checkpoint][-2:]
         self._remove(dropped)
-
-    def _warn(self, text: str) -> None:
-        self.ledger.add_event("warning", text)
-        self.watcher.note(f"warning: {text}")
 
     def _finish(self, running: Running, result: Mapping[str, Any], seconds: float) -> None:
         task = running.task

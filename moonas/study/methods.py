@@ -56,6 +56,54 @@ class DartsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WarmStart:
+    """The distribution of a finished trial, to start from.
+
+    study, trial: where it is looked up when the study is created. uniform: the share of the uniform distribution mixed in.
+    distribution: what was found there; it is stored with the study and not to be written by hand.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    study: str
+    trial: CountOrZero = 0
+    uniform: Decay = 0.0
+    distribution: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParsecConfig:
+    """PARSEC (Casale et al. 2019, arXiv:1902.05116). The paper's settings were not found: the defaults are our own choices.
+
+    samples, weight_samples: cells drawn for a step of the logits, and of the weights.
+    adaptive: fewer cells as the entropy of the distribution falls, as in FP-NAS (Yan et al., CVPR 2021).
+    tempering: "effective-samples" flattens the cells' weights until a quarter of them, at least two, count; "none" is the exact
+    estimator, in which one cell nearly always takes all.
+    single_level: logits and weights learn from the same batch and cells. warm_start: a distribution to start from.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    epochs: Count = 100
+    warmup_epochs: CountOrZero = 10
+    batch: Count = 64
+    samples: Annotated[Count, Field(ge=2)] = 16
+    weight_samples: Annotated[Count, Field(ge=2)] = 16
+    adaptive: bool = False
+    tempering: Literal["effective-samples", "none"] = "effective-samples"
+    single_level: bool = False
+    weight_lr: Positive = 0.025
+    weight_lr_min: NonNegative = 0.001
+    weight_momentum: Decay = 0.9
+    weight_decay: NonNegative = 3e-4
+    weight_clip: Positive = 5.0
+    logit_lr: Positive = 3e-3
+    logit_beta1: Decay = 0.5
+    logit_beta2: Decay = 0.999
+    warm_start: WarmStart | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class TndNasConfig:
     """Defaults: the settings that the first author's notes give for the published cell (Lyu et al. 2021, arXiv:2111.03892).
 
@@ -158,7 +206,7 @@ class HandlerEntry:
 class MethodEntry:
     """A search method: its settings, its class, and the spaces and handlers it works with (the first handler is its default).
 
-    staged: goes on with other networks from stage to stage, fewer operations in each; see `moonas.inner.method.StagedMethod`.
+    staged: goes on with another network from stage to stage, and so is given what makes one instead of a network.
     searches: trains a supernet and leaves scores and weights behind; where false, the method names architectures itself.
     uses_budget: the method itself reads the budget and the final skeleton, whatever the handler.
     """
@@ -191,6 +239,12 @@ METHODS: Registry[MethodEntry] = Registry(
             load="moonas.inner.methods.darts:Darts",
             spaces=("darts-cnn",),
             handlers=("none", "penalty"),
+        ),
+        "parsec": MethodEntry(
+            config=ParsecConfig,
+            load="moonas.inner.methods.parsec:Parsec",
+            spaces=("darts-cnn",),
+            handlers=("penalty", "none"),
         ),
         "random": MethodEntry(
             config=RandomConfig,

@@ -90,9 +90,9 @@ def search(
 ) -> dict[str, Any]:
     """Scores of a search, or the architecture that a method without a supernet proposes; the final weights for `inherited`.
 
-    Returns kind, scores ({group: (edges, operations)} or None), operations ({group: the columns of its scores}), earlier (scores of
-    the stages before the last, the latest first), architecture (or None), epochs, weights (an artifact or None), health (the last
-    epoch's metrics), seconds, data_checksum (None where no data was read), versions, device.
+    Returns kind, scores ({group: (edges, operations)} or None), slot_scores (where scores do not add up over edges), operations
+    ({group: the columns of its scores}), what the method leaves besides, architecture (or None), epochs, weights (an
+    artifact or None), health (the last epoch's metrics), seconds, data_checksum (None where no data was read), versions, device.
     """
     spec = SearchSpec.from_json(json_spec)
     _prepare(spec.threads)
@@ -103,8 +103,8 @@ def search(
         return {
             **about,
             "scores": None,
+            "slot_scores": None,
             "operations": {},
-            "earlier": [],
             "architecture": proposed.to_json(),
             "epochs": 0,
             "weights": None,

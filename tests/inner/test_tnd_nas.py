@@ -160,6 +160,7 @@ def test_dropout_falls_linearly_in_the_warm_up_and_exponentially_after_it():
 
 def test_each_stage_keeps_the_strongest_operations_of_every_edge_and_starts_afresh_in_a_deeper_network():
     method = make_tnd(keep_1=0.6, keep_2=0.3)
+    previous: tuple = ({}, {})
     for stage, sizes in enumerate(({"normal": 10, "reduce": 6}, {"normal": 6, "reduce": 4}, {"normal": 3, "reduce": 2})):
         for number in range(3):
             method.step(batch(number), batch(number + 5), epoch=stage)
@@ -176,7 +177,7 @@ def test_each_stage_keeps_the_strongest_operations_of_every_edge_and_starts_afre
                     ranked = sorted(was[row].nonzero()[:, 0].tolist(), key=lambda column, r=row, b=before: -b[r, column])
                     assert sorted(ranked[: sizes[name]]) == left.nonzero()[:, 0].tolist()
         previous = {n: p.clone() for n, p in method.probabilities().items()}, dict(method.remaining)
-    assert [int((scores["normal"][0] > -math.inf).sum()) for scores in method.earlier_scores()] == [6, 10]
+    assert [int((scores["normal"][0] > -math.inf).sum()) for scores in method.earlier] == [10, 6]
 
 
 def test_a_new_stage_has_fresh_weights_logits_and_optimizers():

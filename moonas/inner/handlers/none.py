@@ -15,12 +15,17 @@ from moonas.study.methods import NoneConfig
 
 
 class NoHandler:
+    strength = 0.0
+
     def __init__(
         self, config: NoneConfig, space: Space, final: Skeleton | None, budget: Bounds | None, device: str | torch.device
     ) -> None:
         pass
 
     def loss(self, probabilities: Mapping[str, Tensor]) -> float:
+        return 0.0
+
+    def excess(self, architecture: Architecture) -> float:
         return 0.0
 
     def of(self, accuracy: float, architecture: Architecture, exponent: float, tightness: float) -> float:

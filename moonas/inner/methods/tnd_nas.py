@@ -16,12 +16,13 @@ from torch import Tensor
 from moonas.architecture import Architecture
 from moonas.data.dataset import Part
 from moonas.inner.handlers.handler import RewardHandler
-from moonas.inner.method import MakeNet, StepOutcomes
+from moonas.inner.method import MakeNet, Method, StepOutcomes
 from moonas.inner.rewards import advantages, draw, exploration_ratios, policy_gradient, strongest
 from moonas.inner.supernets.supernet import Mixture, Path
 from moonas.inner.updates import adam, small_logits, step_logits
 from moonas.networks.descent import Outcome, cosine, descend, judge, load_optimizer_state, optimizer_state, set_lr, sgd
 from moonas.seeds import stream
+from moonas.spaces.scores import scores_to_json
 from moonas.spaces.space import Space, dense_architecture
 from moonas.study.methods import TndNasConfig
 
@@ -30,13 +31,14 @@ DROPOUT_FALL = 0.2  # P-DARTS: after the warm-up, dropout falls by the factor ex
 Sample = dict[str, Tensor]  # {group: (edges,) columns of operations}
 
 
-class TndNas:
+class TndNas(Method):
     """The present stage's: net; alpha, {group: (edges, operations)} logits; remaining, of the same shape, bool."""
 
     def __init__(self, make_net: MakeNet, space: Space, config: TndNasConfig, handler: RewardHandler, seed: int) -> None:
         self.make_net, self.space, self.config, self.handler, self.seed = make_net, space, config, handler, seed
         self.epochs, self.batch = STAGES * config.epochs, config.batch
-        self.earlier: list[dict[str, Tensor]] = []
+        self.earlier: list[dict[str, Tensor]] = []  # scores at the end of each stage so far
+        self.rewards: list[float] = []  # of the epoch's samples
         self._enter(0, {name: torch.ones(group.shape, dtype=torch.bool) for name, group in space.groups.items()})
 
     def step(self, train: Part, valid: Part, epoch: int) -> StepOutcomes:
@@ -59,6 +61,7 @@ class TndNas:
         exponent = getattr(config, f"gamma_{self.stage + 1}")
         tightness = getattr(config, f"reference_{self.stage + 1}")
         rewards = [self.handler.of(float(outcomes[a].correct) / len(batch), a, exponent, tightness) for a in architectures]
+        self.rewards += rewards
         gains = advantages(torch.tensor(rewards, dtype=torch.float64)) * self._ratios(probabilities, samples)
         ascent = [
             policy_gradient(probabilities[group], torch.stack([sample[group] for sample in samples]), gains).to(logits)
@@ -86,8 +89,14 @@ class TndNas:
             for group, logits in self.alpha.items()
         }
 
-    def earlier_scores(self) -> list[dict[str, Tensor]]:
-        return self.earlier[::-1]
+    def metrics(self) -> dict[str, float]:
+        """The stage, from 1 on, and the mean reward of the epoch's samples, where there were any."""
+        rewards, self.rewards = self.rewards, []
+        mean = {"reward": sum(rewards) / len(rewards)} if rewards else {}
+        return {"stage": float(self.stage + 1), **mean}
+
+    def leaves(self) -> dict[str, Any]:
+        return {"earlier": [scores_to_json(scores) for scores in self.earlier[::-1]]}
 
     def state_dict(self) -> dict[str, Any]:
         return {

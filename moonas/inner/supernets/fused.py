@@ -114,14 +114,16 @@ class SearchCell(nn.Module):
     def forward(self, inputs: Sequence[Tensor], choice: dict[str, Tensor] | dict[str, list[Term]]) -> Tensor:
         """choice: {group: (edges, operations) weights, or terms}."""
         chosen = choice[self.group]
-        training = self.training and not any(norm.momentum is None for norm in self.norms[:1])
-        if self.fused and training and not isinstance(chosen, list):
+        cumulative = any(norm.momentum is None for norm in self.norms[:1])
+        if self.fused and self.training and not cumulative and not isinstance(chosen, list):
             states = self._mix(inputs, chosen)
         else:
             states = {place: module(x) for place, (module, x) in enumerate(zip(self.preprocess, inputs, strict=True))}
             self._add_terms(states, chosen if isinstance(chosen, list) else self._all_terms(chosen))
         parts = [self._state(states, node) for node in self.output]
-        return parts[0] if len(parts) == 1 else (Concat.apply if self.fused else _concat)(*parts)
+        if len(parts) == 1:
+            return parts[0]
+        return Concat.apply(*parts) if self.fused else torch.cat(parts, dim=1)
 
     def _mix(self, inputs: Sequence[Tensor], weights: Tensor) -> dict[int, Tensor]:
         """All states, the nodes source by source."""
@@ -164,7 +166,3 @@ class SearchCell(nn.Module):
 
     def _state(self, states: dict[int, Tensor], node: int) -> Tensor:
         return states[node] if node in states else self.zero(states[0])
-
-
-def _concat(*maps: Tensor) -> Tensor:
-    return torch.cat(maps, dim=1)
