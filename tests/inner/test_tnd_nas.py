@@ -377,7 +377,7 @@ def planted_search(seed: int, shuffled: bool) -> int:
     torch.manual_seed(seed)
     group = CellGroup(("none", "sep_conv_5x5", "skip_connect"), ((0, 2),), 2, (2,), kept=None)
     space = SimpleNamespace(name="planted", groups={"normal": group})
-    settings = {"alpha_lr": 0.03, "weight_lr": 0.3, "alpha_decay": 0.0, "samples": 4, "epochs": 4, "warmup_epochs": 2}
+    settings = {"alpha_lr": 0.05, "weight_lr": 0.3, "alpha_decay": 0.0, "samples": 4, "epochs": 2, "warmup_epochs": 1}
     method = TndNas(lambda stage=0, deeper=0: Planted(), space, TndNasConfig(**settings), NO_HANDLER, seed)
 
     def draw(count: int) -> Part:
@@ -387,8 +387,8 @@ def planted_search(seed: int, shuffled: bool) -> int:
         return Part(images, labels[torch.randperm(count)] if shuffled else labels)
 
     train, valid = draw(64), draw(64)
-    for epoch in range(method.epochs):
-        for _ in range(20):
+    for epoch in range(2):
+        for _ in range(25):
             method.step(train, valid, epoch)
     return int(method.probabilities()["normal"][0].argmax())
 
