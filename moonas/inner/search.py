@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from moonas.data.dataset import Data, Part
+from moonas.data.dataset import Data
+from moonas.data.parts import AnyPart, Part
 from moonas.inner.expected_cost import ExpectedCost
 from moonas.inner.health import Watch, dominant_eigenvalue, strongest, vitals
 from moonas.inner.method import Method
@@ -39,8 +40,9 @@ class Search:
         self.space = make_space(spec.space)
         method, handler = METHODS[spec.method["name"]], HANDLERS[spec.handler["name"]]
         self.device = device
+        table = cost_table(self.space, spec.final or spec.skeleton, spec.predicted)
         budget_handler = load_object(handler.load)(
-            settings_of(handler.config, spec.handler), self.space, spec.final, spec.budget, device
+            settings_of(handler.config, spec.handler), self.space, table if spec.final else None, spec.budget, device
         )
         alpha_seed = stream(spec.seed, spec.replicate, "architecture")
         self.method: Method = load_object(method.load)(
@@ -51,7 +53,6 @@ class Search:
             alpha_seed,
         )
         self.epochs = self.method.epochs
-        table = cost_table(self.space, spec.final or spec.skeleton)
         self.decoder = Decoder(self.space, table)
         self.expected_cost = ExpectedCost(self.space, table.columns(["params"]), device)
         self.watch = Watch(self._vitals(strongest(self.method)))
@@ -89,7 +90,7 @@ class Search:
         return metrics
 
     def _vitals(self, before: list[int]) -> dict[str, float]:
-        return vitals(self.space, self.decoder, self.expected_cost, self.method, before)
+        return vitals(self.space, self.decoder, self.expected_cost, self.method, before, self.spec.budget)
 
     def scores(self) -> JsonScores:
         """{group: (edges, operations)} as nested lists; see `moonas.spaces.scores`."""
@@ -126,7 +127,7 @@ class Search:
         with seeded(stream(spec.seed, spec.replicate, "weights", *([stage] if stage else []))):
             return FusedSupernet(self.space, skeleton).to(self.device)
 
-    def _endless(self, part: Part, epoch: int) -> Iterator[Part]:
+    def _endless(self, part: AnyPart, epoch: int) -> Iterator[Part]:
         for turn in count():
             seed = stream(self.spec.seed, self.spec.replicate, "architecture batches", epoch, turn)
             yield from self.data.batches(part, self.method.batch, seed=seed)

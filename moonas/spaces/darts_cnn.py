@@ -18,21 +18,22 @@ from moonas.spaces.space import CellGroup, Option, Slot, check_cells
 from moonas.study.operations import OPERATIONS
 from moonas.study.spaces import DartsCnnConfig
 
+GROUPS = {1: ("normal", "reduce"), 3: ("normal0", "normal1", "normal2", "reduce0", "reduce1")}  # by levels
 INPUTS = 2  # nodes 0 and 1 are the outputs of the two cells before
 
 
 class DartsCnn:
-    """Groups `normal` and `reduce`; nodes 2 .. 2+nodes-1 are intermediate and all are concatenated."""
+    """Groups `normal` and `reduce`, or with 3 levels `normal0` to `reduce1`; all nodes from 2 on are concatenated."""
 
     name = "darts-cnn"
-    group_names: tuple[str, ...] = ("normal", "reduce")
 
     def __init__(self, config: DartsCnnConfig) -> None:
         self.operations = config.operations
         self.nodes = tuple(range(INPUTS, INPUTS + config.nodes))
         edges = tuple((predecessor, node) for node in self.nodes for predecessor in range(node))
+        self.levels = config.levels
         group = CellGroup(self.operations, edges, INPUTS, self.nodes, kept=2)
-        self.groups: Mapping[str, CellGroup] = dict.fromkeys(self.group_names, group)
+        self.groups: Mapping[str, CellGroup] = dict.fromkeys(GROUPS[config.levels], group)
 
     @classmethod
     def holding(cls, architecture: Architecture) -> DartsCnn:
@@ -42,7 +43,9 @@ class DartsCnn:
         for name in operations:
             OPERATIONS[name]
         nodes = max((node for node, _, _ in edges), default=INPUTS) - INPUTS + 1
-        space = cls(DartsCnnConfig(operations=tuple(operations), nodes=nodes))
+        space = cls(
+            DartsCnnConfig(operations=tuple(operations), nodes=nodes, levels=3 if set(architecture.groups) == set(GROUPS[3]) else 1)
+        )
         space.check(architecture)
         return space
 
@@ -75,7 +78,7 @@ class DartsCnn:
         return Architecture(self.name, groups, dict.fromkeys(self.groups, self.nodes))
 
     def check(self, architecture: Architecture) -> None:
-        """Raise ArchitectureError unless both groups give each node two distinct predecessors and known operations."""
+        """Raise ArchitectureError unless every group gives each node two distinct predecessors and known operations."""
         check_cells(self, architecture)
         for group, edges in architecture.groups.items():
             inputs = sorted((node, predecessor) for node, predecessor, _ in edges)
@@ -83,8 +86,8 @@ class DartsCnn:
                 raise ArchitectureError(f"{group}: each of the nodes {self.nodes} needs two distinct predecessors")
 
     def cells(self, skeleton: Skeleton) -> tuple[CellPlan, ...]:
-        """Where each cell stands. Raises SkeletonError for fewer than 3 cells."""
-        return plan_darts_cells(skeleton, len(self.nodes))
+        """Where each cell stands. Raises SkeletonError for fewer than 3 cells, with 3 levels 5."""
+        return plan_darts_cells(skeleton, len(self.nodes), self.levels)
 
     def fixed_cost(self, skeleton: Skeleton) -> OperationCost:
         """Stem, the two preprocessing convolutions of every cell, classifier; without auxiliary head."""

@@ -111,12 +111,6 @@ def operation_cost(name: str, channels: int, stride: int, size: Size) -> Operati
     return OperationCost(*load_object(entry.cost)(channels, stride, size, **entry.settings))
 
 
-def dense_architecture(space: Space, groups: Mapping[str, Sequence[Edge]]) -> Architecture:
-    """The architecture of edges that each have an operation, by group; those with `none` are left out of it."""
-    kept = {name: [edge for edge in edges if edge[2] != "none"] for name, edges in groups.items()}
-    return Architecture(space.name, kept, {name: group.output for name, group in space.groups.items()})
-
-
 def check_cells(space: Space, architecture: Architecture) -> None:
     """What every architecture of a space of cells must have: its groups, edges, operations and outputs.
 

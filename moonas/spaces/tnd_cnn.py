@@ -15,7 +15,7 @@ from moonas.skeleton import Skeleton
 from moonas.spaces.darts_cnn import INPUTS, fixed_cost, smallest_order
 from moonas.spaces.layout import CellPlan, plan_darts_cells
 from moonas.spaces.operations import OperationCost
-from moonas.spaces.space import CellGroup, Option, Slot, check_cells, dense_architecture
+from moonas.spaces.space import CellGroup, Option, Slot, check_cells
 from moonas.study.operations import OPERATIONS
 from moonas.study.spaces import TndCnnConfig
 
@@ -67,8 +67,8 @@ class TndCnn:
         """The architecture that takes one option per slot, in the order of `slots`."""
         chosen: dict[str, list[Edge]] = {name: [] for name in self.groups}
         for place, option in enumerate(options):
-            chosen[list(self.groups)[place // len(self.nodes)]] += option
-        return dense_architecture(self, chosen)
+            chosen[list(self.groups)[place // len(self.nodes)]] += [edge for edge in option if edge[2] != "none"]
+        return Architecture(self.name, chosen, dict.fromkeys(self.groups, self.nodes))
 
     def check(self, architecture: Architecture) -> None:
         """Raise ArchitectureError unless every edge is one of the space's and, where nodes may not be empty, each has an input."""

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from moonas.errors import UsageError
 from moonas.registry import Registry
-from moonas.study.metrics import COSTS, metric_name
-from moonas.study.numbers import Count, CountOrZero, Decay, NonNegative, Number, Positive, Share, parse_whole
+from moonas.study.metrics import ADDITIVE, metric_name
+from moonas.study.numbers import Count, CountOrZero, Decay, Fraction, NonNegative, Number, Positive, Share, parse_whole
 
 
 def _cost(name: str) -> str:
@@ -19,8 +19,8 @@ def _cost(name: str) -> str:
         known = metric_name(name)
     except UsageError as error:
         raise ValueError(str(error)) from error
-    if known not in COSTS:
-        raise ValueError(f"{known} is not known of a sampled network; known: {', '.join(COSTS)}")
+    if known not in ADDITIVE:
+        raise ValueError(f"{known} is not known of a sampled network; known: {', '.join(ADDITIVE)}")
     return known
 
 
@@ -104,6 +104,16 @@ class ParsecConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RcDartsConfig(DartsConfig):
+    """DARTS whose budget is a projection, after Jin et al. 2019 (RC-DARTS, arXiv:1912.12814).
+
+    warmup_epochs: our own choice; the paper's text was not at hand.
+    """
+
+    warmup_epochs: CountOrZero = 5
+
+
+@dataclass(frozen=True, kw_only=True)
 class TndNasConfig:
     """Defaults: the settings that the first author's notes give for the published cell (Lyu et al. 2021, arXiv:2111.03892).
 
@@ -177,6 +187,28 @@ class PenaltyConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProjectionConfig:
+    """Logits move to the nearest ones whose expected costs lie within the budget. All defaults are our own choice.
+
+    distance: "kl" (Kullback-Leibler divergence of the probabilities, weighted by the share of an edge that is kept) or "euclidean"
+    (of the logits). Shares of the search's epochs: tighten, over which upper bounds come down from the cost of the even mixture;
+    epochwise, over which there is one projection an epoch; stepwise, at the end, over which every step is followed by one, at
+    least those of the last epoch. every: steps from one projection to the next in between.
+    floor: least expected parameters, as a share of the reachable span; never above 0.8 of what the budget allows; 0 for none. A
+    lower bound of the budget takes its place.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    distance: Literal["kl", "euclidean"] = "kl"
+    tighten: Fraction = 0.6
+    epochwise: Fraction = 0.6
+    every: Count = 50
+    stepwise: Fraction = 0.1
+    floor: Fraction = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
 class RewardConfig:
     """The reward of a sampled network is `accuracy * product over costs of (cost / reference) ** exponent`, after TND-NAS.
 
@@ -195,11 +227,16 @@ class RewardConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class HandlerEntry:
-    """What a budget does during the search. uses_budget: the budget and the final skeleton belong to the search key."""
+    """What a budget does during the search.
+
+    uses_budget: the budget and the final skeleton belong to the search key.
+    relaxes: it brings expected costs within the budget, so that probabilities must be able to meet it, not only architectures.
+    """
 
     config: type[Any]
     load: str
     uses_budget: bool
+    relaxes: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,6 +264,12 @@ HANDLERS: Registry[HandlerEntry] = Registry(
         "none": HandlerEntry(config=NoneConfig, load="moonas.inner.handlers.none:NoHandler", uses_budget=False),
         "penalty": HandlerEntry(config=PenaltyConfig, load="moonas.inner.handlers.penalty:Penalty", uses_budget=True),
         "reward": HandlerEntry(config=RewardConfig, load="moonas.inner.handlers.reward:Reward", uses_budget=True),
+        "projection": HandlerEntry(
+            config=ProjectionConfig,
+            load="moonas.inner.handlers.projection:Projection",
+            uses_budget=True,
+            relaxes=True,
+        ),
     },
 )
 
@@ -238,7 +281,13 @@ METHODS: Registry[MethodEntry] = Registry(
             config=DartsConfig,
             load="moonas.inner.methods.darts:Darts",
             spaces=("darts-cnn",),
-            handlers=("none", "penalty"),
+            handlers=("none", "penalty", "projection"),
+        ),
+        "rc-darts": MethodEntry(
+            config=RcDartsConfig,
+            load="moonas.inner.methods.darts:Darts",
+            spaces=("darts-cnn",),
+            handlers=("projection",),
         ),
         "parsec": MethodEntry(
             config=ParsecConfig,

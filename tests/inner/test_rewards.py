@@ -10,7 +10,7 @@ from moonas.inner.handlers.none import NoHandler
 from moonas.inner.handlers.reward import Reward
 from moonas.inner.rewards import advantages, draw, exploration_ratios, policy_gradient, reward, strongest
 from moonas.skeleton import Skeleton
-from moonas.spaces.costs import cost
+from moonas.spaces.costs import cost, cost_table
 from moonas.spaces.space import make_space
 from moonas.study.methods import NoneConfig, RewardConfig
 from tests.spaces.genotypes import tnd_cell
@@ -96,7 +96,7 @@ FINAL = Skeleton(space="tnd-cnn", channels=16, cells=20, input_shape=(3, 32, 32)
 
 
 def make_reward(budget, providers=None, **settings) -> Reward:
-    return Reward(RewardConfig(**settings), SPACE, FINAL, budget, "cpu", providers)
+    return Reward(RewardConfig(**settings), SPACE, cost_table(SPACE, FINAL), budget, "cpu", providers)
 
 
 def test_the_budget_is_the_reference_and_stages_change_it_by_factors() -> None:
@@ -128,6 +128,9 @@ def test_any_function_that_returns_a_positive_number_can_be_rewarded() -> None:
 def test_a_reward_reads_the_final_skeleton() -> None:
     small, large = (Skeleton(**{**FINAL.to_json(), "channels": channels}) for channels in (16, 32))
     budget = {"params": {"upper": cost(tnd_cell(), small).params}}
-    rewards = [Reward(RewardConfig(), SPACE, final, budget, "cpu").of(1.0, tnd_cell(), -1, 1) for final in (small, large)]
+    rewards = [
+        Reward(RewardConfig(), SPACE, cost_table(SPACE, final), budget, "cpu").of(1.0, tnd_cell(), -1, 1)
+        for final in (small, large)
+    ]
     assert rewards[0] == 1
     assert rewards[1] == pytest.approx(cost(tnd_cell(), small).params / cost(tnd_cell(), large).params)

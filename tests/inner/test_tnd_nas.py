@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from moonas.data.dataset import Part, load_data
+from moonas.architecture import Architecture
+from moonas.data.dataset import load_data
+from moonas.data.parts import Part
 from moonas.inner.handlers.none import NoHandler
 from moonas.inner.handlers.reward import Reward
 from moonas.inner.methods.tnd_nas import TndNas, kept_count, skip_dropout
@@ -22,7 +24,7 @@ from moonas.skeleton import Skeleton
 from moonas.spaces.costs import cost_in, cost_table
 from moonas.spaces.decode import Decoder
 from moonas.spaces.scores import scores_from_json
-from moonas.spaces.space import CellGroup, make_space
+from moonas.spaces.space import CellGroup, Slot, make_space
 from moonas.specs import SearchSpec
 from moonas.study.methods import NoneConfig, RewardConfig, TndNasConfig
 from moonas.worker.checkpoint import pack, unpack
@@ -301,7 +303,7 @@ def test_the_stronger_the_exponent_the_smaller_the_networks():
         """Rises with the parameters, ever more slowly."""
         return 0.4 + 0.5 * (1 - (1 - (cost_in(table, SPACE, architecture).params - low) / (high - low)) ** 4)
 
-    handler = Reward(RewardConfig(), SPACE, TINY, {"params": {"upper": 2500}}, "cpu")
+    handler = Reward(RewardConfig(), SPACE, table, {"params": {"upper": 2500}}, "cpu")
     sizes = [expected(search_listed(accuracy, handler, alpha_lr=0.05, gamma_1=gamma), table) for gamma in (0.0, -0.3, -1.0)]
     start = expected(search_listed(accuracy, handler, steps=0), table)
     assert sizes[0] > sizes[1] > sizes[2]
@@ -312,7 +314,7 @@ def test_a_metric_that_only_a_function_knows_is_lowered_in_a_real_network():
     def delay(architecture) -> float:  # hidden: nothing but floats comes out
         return 1.0 + sum(operation != "skip_connect" for edges in architecture.groups.values() for _, _, operation in edges)
 
-    handler = Reward(RewardConfig(references={"delay": 5.0}), SPACE, TINY, {}, "cpu", {"delay": delay})
+    handler = Reward(RewardConfig(references={"delay": 5.0}), SPACE, None, {}, "cpu", {"delay": delay})
     method = make_tnd(handler, alpha_lr=0.1, gamma_1=-2.0, samples=8, alpha_decay=0.0)
 
     def mean_delay() -> float:
@@ -376,7 +378,11 @@ def planted_search(seed: int, shuffled: bool) -> int:
     """The operation that wins on noisy images whose 5x5 blur has the sign of the label; with `shuffled`, of any labels."""
     torch.manual_seed(seed)
     group = CellGroup(("none", "sep_conv_5x5", "skip_connect"), ((0, 2),), 2, (2,), kept=None)
-    space = SimpleNamespace(name="planted", groups={"normal": group})
+    space = SimpleNamespace(
+        groups={"normal": group},
+        slots=lambda: [Slot("normal", (((2, 0, "none"),),))],
+        architecture=lambda options: Architecture("planted", {"normal": options[0]}),
+    )
     settings = {"alpha_lr": 0.05, "weight_lr": 0.3, "alpha_decay": 0.0, "samples": 4, "epochs": 2, "warmup_epochs": 1}
     method = TndNas(lambda stage=0, deeper=0: Planted(), space, TndNasConfig(**settings), NO_HANDLER, seed)
 

@@ -9,8 +9,7 @@ import torch
 from moonas.architecture import Architecture
 from moonas.errors import UsageError
 from moonas.inner.rewards import reward
-from moonas.skeleton import Skeleton
-from moonas.spaces.costs import cost_in, cost_table
+from moonas.spaces.costs import CostTable, total_in
 from moonas.spaces.space import Space
 from moonas.specs import Bounds
 from moonas.study.methods import RewardConfig
@@ -29,7 +28,7 @@ class Reward:
         self,
         config: RewardConfig,
         space: Space,
-        final: Skeleton | None,
+        costs: CostTable | None,
         budget: Bounds | None,
         device: str | torch.device,
         providers: Mapping[str, Provider] | None = None,
@@ -38,8 +37,8 @@ class Reward:
         self.references: dict[str, float] = {**upper, **(config.references or {})}
         self.exponents = {metric: (config.exponents or {}).get(metric, 1.0) for metric in self.references}
         self.one_sided, self.providers = config.one_sided, dict(providers or {})
-        if final is not None:
-            self.providers |= exact_costs(space, final)
+        if costs is not None:
+            self.providers |= {metric: _column(space, costs.columns([metric])) for metric in costs.metrics}
         for metric in self.references:
             if metric not in self.providers:
                 known = ", ".join(sorted(self.providers)) or "none"
@@ -60,11 +59,6 @@ class Reward:
         return reward(accuracy, costs, references, exponents, self.one_sided)
 
 
-def exact_costs(space: Space, final: Skeleton) -> dict[str, Provider]:
-    """Parameters and multiply-adds at the final skeleton: at that of the search, networks are ranked otherwise."""
-    table = cost_table(space, final)
-
-    def provider(column: int) -> Provider:
-        return lambda architecture: float(cost_in(table, space, architecture)[column])
-
-    return {metric: provider(column) for column, metric in enumerate(table.metrics)}
+def _column(space: Space, table: CostTable) -> Provider:
+    """What the one column of a table says; at the final skeleton, since at that of the search networks are ranked otherwise."""
+    return lambda architecture: float(next(iter(total_in(table, space, architecture).values())))

@@ -23,7 +23,7 @@ from moonas.inner.updates import adam, small_logits, step_logits
 from moonas.networks.descent import Outcome, cosine, descend, judge, load_optimizer_state, optimizer_state, set_lr, sgd
 from moonas.seeds import stream
 from moonas.spaces.scores import scores_to_json
-from moonas.spaces.space import Space, dense_architecture
+from moonas.spaces.space import Space
 from moonas.study.methods import TndNasConfig
 
 STAGES = 3
@@ -37,6 +37,8 @@ class TndNas(Method):
     def __init__(self, make_net: MakeNet, space: Space, config: TndNasConfig, handler: RewardHandler, seed: int) -> None:
         self.make_net, self.space, self.config, self.handler, self.seed = make_net, space, config, handler, seed
         self.epochs, self.batch = STAGES * config.epochs, config.batch
+        # by slot, its group and edges: how the space puts an architecture together
+        self.slots = [(slot.group, [(node, p) for node, p, _ in slot.options[0]]) for slot in space.slots()]
         self.earlier: list[dict[str, Tensor]] = []  # scores at the end of each stage so far
         self.rewards: list[float] = []  # of the epoch's samples
         self._enter(0, {name: torch.ones(group.shape, dtype=torch.bool) for name, group in space.groups.items()})
@@ -168,11 +170,13 @@ class TndNas(Method):
         return {group: draw(matrix, self.samples, uniformly) for group, matrix in probabilities.items()}
 
     def _architecture(self, sample: Sample) -> Architecture:
-        groups = {}
-        for name, group in self.space.groups.items():
-            columns = sample[name].tolist()
-            groups[name] = [(node, p, group.operations[column]) for (p, node), column in zip(group.edges, columns, strict=True)]
-        return dense_architecture(self.space, groups)
+        chosen = {
+            (name, node, predecessor): group.operations[int(column)]
+            for name, group in self.space.groups.items()
+            for (predecessor, node), column in zip(group.edges, sample[name], strict=True)
+        }
+        options = [tuple((node, p, chosen[name, node, p]) for node, p in edges) for name, edges in self.slots]
+        return self.space.architecture(options)
 
     def _judge(self, architecture: Architecture, batch: Part) -> Outcome:
         """Normalised by the batch: the running statistics are those of mixtures, and are left alone."""
