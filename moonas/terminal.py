@@ -137,8 +137,11 @@ def print_study(study: Study) -> None:
     print_front(study, study.front())
 
 
-def trial_row(trial: TrialRecord, collapse: str | None) -> dict[str, Any]:
-    """A trial as one flat mapping. collapse: what became of its search, where that collapsed."""
+def trial_row(trial: TrialRecord, collapse: str | None, fallback: str | None) -> dict[str, Any]:
+    """A trial as one flat mapping.
+
+    collapse: what became of its search, where that collapsed. fallback: why it was decoded by an earlier stage, where it was.
+    """
     return {
         "number": trial.number,
         "state": trial.state.value,
@@ -148,6 +151,7 @@ def trial_row(trial: TrialRecord, collapse: str | None) -> dict[str, Any]:
         "violation": trial.violation,
         "reason": trial.reason,
         "collapse": collapse,
+        "fallback": fallback,
     }
 
 
@@ -165,9 +169,8 @@ def print_trials(study: Study, rows: Sequence[Mapping[str, Any]]) -> None:
         values = [row["metrics"].get(name) for name in ("accuracy", "params", "macs", *others)]
         fixed = [str(row["number"]), row["state"], row["method"], row["budget"], _width(row), str(row["replicate"])]
         chosen = ["" if key not in row else number_text(row[key]) for key in settings]
-        table.add_row(
-            *fixed, *chosen, *("" if v is None else number_text(v) for v in values), escape(row["reason"] or row["collapse"] or "")
-        )
+        remarks = "; ".join(row[key] for key in ("reason", "collapse", "fallback") if row[key])
+        table.add_row(*fixed, *chosen, *("" if v is None else number_text(v) for v in values), escape(remarks))
     console.print(table)
 
 

@@ -45,7 +45,7 @@ class FusedSupernet(Frame):
         skip_dropout = Dropout()
         cells = [SearchCell(plan, space, skip_dropout, partial) for plan in plans]
         super().__init__(skeleton, plans, cells, len(cells[-1].output) * plans[-1].channels)
-        self.skeleton, self.skip_dropout = skeleton, skip_dropout
+        self.space, self.skeleton, self.skip_dropout = space, skeleton, skip_dropout
         self.draws = Draws() if partial is not None and partial.sampling == "random" else None
         self.norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
 
