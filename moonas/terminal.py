@@ -226,12 +226,15 @@ def print_network(study: Study, network: Network) -> None:
         protocol = f"[dim]{measured.protocol}, {measured.replicates} measured[/dim]" if measured.protocol else "[dim]exact[/dim]"
         facts.add_row(Text(name, style="dim"), Text(_measured(measured), justify="right"), protocol)
     console.print(facts)
+    from moonas.spaces.space import space_of
+
+    groups = space_of(network.architecture).groups
     for group, edges in network.architecture.groups.items():
         console.print(f"\n[bold]{group}[/bold]")
         for node in sorted({node for node, _, _ in edges}):
-            inputs = "  +  ".join(f"{operation}({_node(predecessor)})" for n, predecessor, operation in edges if n == node)
-            console.print(f"  node {node} = {inputs}", soft_wrap=True)
-    console.print(f"\n{network.architecture.to_genotype()}\n", soft_wrap=True, markup=False)
+            terms = [f"{operation}({_node(p, groups[group].inputs)})" for n, p, operation in edges if n == node]
+            console.print(f"  node {node} = {'  +  '.join(terms)}", soft_wrap=True)
+    console.print(f"\n{network.architecture.text}\n", soft_wrap=True, markup=False)
 
 
 def print_decoded(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -245,7 +248,7 @@ def print_decoded(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         from moonas.architecture import Architecture
 
-        console.print(f"{row['key'][:8]}  {Architecture.from_json(row['genotype']).to_genotype()}", soft_wrap=True, markup=False)
+        console.print(f"{row['key'][:8]}  {Architecture.from_json(row['genotype']).text}", soft_wrap=True, markup=False)
 
 
 def print_preview(found: Mapping[str, Any]) -> None:
@@ -314,8 +317,10 @@ def _width(row: Mapping[str, Any]) -> str:
     return f"{row['channels']}×{row['cells']}"
 
 
-def _node(number: int) -> str:
-    return {0: "c(k-2)", 1: "c(k-1)"}.get(number, str(number))
+def _node(number: int, inputs: int) -> str:
+    if number >= inputs:
+        return str(number)
+    return f"c(k-{inputs - number})" if inputs > 1 else "input"
 
 
 def duration(seconds: float) -> str:

@@ -97,6 +97,11 @@ def avg_pool(channels: int, stride: int, affine: bool) -> nn.Module:
     return _pool(nn.AvgPool2d(3, stride, padding=1, count_include_pad=False), channels, affine)
 
 
+def bare_avg_pool(channels: int, stride: int, affine: bool) -> nn.Module:
+    """As `avg_pool`, without batch norm in search networks either."""
+    return avg_pool(channels, stride, affine=True)
+
+
 def skip(channels: int, stride: int, affine: bool) -> nn.Module:
     """Identity; a factorized reduction at stride 2."""
     return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, affine)
@@ -117,6 +122,18 @@ def separable(channels: int, stride: int, affine: bool, kernel: int) -> nn.Modul
 def dilated(channels: int, stride: int, affine: bool, kernel: int) -> nn.Module:
     """ReLU, depthwise convolution of dilation 2, pointwise convolution, batch norm."""
     return nn.Sequential(nn.ReLU(), DilatedDepthwise(channels, kernel, stride), *_pointwise(channels, affine))
+
+
+def convolution(channels: int, stride: int, affine: bool, kernel: int) -> nn.Module:
+    """ReLU, convolution, batch norm; in search networks the convolution has a bias.
+
+    Source: the published code of Dong & Yang, ICLR 2020, arXiv:2001.00326.
+    """
+    return nn.Sequential(
+        nn.ReLU(),
+        nn.Conv2d(channels, channels, kernel, stride, padding=kernel // 2, bias=not affine),
+        nn.BatchNorm2d(channels, affine=affine),
+    )
 
 
 def _pool(pool: nn.Module, channels: int, affine: bool) -> nn.Module:

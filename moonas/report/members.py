@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from html import escape
 
 from moonas.architecture import Architecture
-from moonas.errors import ArchitectureError
 from moonas.report import parts, text
 from moonas.report.cells import draw_cell, legend
 from moonas.report.parts import Cell
 from moonas.report.records import Point, ReportData
+from moonas.spaces.space import space_of
 
 
 def members_section(data: ReportData) -> str:
@@ -18,7 +17,8 @@ def members_section(data: ReportData) -> str:
     names = _metric_names(data)
     headers = ["network", "method", "budget", "trial", "width", *(text.metric_label(data, name) for name in names)]
     rows = [(f"row-{point.id}", _row(data, point, names)) for point in data.members]
-    operations = (operation for p in data.members for edges in p.architecture.groups.values() for _, _, operation in edges)
+    edges = (edge for point in data.members for group in point.architecture.groups.values() for edge in group)
+    operations = (operation for _, _, operation in edges if operation != "none")
     return (
         f'<div class="panel">{parts.table("Members of the front", headers, rows)}</div>'
         '<div class="panel member"><h3>Cells</h3><p class="note">A node adds up its inputs; the output joins the nodes that lead '
@@ -53,8 +53,8 @@ def _card(data: ReportData, point: Point, names: list[str]) -> str:
     cells = "".join(
         f'<figure class="cell-figure"><figcaption>{escape(group)} cell</figcaption>'
         f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(group)} cell of {escape(point.key)}">'
-        f"{draw_cell(edges, point.architecture.concat.get(group, ()), title=f'{group} cell')}</div></figure>"
-        for group, edges in point.architecture.groups.items()
+        f"{_drawing(point.architecture, group)}</div></figure>"
+        for group in point.architecture.groups
     )
     trained = ("mean of " if point.replicates > 1 else "") + text.counted(point.replicates, "evaluation")
     return (
@@ -63,14 +63,12 @@ def _card(data: ReportData, point: Point, names: list[str]) -> str:
         f" · budget: {escape(text.budget(point.budget))} · {point.skeleton.channels} channels, {point.skeleton.cells} cells"
         f" · {trained}</p></header>"
         f'<dl class="metrics">{numbers}</dl><div class="cells">{cells}</div>'
-        f'<div class="genotype"><details><summary>Genotype</summary><code>{escape(genotype(point.architecture))}</code></details>'
+        f'<div class="genotype"><details><summary>Genotype</summary><code>{escape(point.architecture.text)}</code></details>'
         '<button type="button">Copy</button></div></article>'
     )
 
 
-def genotype(architecture: Architecture) -> str:
-    """The community's text where it can say this architecture, else its JSON."""
-    try:
-        return architecture.to_genotype()
-    except ArchitectureError:
-        return json.dumps(architecture.to_json())
+def _drawing(architecture: Architecture, group: str) -> str:
+    edges = [edge for edge in architecture.groups[group] if edge[2] != "none"]
+    inputs = space_of(architecture).groups[group].inputs
+    return draw_cell(edges, architecture.concat.get(group, ()), inputs, f"{group} cell")

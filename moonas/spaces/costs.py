@@ -16,6 +16,7 @@ from moonas.architecture import Architecture
 from moonas.skeleton import Skeleton
 from moonas.spaces.space import Space, operation_cost, space_of
 from moonas.study.metrics import COSTS
+from moonas.study.spaces import operation_name
 
 
 class Costs(NamedTuple):
@@ -52,7 +53,8 @@ def cost_table(space: Space, skeleton: Skeleton) -> CostTable:
             stride = cell.stride(predecessor)
             size = cell.size if stride == 2 else cell.output_size
             for column, name in enumerate(group.operations):
-                edges[cell.group][index, column] += operation_cost(name, cell.channels, stride, size)
+                registered = operation_name(space.name, name)
+                edges[cell.group][index, column] += operation_cost(registered, cell.channels, stride, size)
     return CostTable(COSTS, np.array(space.fixed_cost(skeleton), dtype=np.int64), edges)
 
 

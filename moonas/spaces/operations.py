@@ -47,6 +47,12 @@ def skip(channels: int, stride: int, size: Size) -> OperationCost:
     return OperationCost(0, 0) if stride == 1 else pointwise(channels, channels, halve(size))
 
 
+def convolution(channels: int, stride: int, size: Size, kernel: int) -> OperationCost:
+    """ReLU, convolution, batch norm."""
+    weights = kernel * kernel * channels * channels
+    return OperationCost(weights + 2 * channels, weights * area(stride_by(size, stride)))
+
+
 def dilated(channels: int, stride: int, size: Size, kernel: int) -> OperationCost:
     """ReLU, dilated depthwise convolution, pointwise convolution, batch norm."""
     weights = kernel * kernel * channels + channels * channels

@@ -103,13 +103,13 @@ METHODS: Registry[MethodEntry] = Registry(
         "darts": MethodEntry(
             config=DartsConfig,
             load="moonas.inner.methods.darts:Darts",
-            spaces=("darts-cnn",),
+            spaces=("darts-cnn", "nas-bench-201"),
             handlers=("none", "penalty"),
         ),
         "random": MethodEntry(
             config=RandomConfig,
             load="moonas.inner.methods.random:Random",
-            spaces=("darts-cnn",),
+            spaces=("darts-cnn", "nas-bench-201"),
             handlers=("none",),
             searches=False,
             uses_budget=True,

@@ -36,6 +36,10 @@ def _dilated(kernel: int) -> OperationEntry:
     return OperationEntry(cost=_COST + "dilated", load=_MODULE + "dilated", settings={"kernel": kernel})
 
 
+def _convolution(kernel: int) -> OperationEntry:
+    return OperationEntry(cost=_COST + "convolution", load=_MODULE + "convolution", settings={"kernel": kernel})
+
+
 OPERATIONS: Registry[OperationEntry] = Registry(
     "operation",
     "operation",
@@ -49,5 +53,8 @@ OPERATIONS: Registry[OperationEntry] = Registry(
         "sep_conv_7x7": _separable(7),
         "dil_conv_3x3": _dilated(3),
         "dil_conv_5x5": _dilated(5),
+        "nor_conv_1x1": _convolution(1),
+        "nor_conv_3x3": _convolution(3),
+        "bare_avg_pool_3x3": OperationEntry(cost=_COST + "free", load=_MODULE + "bare_avg_pool", weightless=True),
     },
 )

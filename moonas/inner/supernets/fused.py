@@ -23,6 +23,7 @@ from moonas.networks.operations import Zero, make_operation
 from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
 from moonas.spaces.space import Space
+from moonas.study.spaces import operation_name
 
 Term = tuple[int, int, Tensor | None]  # edge number, operation number, weight (None where the term stands unweighted)
 
@@ -68,7 +69,8 @@ class SearchCell(nn.Module):
         super().__init__()
         group = space.groups[plan.group]
         self.group = plan.group
-        self.names, self.edges, self.nodes, self.output = group.operations, group.edges, group.nodes, group.output
+        self.names = [operation_name(space.name, name) for name in group.operations]
+        self.edges, self.nodes, self.output = group.edges, group.nodes, group.output
         self.preprocess = preprocess(plan, affine=False)
         self.candidates = [
             [make_operation(name, plan.channels, plan.stride(predecessor), affine=False) for name in self.names]
