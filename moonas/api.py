@@ -244,13 +244,13 @@ def _create_or_match(store: Store, plan: Plan, extend: bool) -> tuple[StudyRecor
 
 def _drive(store: Store, record: StudyRecord, plan: Plan, url: str, watcher: Watcher) -> StudyState:
     from moonas.outer.loop import Loop
+    from moonas.worker.inline import InlinePool
     from moonas.worker.local import LocalPool, slot_devices
 
     workers = plan.config.workers
-    devices = slot_devices(workers)
     artifacts = artifact_url(url, plan.config.name, plan.config.artifacts)
     with store.ledger(record.id) as ledger:
-        pool = LocalPool(devices, workers.threads_per_task)
+        pool = InlinePool() if plan.instant else LocalPool(slot_devices(workers), workers.threads_per_task)
         try:
             loop = Loop(store, ledger, record, plan, pool, artifacts, watcher)
             with _pausing_on_signals(loop, watcher) as caught:

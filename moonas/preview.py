@@ -20,7 +20,8 @@ from moonas.worker.local import LocalPool, slot_devices
 def preview(question: str | Path | Mapping[str, Any], *, measure: bool = True) -> dict[str, Any]:
     """Trials, distinct searches and evaluations of a study; per budget and size the reachable costs and how many architectures.
 
-    measure: also estimate seconds and memory, from a few measured steps of every kind of task, each in a worker process.
+    measure: also estimate seconds and memory, from a few measured steps of every kind of task, each in a worker process; of what is
+    looked up in a table nothing is measured.
     Raises StudyFileError; TaskError where a measured step fails.
     """
     plan = api.validate(question)
@@ -38,7 +39,7 @@ def preview(question: str | Path | Mapping[str, Any], *, measure: bool = True) -
             for budget, size, reason in plan.left_out
         ],
     }
-    if measure:
+    if measure and not plan.instant:
         found["estimate"] = _estimate(plan, proposals, list(searches.values()))
     return found
 
@@ -81,7 +82,7 @@ def _estimate(plan: Plan, proposals: list[Proposal], searches: list[Proposal]) -
                 measured = _time(pool, spec.to_json())
                 parts[f"{len(same)} searches by {method.label}"] = measured["seconds"] * len(same)
                 memory = max(memory, measured["memory_mib"])
-        if not plan.inherits:
+        if not plan.inherits and not plan.looks_up:
             for size in plan.sizes:
                 same = [p for p in proposals if (p.design.channels, p.design.cells) == size]
                 if same:

@@ -15,7 +15,7 @@ class MetricEntry:
 
     label: how it is written for people. known: exact for every architecture without training it.
     reference: the worst value that counts in the hypervolume, in the metric's own sign; None where the study works it out or
-    must give it.
+    must give it. protocols: those that alone give it; every one where empty.
     """
 
     direction: Literal["maximize", "minimize"]
@@ -24,6 +24,7 @@ class MetricEntry:
     known: bool
     reference: float | None = None
     reported_only: bool = False
+    protocols: tuple[str, ...] = ()
 
 
 METRICS: Registry[MetricEntry] = Registry(
@@ -32,6 +33,9 @@ METRICS: Registry[MetricEntry] = Registry(
     {
         "accuracy": MetricEntry(direction="maximize", label="accuracy", unit="", known=False, reference=0.0),
         "test_accuracy": MetricEntry(direction="maximize", label="test accuracy", unit="", known=False, reported_only=True),
+        "tabular_latency_ms": MetricEntry(
+            direction="minimize", label="latency in the table", unit="ms", known=False, protocols=("tabular",)
+        ),
         "params": MetricEntry(direction="minimize", label="parameters", unit="", known=True),
         "macs": MetricEntry(direction="minimize", label="multiply-adds", unit="", known=True),
     },

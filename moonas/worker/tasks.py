@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-import platform
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -18,25 +16,19 @@ from moonas.errors import CheckpointError, NonFiniteLossError, StorageError, Usa
 from moonas.inner.inherited import inherited_metrics
 from moonas.inner.search import Search
 from moonas.networks.training import Training
-from moonas.registry import load_object
+from moonas.spaces.space import live_edges, make_space
 from moonas.specs import EvaluateSpec, SearchSpec
 from moonas.study.methods import METHODS
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.validation import settings_of
 from moonas.worker.artifacts import read_artifact, write_artifact
 from moonas.worker.checkpoint import pack, unpack
+from moonas.worker.instant import cpu_name, look_up, propose
+from moonas.worker.outcome import TaskInterrupted
 from moonas.worker.timing import time_task
 
 Report = Callable[[dict[str, Any]], str | None]
 Saved = Mapping[str, Any]  # an artifact; under "previous", where there is one, the checkpoint before it
-
-
-class TaskInterrupted(Exception):
-    """The task ended at a checkpoint because the answer to its report was so. action: stop, prune or pause."""
-
-    def __init__(self, action: str) -> None:
-        super().__init__(action)
-        self.action = action
 
 
 class Resumable(Protocol):
@@ -94,22 +86,9 @@ def search(
     read), versions, device.
     """
     spec = SearchSpec.from_json(json_spec)
+    if not METHODS[spec.method["name"]].searches:
+        return propose(spec)
     _prepare(spec.threads)
-    entry = METHODS[spec.method["name"]]
-    about = {"kind": "search", **_provenance(device, spec.threads)}
-    if not entry.searches:
-        proposed = load_object(entry.load)(spec).propose()
-        return {
-            **about,
-            "scores": None,
-            "operations": {},
-            "architecture": proposed.to_json(),
-            "epochs": 0,
-            "weights": None,
-            "health": {},
-            "seconds": 0.0,
-            "data_checksum": None,
-        }
     data = load_data(spec.data, spec.seed, device, data_root)
     running = Search(spec, data, device)
     health, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
@@ -117,7 +96,8 @@ def search(
     if artifacts is not None:
         weights = write_artifact(artifacts, "weights.safetensors", pack({"key": spec.key, "net": running.net.state_dict()}))
     return {
-        **about,
+        "kind": "search",
+        **_provenance(device, spec.threads),
         **running.result(),
         "architecture": None,
         "epochs": running.epochs,
@@ -139,11 +119,14 @@ def evaluate(
 ) -> dict[str, Any]:
     """Accuracy of one architecture by its protocol.
 
-    Returns kind, metrics (accuracy and loss on `valid`, test_accuracy), train_seconds, data_checksum, versions, device.
+    Returns kind, metrics (accuracy and loss on `valid`, test_accuracy; of a table what stands there), train_seconds, data_checksum,
+    versions, device.
     """
     spec = EvaluateSpec.from_json(json_spec)
-    _prepare(spec.threads)
     name = spec.protocol["name"]
+    if PROTOCOLS[name].look_up:
+        return look_up(spec)
+    _prepare(spec.threads)
     config = settings_of(PROTOCOLS[name].config, spec.protocol)
     data = load_data(spec.data, spec.seed, device, data_root)
     if name == "inherited":
@@ -151,6 +134,8 @@ def evaluate(
         metrics = inherited_metrics(spec, config, _search_weights(spec), data, device)
         seconds = time.perf_counter() - began
     else:
+        if cut := cells_without_a_way(spec):
+            report({"warning": f"nothing leads through the {', '.join(cut)} of {spec.architecture.key}: its answers are constant"})
         running = Training(spec, config, data, device)
         _, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
         metrics = running.result()
@@ -161,6 +146,16 @@ def evaluate(
         "data_checksum": data.checksum,
         **_provenance(device, spec.threads),
     }
+
+
+def cells_without_a_way(spec: EvaluateSpec) -> list[str]:
+    """The cell groups whose architecture leads nowhere from the inputs to the output."""
+    groups, architecture = make_space(spec.space).groups, spec.architecture
+    return [
+        f"{name} cells"
+        for name, edges in architecture.groups.items()
+        if not live_edges(edges, groups[name].inputs, architecture.concat[name])
+    ]
 
 
 def drive(
@@ -227,18 +222,8 @@ def _prepare(threads: int) -> None:
 
 def _provenance(device: str, threads: int) -> dict[str, Any]:
     kind = torch.device(device).type
-    name = torch.cuda.get_device_name(device) if kind == "cuda" else _cpu_name()
+    name = torch.cuda.get_device_name(device) if kind == "cuda" else cpu_name()
     return {
         "versions": {"moonas": version("moonas"), "torch": torch.__version__},
         "device": {"type": kind, "name": name, "threads": threads},
     }
-
-
-def _cpu_name() -> str:
-    """The CPU's model: the last digits of results depend on it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

@@ -8,7 +8,7 @@ import pytest
 from moonas.errors import InfeasibleError
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import cost_in, cost_table
-from moonas.spaces.sampling import FeasibleSet, sample_uniform
+from moonas.spaces.sampling import FeasibleSet
 from moonas.spaces.space import make_space
 
 SKELETON = Skeleton(channels=4, cells=3, input_shape=(1, 8, 8), classes=10)
@@ -50,7 +50,7 @@ def test_samples_obey_bounds_on_both_sides_of_several_costs() -> None:
 
 
 def test_the_same_stream_draws_the_same_architecture() -> None:
-    draws = [sample_uniform(TINY, TABLE, None, np.random.default_rng(7)) for _ in range(2)]
+    draws = [FeasibleSet(TINY, TABLE).sample(np.random.default_rng(7)) for _ in range(2)]
     assert draws[0] == draws[1]
 
 
