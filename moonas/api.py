@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,6 +139,8 @@ def search(
     variant = plan.config.method(method or labels[0])
     if variant.open:
         raise UsageError(f"{variant.label} leaves {', '.join(variant.open)} open; give each one value, or use `moonas run`")
+    if variant.settings.get("warm_start"):
+        raise UsageError(f"{variant.label} starts from a trial of another study, which a database holds; use `moonas run`")
     results: dict[str, Any] = {}
     decoded = []
     for budget, (channels, cells) in plan.pairs:
@@ -212,20 +214,26 @@ def _opened(url: str, name: str) -> Iterator[Store]:
 
 def _create_or_match(store: Store, plan: Plan, extend: bool) -> tuple[StudyRecord, Plan]:
     """The stored study of the plan's name, with what the file adds; a new one where there is none."""
+    from moonas.outer.plan import Plan
+    from moonas.outer.warm_start import with_distributions
     from moonas.study.changes import changes, scientific_hash
     from moonas.study.loading import study_from
     from moonas.study.schema import SCHEMA
 
-    config = plan.config
+    record, stored = None, None
+    with suppress(UnknownStudyError):
+        record = store.study(plan.config.name)
+        stored = study_from(record.config, f"study {record.name}")
+    config = with_distributions(plan.config, store, stored)
+    if config != plan.config:
+        plan = Plan(config)
     data, config_hash = config.to_json(), scientific_hash(config)
-    try:
-        record = store.study(config.name)
-    except UnknownStudyError:
+    if record is None or stored is None:
         created = store.create_study(
             config.name, data, schema=SCHEMA, config_hash=config_hash, seed=config.seed, version=moonas.__version__
         )
         return created, plan
-    found = changes(study_from(record.config, f"study {config.name}"), config)
+    found = changes(stored, config)
     if refused := [change for change in found if change.kind == "refused"]:
         listed = "\n".join(f"  {change}" for change in refused)
         raise StudyConflictError(

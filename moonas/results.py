@@ -163,6 +163,17 @@ class Study:
         """Every trial, in the order of their numbers."""
         return Records(self.store.trials(self.record.id))
 
+    def collapses(self) -> dict[int, str]:
+        """Of each trial whose search collapsed, by its number: in which epoch, and what gave it away."""
+        numbers = {trial.id: trial.number for trial in self.trials()}
+        found: dict[int, str] = {}
+        for task in self.store.tasks(self.record.id, kind="search"):
+            collapse = (task.result or {}).get("collapse")
+            if collapse:
+                text = f"collapsed in epoch {collapse['epoch']}: {collapse['reason']}"
+                found |= {numbers[trial_id]: text for trial_id in task.trial_ids}
+        return dict(sorted(found.items()))
+
     def front_history(self) -> Records[FrontRecord]:
         """Every change of the front, the oldest first, with its hypervolume."""
         return Records(self.store.front_history(self.record.id))

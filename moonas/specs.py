@@ -26,6 +26,7 @@ class SearchSpec:
     data, space, method, handler: `{"name": ..., **settings}`, fully resolved: no ranges, no defaults left out.
     skeleton: the search skeleton. final, budget: set only where the method or its handler uses them.
     performance: `{"memory": ..., "precision": ...}`. threads: CPU threads of the task; they change the last digits.
+    health: `{"on_collapse": ..., "eigenvalue_every": ...}`.
     """
 
     seed: int
@@ -37,6 +38,7 @@ class SearchSpec:
     handler: Settings
     final: Skeleton | None = None
     budget: Bounds | None = None
+    health: Settings = field(default_factory=dict)
     performance: Settings = field(default_factory=dict)
     threads: int = 1
 
@@ -57,6 +59,7 @@ class SearchSpec:
             "handler": dict(self.handler),
             "final": self.final and self.final.to_json(),
             "budget": self.budget and {name: dict(bound) for name, bound in self.budget.items()},
+            "health": dict(self.health),
             "performance": dict(self.performance),
             "threads": self.threads,
         }

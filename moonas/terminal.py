@@ -99,6 +99,7 @@ def summary(study: Study) -> dict[str, Any]:
         "created": study.record.created,
         "version": study.record.version,
         "trials": counts,
+        "collapsed": list(study.collapses()),
         "front": len(study.front()),
         "architectures": len(study.archive()),
         "hypervolume": history[-1].hypervolume if history else None,
@@ -114,6 +115,7 @@ def print_study(study: Study) -> None:
     if state == "RUNNING" and not study.is_driven:
         state = f"RUNNING, but no process drives it; go on with: moonas resume {study.name}"
     facts = Table.grid(padding=(0, 2))
+    collapsed = found["collapsed"]
     for label, value in (
         ("state", state),
         ("trials", ", ".join(f"{count} {name.lower()}" for name, count in found["trials"].items()) or "none yet"),
@@ -121,6 +123,7 @@ def print_study(study: Study) -> None:
         ("data", study.config.data.name),
         ("methods", ", ".join(method.label for method in study.config.methods)),
         ("budgets", "; ".join(map(_budget, study.plan.budgets))),
+        ("collapsed", f"the searches of {len(collapsed)} trials; see: moonas trials {study.name}" if collapsed else "no search"),
         ("protocol", study.config.protocol.name),
         ("device-hours", f"{found['device_hours']:.3f}"),
         ("created", f"{datetime.fromtimestamp(found['created']):%Y-%m-%d %H:%M} by moonas {found['version']}"),
@@ -131,8 +134,8 @@ def print_study(study: Study) -> None:
     print_front(study, study.front())
 
 
-def trial_row(trial: TrialRecord) -> dict[str, Any]:
-    """A trial as one flat mapping."""
+def trial_row(trial: TrialRecord, collapse: str | None) -> dict[str, Any]:
+    """A trial as one flat mapping. collapse: what became of its search, where that collapsed."""
     return {
         "number": trial.number,
         "state": trial.state.value,
@@ -141,6 +144,7 @@ def trial_row(trial: TrialRecord) -> dict[str, Any]:
         "metrics": trial.values or {},
         "violation": trial.violation,
         "reason": trial.reason,
+        "collapse": collapse,
     }
 
 
@@ -152,12 +156,14 @@ def print_trials(study: Study, rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(heading, justify="right" if heading in ("trial", "repl.") else "left")
     for heading in ("accuracy", "params", "mult-adds"):
         table.add_column(heading, justify="right")
-    table.add_column("reason")
+    table.add_column("remarks")
     for row in rows:
         values = [row["metrics"].get(name) for name in ("accuracy", "params", "macs")]
         fixed = [str(row["number"]), row["state"], row["method"], row["budget"], _width(row), str(row["replicate"])]
         chosen = ["" if key not in row else number_text(row[key]) for key in settings]
-        table.add_row(*fixed, *chosen, *("" if v is None else number_text(v) for v in values), escape(row["reason"] or ""))
+        table.add_row(
+            *fixed, *chosen, *("" if v is None else number_text(v) for v in values), escape(row["reason"] or row["collapse"] or "")
+        )
     console.print(table)
 
 

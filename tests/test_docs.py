@@ -29,7 +29,7 @@ from moonas.study.operations import OPERATIONS
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.samplers import SAMPLERS
 from moonas.study.schema import StudyConfig
-from moonas.study.sections import Decode, FinalSkeleton, Limits, Performance, SearchSkeleton, Workers
+from moonas.study.sections import Decode, FinalSkeleton, Health, Limits, Performance, SearchSkeleton, Workers
 from moonas.study.spaces import SPACES
 from moonas.study.validation import plain
 
@@ -43,6 +43,7 @@ SETTINGS = {
     "final": FinalSkeleton,
     "decode": Decode,
     "workers": Workers,
+    "health": Health,
     "limits": Limits,
     "performance": Performance,
     **{f"Space {name}": entry.config for name, entry in SPACES.items()},
@@ -92,7 +93,7 @@ def says(cell: str, default: Any) -> bool:
     """Whether the text of a table means this default."""
     if default is MISSING or default is None:
         return cell == ("required" if default is MISSING else "absent")
-    if isinstance(default, int | float):
+    if isinstance(default, int | float) and not isinstance(default, bool):
         return parse_number(cell) == default
     return bool(yaml.safe_load(cell) == plain(default))
 

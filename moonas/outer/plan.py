@@ -143,6 +143,7 @@ class Plan:
             handler=method.handler.to_json(),
             final=self.final_skeleton((design.channels, design.cells)) if method.uses_budget else None,
             budget=self.bounds(design.budget) if method.uses_budget else None,
+            health=config.to_json()["health"],
             performance=config.to_json()["performance"],
             threads=config.workers.threads_per_task,
         )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from moonas.study.budgets import Level
+from moonas.study.data import DATA, TRAINING_PARTS, training_fractions
 from moonas.study.methods import HANDLERS
 from moonas.study.metrics import COSTS, METRICS
 from moonas.study.protocols import PROTOCOLS, TABLES, TABULATED
@@ -142,6 +143,19 @@ def _sampler_knows_its_end(place: Place, sampler: Any, trials: Any) -> None:
         (place / "trials").wrong(f"is missing: the sampler {sampler.name!r} needs a number of trials")
 
 
+def _parts_fit_data(place: Place, data: Any) -> None:
+    images, fractions = data.settings.images, data.settings.fractions
+    here = place / "data" / "fractions"
+    if fractions is None:
+        return
+    if images is not None:
+        here.wrong("cannot stand beside `images`: both say how many images there are")
+    parts = dict(zip(TRAINING_PARTS, training_fractions(DATA[data.name].shares, fractions), strict=True))
+    if sum(parts.values()) > 1 + 1e-9:
+        told = ", ".join(f"{part} {fraction:.4g}{'' if part in fractions else ' unless named'}" for part, fraction in parts.items())
+        here.wrong(f"add up to more than the training images there are: {told}")
+
+
 def _widths_suit_stem(place: Place, search: Any, final: Any) -> None:
     for key, section, widths in (("search", search, (search.channels,)), ("final", final, final.channels)):
         if section.stem == "imagenet" and any(channels % 2 for channels in widths):
@@ -159,5 +173,6 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _protocol_gives_metrics,
     _table_holds_networks,
     _sampler_knows_its_end,
+    _parts_fit_data,
     _widths_suit_stem,
 )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import Any, get_args, get_type_hints
 
 from moonas.registry import Registry
 from moonas.study.bounds import Bound, parse_bound
 from moonas.study.budgets import Budgets, Level, parse_levels
-from moonas.study.data import DATA, input_shape
+from moonas.study.data import DATA, classes, input_shape
 from moonas.study.methods import HANDLERS, METHODS, MethodEntry
 from moonas.study.metrics import COSTS, metric_name
 from moonas.study.numbers import Count, Seed
@@ -18,7 +18,7 @@ from moonas.study.objectives import Objective, parse_objective
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.ranges import Range, as_range
 from moonas.study.samplers import SAMPLERS
-from moonas.study.sections import Decode, FinalSkeleton, Limits, Performance, SearchSkeleton, Workers
+from moonas.study.sections import Decode, FinalSkeleton, Health, Limits, Performance, SearchSkeleton, Workers
 from moonas.study.spaces import SPACES
 from moonas.study.validation import Place, plain, unknown_key
 
@@ -90,6 +90,7 @@ class StudyConfig:
     protocol: Named
     decode: Decode = field(default_factory=Decode)
     workers: Workers = field(default_factory=Workers)
+    health: Health = field(default_factory=Health)
     limits: Limits = field(default_factory=Limits)
     performance: Performance = field(default_factory=Performance)
     storage: str | None = None
@@ -102,7 +103,7 @@ class StudyConfig:
 
     @property
     def classes(self) -> int:
-        return DATA[self.data.name].classes
+        return classes(self.data.name, self.data.settings)
 
     def method(self, label: str) -> Method:
         return next(method for method in self.methods if method.label == label)
@@ -201,7 +202,7 @@ def _method(value: Any, place: Place) -> Method | None:
     handler = _named(HANDLERS)(settings.pop("handler", entry.handlers[0]), place / "handler")
     open_settings: dict[str, Range] = {}
     for key in [item.name for item in fields(entry.config) if item.name in settings]:
-        if isinstance(settings[key], Mapping | list | tuple | Range):
+        if isinstance(settings[key], Mapping | list | tuple | Range) and not _is_structured(entry.config, key):
             value_range = _open_setting(entry.config, key, settings.pop(key), place)
             if value_range is not None:
                 open_settings[key] = value_range
@@ -210,6 +211,12 @@ def _method(value: Any, place: Place) -> Method | None:
         return None
     closed = {key: setting for key, setting in plain(config).items() if key not in open_settings}
     return Method(name, label, handler, closed, dict(sorted(open_settings.items())))
+
+
+def _is_structured(config: type[Any], key: str) -> bool:
+    """Whether one value of a setting is a mapping itself, so that it cannot be left open."""
+    kind = get_type_hints(config)[key]
+    return any(is_dataclass(part) for part in (kind, *get_args(kind)))
 
 
 def _open_setting(config: type[Any], key: str, value: Any, place: Place) -> Range | None:
@@ -275,6 +282,7 @@ _READERS: dict[str, Callable[[Any, Place], Any]] = {
     "decode": _section(Decode),
     "workers": _section(Workers),
     "limits": _section(Limits),
+    "health": _section(Health),
     "performance": _section(Performance),
     "storage": _text,
     "artifacts": _text,

@@ -124,6 +124,20 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Health:
+    """What becomes of a search that collapses into operations without weights.
+
+    on_collapse: "flag" goes on to the end and marks the trial; "stop" ends the search and decodes what it had found before.
+    eigenvalue_every: epochs between two measurements of the dominant eigenvalue of the validation loss; 0 measures none.
+    """
+
+    __pydantic_config__ = _FORBID
+
+    on_collapse: Literal["flag", "stop"] = "flag"
+    eigenvalue_every: CountOrZero = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Performance:
     """How searches and evaluations compute; both settings change the last digits and are fixed with the study."""
 

@@ -26,6 +26,7 @@ def propose(spec: SearchSpec) -> dict[str, Any]:
         "kind": "search",
         **_provenance(spec.threads),
         "scores": None,
+        "slot_scores": None,
         "operations": {},
         "architecture": proposed.to_json(),
         "epochs": 0,

@@ -81,9 +81,9 @@ def search(
 ) -> dict[str, Any]:
     """Scores of a search, or the architecture that a method without a supernet proposes; the final weights for `inherited`.
 
-    Returns kind, scores ({group: (edges, operations)} or None), operations ({group: the columns of its scores}), architecture (or
-    None), epochs, weights (an artifact or None), health (the last epoch's metrics), seconds, data_checksum (None where no data was
-    read), versions, device.
+    Returns kind, scores ({group: (edges, operations)} or None), slot_scores (where scores do not add up over edges), operations
+    ({group: the columns of its scores}), what the method leaves to later searches, architecture (or None), epochs, weights (an
+    artifact or None), health (the last epoch's metrics), seconds, data_checksum (None where no data was read), versions, device.
     """
     spec = SearchSpec.from_json(json_spec)
     if not METHODS[spec.method["name"]].searches:

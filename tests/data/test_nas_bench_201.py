@@ -161,7 +161,7 @@ def test_a_pickle_that_would_run_something_is_refused_and_nothing_runs(tmp_path:
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("value", [np.float64(1.0), print, SimpleNamespace(a=1)])
 def test_only_plain_data_can_be_read(protocol: int, value: object) -> None:
-    with pytest.raises(DataError, match="not plain data|more than plain data"):
+    with pytest.raises(DataError, match="more than plain data"):
         plain_data(pickle.dumps([value], protocol=protocol))
     assert plain_data(pickle.dumps({"a": [1, 2.5, "b"]}, protocol=protocol)) == {"a": [1, 2.5, "b"]}
 

@@ -7,6 +7,17 @@ from typing import Protocol
 
 from torch import Tensor
 
+from moonas.architecture import Architecture
+
+
+class CellHandler(Protocol):
+    """What a budget does in a search that draws whole cells. strength: how much the excess of one weighs."""
+
+    strength: float
+
+    def excess(self, architecture: Architecture) -> float:
+        """How far one cell lies above the budget, relative to it; 0 within."""
+
 
 class Handler(Protocol):
     """What a budget does during a search.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from moonas.architecture import Architecture
 from moonas.skeleton import Skeleton
 from moonas.spaces.space import Space
 from moonas.specs import Bounds
@@ -14,10 +15,15 @@ from moonas.study.methods import NoneConfig
 
 
 class NoHandler:
+    strength = 0.0
+
     def __init__(
         self, config: NoneConfig, space: Space, final: Skeleton | None, budget: Bounds | None, device: str | torch.device
     ) -> None:
         pass
 
     def loss(self, probabilities: Mapping[str, Tensor]) -> float:
+        return 0.0
+
+    def excess(self, architecture: Architecture) -> float:
         return 0.0

@@ -61,6 +61,19 @@ class FusedSupernet(Frame):
             for norm in self.norms:
                 norm.track_running_stats = True
 
+    @contextmanager
+    def twice_differentiable(self) -> Iterator[None]:
+        self._fuse(False)
+        try:
+            yield
+        finally:
+            self._fuse(True)
+
+    def _fuse(self, fused: bool) -> None:
+        for cell in self.cells:
+            assert isinstance(cell, SearchCell)
+            cell.fused = fused
+
 
 class SearchCell(nn.Module):
     """A cell with every operation on every edge. A node that nothing leads to is zeros."""
@@ -78,6 +91,7 @@ class SearchCell(nn.Module):
         ]
         self.operations = nn.ModuleList(map(nn.ModuleList, self.candidates))
         self.norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
+        self.fused = True  # where false, every operation runs as a module of its own
         self.fans = [
             Fan(self.candidates, self.names, self.edges, source, plan.channels, plan.stride(source))
             for source in sorted({predecessor for predecessor, _ in self.edges})
@@ -87,13 +101,16 @@ class SearchCell(nn.Module):
     def forward(self, inputs: Sequence[Tensor], choice: dict[str, Tensor] | dict[str, list[Term]]) -> Tensor:
         """choice: {group: (edges, operations) weights, or terms}."""
         chosen = choice[self.group]
-        if not isinstance(chosen, list) and self.training and not any(norm.momentum is None for norm in self.norms[:1]):
+        cumulative = any(norm.momentum is None for norm in self.norms[:1])
+        if self.fused and self.training and not cumulative and not isinstance(chosen, list):
             states = self._mix(inputs, chosen)
         else:
             states = {place: module(x) for place, (module, x) in enumerate(zip(self.preprocess, inputs, strict=True))}
             self._add_terms(states, chosen if isinstance(chosen, list) else self._all_terms(chosen))
         parts = [self._state(states, node) for node in self.output]
-        return parts[0] if len(parts) == 1 else Concat.apply(*parts)
+        if len(parts) == 1:
+            return parts[0]
+        return Concat.apply(*parts) if self.fused else torch.cat(parts, dim=1)
 
     def _mix(self, inputs: Sequence[Tensor], weights: Tensor) -> dict[int, Tensor]:
         """All states, the nodes source by source."""

@@ -41,6 +41,9 @@ class Supernet(Protocol):
     def frozen_statistics(self) -> AbstractContextManager[None]:
         """Inside the block training passes normalise by their batch as ever, but leave the running statistics alone."""
 
+    def twice_differentiable(self) -> AbstractContextManager[None]:
+        """Inside the block gradients can be differentiated again, at the speed of one module per edge and operation."""
+
     def train(self, mode: bool = True) -> Any: ...
 
     def eval(self) -> Any: ...
