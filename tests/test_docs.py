@@ -154,7 +154,7 @@ def test_the_settings_of_an_objective_are_documented() -> None:
 
 @pytest.mark.parametrize(
     ("heading", "registry"),
-    [("data", DATA), ("Space darts-cnn", OPERATIONS), ("objectives", METRICS), ("methods", METHODS)],
+    [("data", DATA), ("Operations", OPERATIONS), ("objectives", METRICS), ("methods", METHODS)],
     ids=["data", "operations", "metrics", "methods"],
 )
 def test_every_name_of_a_registry_is_documented(heading: str, registry: Any) -> None:

@@ -160,7 +160,7 @@ METHODS: Registry[MethodEntry] = Registry(
         "parsec": MethodEntry(
             config=ParsecConfig,
             load="moonas.inner.methods.parsec:Parsec",
-            spaces=("darts-cnn",),
+            spaces=("darts-cnn", "nas-bench-201"),
             handlers=("penalty", "none"),
         ),
         "random": MethodEntry(

@@ -135,7 +135,8 @@ def evaluate(
         seconds = time.perf_counter() - began
     else:
         if cut := cells_without_a_way(spec):
-            report({"warning": f"nothing leads through the {', '.join(cut)} of {spec.architecture.key}: its answers are constant"})
+            told = f"{spec.architecture.key}: nothing leads from input to output of {', '.join(cut)}, so its answers are constant"
+            report({"warning": told})
         running = Training(spec, config, data, device)
         _, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
         metrics = running.result()
@@ -152,9 +153,7 @@ def cells_without_a_way(spec: EvaluateSpec) -> list[str]:
     """The cell groups whose architecture leads nowhere from the inputs to the output."""
     groups, architecture = make_space(spec.space).groups, spec.architecture
     return [
-        f"{name} cells"
-        for name, edges in architecture.groups.items()
-        if not live_edges(edges, groups[name].inputs, architecture.concat[name])
+        name for name, edges in architecture.groups.items() if not live_edges(edges, groups[name].inputs, architecture.concat[name])
     ]
 
 

@@ -6,12 +6,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from moonas.architecture import Architecture
+from moonas.data.dataset import load_data
+from moonas.inner.search import Search
 from moonas.inner.supernets.fused import FusedSupernet
 from moonas.inner.supernets.supernet import Mixture, Path
 from moonas.networks.network import build
 from moonas.skeleton import Skeleton
+from moonas.spaces.costs import cost, cost_table
+from moonas.spaces.decode import Decoder
 from moonas.spaces.nas_bench_201 import EDGES
-from moonas.spaces.space import make_space
+from moonas.spaces.space import live_edges, make_space
+from moonas.specs import SearchSpec
+from moonas.study.methods import METHODS
+from moonas.study.validation import plain
 from tests.inner.paths import with_weights_of
 from tests.inner.test_fused import CLOSE, images, mixture, run
 
@@ -155,3 +162,34 @@ def test_gradients_of_a_path_reach_its_own_weights_only() -> None:
     names = [name for name, _ in net.named_parameters() if name.startswith("cells.0.")]
     used = {name for name, gradient in zip(dict(net.named_parameters()), gradients, strict=True) if gradient.abs().sum() > 0}
     assert {name for name in names if name in used and name.endswith("weight")} == {"cells.0.operations.3.2.1.weight"}
+
+
+SEARCHING = [name for name, entry in METHODS.items() if entry.searches and "nas-bench-201" in entry.spaces]
+
+
+@pytest.mark.parametrize("name", SEARCHING)
+def test_methods_that_name_this_space_search_it_and_decode_to_connected_cells_within_budgets(name: str) -> None:
+    skeleton = Skeleton(space="nas-bench-201", channels=4, cells=3, input_shape=(1, 8, 8), classes=10)
+    config = {**plain(METHODS[name].config()), "epochs": 2, "warmup_epochs": 0, "batch": 64}
+    spec = SearchSpec(
+        seed=0,
+        replicate=0,
+        data={"name": "digits", "images": 200},
+        space={"name": "nas-bench-201"},
+        skeleton=skeleton,
+        method={"name": name, **config},
+        handler={"name": "none"},
+    )
+    data = load_data(spec.data, spec.seed)
+    whole, parted, resumed = (Search(spec, data) for _ in range(3))
+    expected = [whole.run_epoch(epoch) for epoch in (0, 1)][1]
+    parted.run_epoch(0)
+    resumed.load_state_dict(parted.state_dict())
+    assert resumed.run_epoch(1) == expected
+    decoder = Decoder(SPACE, cost_table(SPACE, skeleton))
+    low, high = decoder.reachable()["params"]
+    for bound in (low, (low + high) // 2, high):
+        scores = {group: torch.tensor(matrix).numpy() for group, matrix in whole.scores().items()}
+        found = decoder.decode(scores, {"params": {"upper": bound}}).architecture
+        assert live_edges(found.groups["cell"], 1, (3,))
+        assert cost(found, skeleton).params <= bound
