@@ -51,8 +51,8 @@ def _card(data: ReportData, point: Point, names: list[str]) -> str:
         for name in names
     )
     cells = "".join(
-        f'<figure class="cell-figure"><figcaption>{escape(group)} cell</figcaption>'
-        f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(group)} cell of {escape(point.key)}">'
+        f'<figure class="cell-figure"><figcaption>{escape(_title(group))}</figcaption>'
+        f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(_title(group))} of {escape(point.key)}">'
         f"{_drawing(point.architecture, group)}</div></figure>"
         for group in point.architecture.groups
     )
@@ -71,4 +71,8 @@ def _card(data: ReportData, point: Point, names: list[str]) -> str:
 def _drawing(architecture: Architecture, group: str) -> str:
     edges = [edge for edge in architecture.groups[group] if edge[2] != "none"]
     inputs = space_of(architecture).groups[group].inputs
-    return draw_cell(edges, architecture.concat.get(group, ()), inputs, f"{group} cell")
+    return draw_cell(edges, architecture.concat.get(group, ()), inputs, _title(group))
+
+
+def _title(group: str) -> str:
+    return group if group == "cell" else f"{group} cell"

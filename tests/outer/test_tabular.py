@@ -1,7 +1,9 @@
 """Studies of tabulated cells, end to end: no torch, no data, no worker process."""
 
+import re
 import subprocess
 import sys
+from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,19 @@ def test_a_study_of_random_cells_ends_with_a_front_of_tabulated_accuracies(stora
     span = 73_306 + (1_531_546 - 73_306) // 5
     assert {(network.budget or {}).get("params", {}).get("upper") for network in archive} == {None, span}
     assert 2 <= len(study.front()) <= len(archive)
+
+
+@needs_package
+def test_its_report_draws_cells_of_one_input_without_what_is_not_there(storage: str, tmp_path: Path) -> None:
+    study = moonas.run(TABULAR, storage)
+    page = moonas.write_report("tabular", tmp_path / "report.html", storage).read_text(encoding="utf-8")
+    drawn = re.findall(r'aria-label="cell: ([^"]*)"', page)
+    assert len(drawn) == len(study.front())
+    for network in study.front():
+        edges = [edge for edge in network.architecture.groups["cell"] if edge[2] != "none"]
+        names = ["input", "0", "1", "2"]
+        assert ", ".join(f"{names[p]} to {node - 1}: {operation}" for node, p, operation in edges) in drawn
+        assert escape(network.architecture.to_genotype()) in page
 
 
 @needs_package
