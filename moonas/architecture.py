@@ -128,12 +128,18 @@ class Architecture:
     def to_genotype(self) -> str:
         """The community's text, in the form that `from_genotype` reads.
 
-        Raises ArchitectureError where neither form can say it: a node has not two inputs, nor one edge from every node before.
+        Raises ArchitectureError where neither form can say it: `Genotype(...)` has the cells normal and reduce and two inputs a
+        node, the form of NAS-Bench-201 one cell with an edge from every node to every later one.
         """
         if len(self.groups) == len(self.concat) == 1:
             (edges,), (output,) = self.groups.values(), self.concat.values()
             if len(output) == 1 and _is_dense(edges, output[0]):
                 return _text_of_edges(edges)
+        if set(self.groups) != {"normal", "reduce"} or self.links:
+            what = "connection cells" if self.links else f"the cell groups {', '.join(self.groups)}"
+            raise ArchitectureError(
+                f"an architecture with {what} cannot be written as a Genotype, which has normal and reduce alone"
+            )
         parts = []
         for name, edges in self.groups.items():
             nodes = [node for node, _, _ in edges]
@@ -143,9 +149,8 @@ class Architecture:
             parts.append(f"{name}={pairs!r}, {name}_concat={list(self.concat[name])!r}")
         return f"Genotype({', '.join(parts)})"
 
-    @property
-    def text(self) -> str:
-        """The community's text where there is one, else the JSON."""
+    def to_text(self) -> str:
+        """The community's text where there is one, else JSON."""
         try:
             return self.to_genotype()
         except ArchitectureError:

@@ -101,4 +101,4 @@ def test_a_skeleton_that_cannot_be_says_why(change: dict[str, object], words: st
 
 def test_an_architecture_without_genotype_text_is_given_as_json():
     architecture = Architecture("darts-cnn", {"normal": [(2, 0, "skip_connect")]}, {"normal": (2,)})
-    assert Architecture.from_json(architecture.text) == architecture
+    assert Architecture.from_json(architecture.to_text()) == architecture

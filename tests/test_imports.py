@@ -15,7 +15,7 @@ STUDIES = sorted((PACKAGE.parent / "studies").glob("**/*.yaml"))
 
 # In this order the data goes; a line imports from itself and from the lines before it.
 LINES = [
-    ("errors", "seeds", "registry", "storage"),
+    ("errors", "machine", "seeds", "registry", "storage"),
     ("architecture", "skeleton"),
     ("specs",),
     ("study",),
@@ -35,7 +35,7 @@ LINES = [
     ("results",),
     ("report",),
     ("api",),
-    ("preview",),
+    ("preview", "device_table"),
     ("terminal",),
     ("progress",),
     ("cli", "service", "dashboard", "__main__"),

@@ -20,11 +20,13 @@ def adam(logits: Iterable[Tensor], lr: float, beta1: float, beta2: float, decay:
     return torch.optim.Adam(logits, lr=lr, betas=(beta1, beta2), weight_decay=decay)
 
 
-def small_logits(space: Space, seed: int, device: torch.device, scale: float = 1e-3) -> dict[str, Tensor]:
-    """{group: (edges, operations)} leaves of scale * N(0, 1), the same on every device."""
+def small_logits(
+    space: Space, seed: int, device: torch.device, scale: float = 1e-3, *, per_edge: bool = False
+) -> dict[str, Tensor]:
+    """{group: (edges, operations)}, or {group: (edges,)} of whole edges: leaves of scale * N(0, 1), the same on every device."""
     generator = torch.Generator().manual_seed(seed)
     return {
-        name: (scale * torch.randn(group.shape, generator=generator)).to(device).requires_grad_()
+        name: (scale * torch.randn(group.shape[:1] if per_edge else group.shape, generator=generator)).to(device).requires_grad_()
         for name, group in space.groups.items()
     }
 
@@ -39,6 +41,16 @@ def step_logits(optimizer: torch.optim.Optimizer, logits: Sequence[Tensor], grad
 def softmax(logits: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Over the operations of each edge. {group: (edges, operations)} in and out."""
     return {group: matrix.softmax(dim=1) for group, matrix in logits.items()}
+
+
+def log_softmax_by_node(logits: Mapping[str, Tensor], space: Space) -> dict[str, Tensor]:
+    """Over the edges that lead to one node. {group: (edges,)} in and out."""
+    logs = {}
+    for name, beta in logits.items():
+        nodes = torch.tensor([node for _, node in space.groups[name].edges], device=beta.device)
+        apart = nodes[:, None] != nodes
+        logs[name] = beta - beta.expand(apart.shape).masked_fill(apart, -torch.inf).logsumexp(dim=1)
+    return logs
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def _card(data: ReportData, point: Point, names: list[str]) -> str:
         f" · budget: {escape(text.budget(point.budget))} · {point.skeleton.channels} channels, {point.skeleton.cells} cells"
         f" · {trained}</p></header>"
         f'<dl class="metrics">{numbers}</dl><div class="cells">{cells}</div>'
-        f'<div class="genotype"><details><summary>Genotype</summary><code>{escape(point.architecture.text)}</code></details>'
+        f'<div class="genotype"><details><summary>Genotype</summary><code>{escape(point.architecture.to_text())}</code></details>'
         '<button type="button">Copy</button></div></article>'
     )
 

@@ -5,6 +5,8 @@ Scores and costs add up over the choices of a space; `moonas.spaces.merging` say
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -75,6 +77,34 @@ class Decoder:
         score = float(sum(values[index] for values, index in zip(option_scores, chosen, strict=True)))
         return Decoded(self.choices.architecture(chosen), score, self.choices.cost(chosen))
 
+    def decode_best(self, scores: Scores, bounds: Bounds | None, count: int) -> list[Decoded]:
+        """The `count` architectures of the highest scores within all bounds, the best first; fewer where there are fewer.
+
+        Each one found divides what is left by the first choice in which it is deviated from, and every part is decoded.
+        Raises InfeasibleError where nothing meets the bounds. Source: Lawler 1972, doi:10.1287/mnsc.18.7.401.
+        """
+        limits, option_scores = Limits(self.choices, bounds or {}), self.choices.scores(scores)
+        self.choices.check_bounds(bounds or {})
+        waiting: list[tuple[float, int, np.ndarray, int, list[np.ndarray]]] = []
+        number = itertools.count()
+
+        def wait(left: list[np.ndarray], fixed: int) -> None:
+            chosen = limits.best(left)
+            if chosen is not None:
+                score = sum(values[index] for values, index in zip(left, chosen, strict=True))
+                heapq.heappush(waiting, (-float(score), next(number), chosen, fixed, left))
+
+        wait(option_scores, 0)
+        found: list[Decoded] = []
+        while waiting and len(found) < count:
+            loss, _, chosen, fixed, left = heapq.heappop(waiting)
+            found.append(Decoded(self.choices.architecture(chosen), -loss, self.choices.cost(chosen)))
+            for slot in range(fixed, len(left)):
+                wait([*map(_only, left[:slot], chosen[:slot]), _without(left[slot], chosen[slot]), *left[slot + 1 :]], slot)
+        if not found:
+            raise InfeasibleError(self._infeasible(bounds or {}))
+        return found
+
     def decode_front(self, scores: Scores, costs: Sequence[str], bounds: Bounds | None = None) -> list[Decoded]:
         """Every architecture that no other beats in score without costing more: one search, a network for every budget.
 
@@ -105,3 +135,15 @@ class Decoder:
                 under = f" under {' and '.join(describe(name, bound) for name, bound in others.items())}" if others else ""
                 reach.append(f"{metric} reaches from {ends[0]:,} to {ends[1]:,}{under}")
         return f"no architecture meets {asked}" + (f": {'; '.join(reach)}" if reach else "")
+
+
+def _only(scores: np.ndarray, index: int) -> np.ndarray:
+    kept = np.full_like(scores, -np.inf)
+    kept[index] = scores[index]
+    return kept
+
+
+def _without(scores: np.ndarray, index: int) -> np.ndarray:
+    left = scores.copy()
+    left[index] = -np.inf
+    return left

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from moonas.registry import Registry
-from moonas.study.numbers import Count, CountOrZero, Decay, NonNegative, Positive, parse_whole
+from moonas.study.numbers import Count, CountOrZero, Decay, Fraction, NonNegative, Positive, parse_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +88,39 @@ class ParsecConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RcDartsConfig(DartsConfig):
+    """DARTS whose budget is a projection, after Jin et al. 2019 (RC-DARTS, arXiv:1912.12814).
+
+    warmup_epochs: our own choice; the paper's text was not at hand.
+    """
+
+    warmup_epochs: CountOrZero = 5
+
+
+@dataclass(frozen=True, kw_only=True)
 class RandomConfig:
     """Uniform over the architectures that meet the budget: no search, nothing to set."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomSharedConfig:
+    """Random search with shared weights (Li and Talwalkar, UAI 2019, arXiv:1902.07638). Defaults: the optimizer of DARTS.
+
+    candidates: architectures drawn uniformly within a trial's budget, of which the best by inherited accuracy is taken.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    epochs: Count = 50
+    batch: Count = 64
+    weight_lr: Positive = 0.025
+    weight_lr_min: NonNegative = 0.001
+    weight_momentum: Decay = 0.9
+    weight_decay: NonNegative = 3e-4
+    weight_clip: Positive = 5.0
+    candidates: Count = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,12 +143,39 @@ class PenaltyConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProjectionConfig:
+    """Logits move to the nearest ones whose expected costs lie within the budget. All defaults are our own choice.
+
+    distance: "kl" (Kullback-Leibler divergence of the probabilities, weighted by the share of an edge that is kept) or "euclidean"
+    (of the logits). Shares of the search's epochs: tighten, over which upper bounds come down from the cost of the even mixture;
+    epochwise, over which there is one projection an epoch; stepwise, at the end, over which every step is followed by one, at
+    least those of the last epoch. every: steps from one projection to the next in between.
+    floor: least expected parameters, as a share of the reachable span; never above 0.8 of what the budget allows; 0 for none. A
+    lower bound of the budget takes its place.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    distance: Literal["kl", "euclidean"] = "kl"
+    tighten: Fraction = 0.6
+    epochwise: Fraction = 0.6
+    every: Count = 50
+    stepwise: Fraction = 0.1
+    floor: Fraction = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
 class HandlerEntry:
-    """What a budget does during the search. uses_budget: the budget and the final skeleton belong to the search key."""
+    """What a budget does during the search.
+
+    uses_budget: the budget and the final skeleton belong to the search key.
+    relaxes: it brings expected costs within the budget, so that probabilities must be able to meet it, not only architectures.
+    """
 
     config: type[Any]
     load: str
     uses_budget: bool
+    relaxes: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +184,7 @@ class MethodEntry:
 
     searches: trains a supernet and leaves scores and weights behind; where false, the method names architectures itself.
     uses_budget: the method itself reads the budget and the final skeleton, whatever the handler.
+    draws: its search scores nothing; architectures are drawn within the budget, as many as `candidates` says, and compared.
     """
 
     config: type[Any]
@@ -136,6 +193,7 @@ class MethodEntry:
     handlers: tuple[str, ...]
     searches: bool = True
     uses_budget: bool = False
+    draws: bool = False
 
 
 HANDLERS: Registry[HandlerEntry] = Registry(
@@ -144,6 +202,12 @@ HANDLERS: Registry[HandlerEntry] = Registry(
     {
         "none": HandlerEntry(config=NoneConfig, load="moonas.inner.handlers.none:NoHandler", uses_budget=False),
         "penalty": HandlerEntry(config=PenaltyConfig, load="moonas.inner.handlers.penalty:Penalty", uses_budget=True),
+        "projection": HandlerEntry(
+            config=ProjectionConfig,
+            load="moonas.inner.handlers.projection:Projection",
+            uses_budget=True,
+            relaxes=True,
+        ),
     },
 )
 
@@ -155,13 +219,26 @@ METHODS: Registry[MethodEntry] = Registry(
             config=DartsConfig,
             load="moonas.inner.methods.darts:Darts",
             spaces=("darts-cnn", "nas-bench-201"),
-            handlers=("none", "penalty"),
+            handlers=("none", "penalty", "projection"),
+        ),
+        "rc-darts": MethodEntry(
+            config=RcDartsConfig,
+            load="moonas.inner.methods.darts:Darts",
+            spaces=("darts-cnn", "nas-bench-201"),
+            handlers=("projection",),
         ),
         "parsec": MethodEntry(
             config=ParsecConfig,
             load="moonas.inner.methods.parsec:Parsec",
             spaces=("darts-cnn", "nas-bench-201"),
             handlers=("penalty", "none"),
+        ),
+        "random-shared": MethodEntry(
+            config=RandomSharedConfig,
+            load="moonas.inner.methods.random_shared:RandomShared",
+            spaces=("darts-cnn", "nas-bench-201"),
+            handlers=("none",),
+            draws=True,
         ),
         "random": MethodEntry(
             config=RandomConfig,

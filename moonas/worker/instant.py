@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+from moonas.machine import cpu_name
 from moonas.registry import load_object
 from moonas.specs import EvaluateSpec, SearchSpec
 from moonas.study.methods import METHODS
@@ -43,16 +42,6 @@ def look_up(spec: EvaluateSpec) -> dict[str, Any]:
     assert source is not None
     metrics, checksum = load_object(source)(spec)
     return {"kind": "evaluate", "metrics": metrics, "train_seconds": 0.0, "data_checksum": checksum, **_provenance(spec.threads)}
-
-
-def cpu_name() -> str:
-    """The CPU's model: the last digits of results depend on it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _provenance(threads: int) -> dict[str, Any]:

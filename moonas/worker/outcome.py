@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from moonas.errors import DataError, StorageError
+from moonas.errors import DataError, DeviceError, StorageError
 
 
 class TaskInterrupted(Exception):
@@ -23,7 +23,7 @@ def outcome(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {"event": "result", "result": run()}
     except TaskInterrupted as interruption:
         return {"event": "interrupted", "action": interruption.action}
-    except (DataError, StorageError) as error:  # no trial's fault: the same befalls every task here
+    except (DataError, DeviceError, StorageError) as error:  # no trial's fault: the same befalls every task here
         return {"event": "unable", "reason": str(error)}
     except Exception as error:
         return {"event": "error", "reason": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}

@@ -1,4 +1,4 @@
-"""Tasks, the unit of work: a search or an evaluation, each a pure function of its JSON spec. No task touches a database."""
+"""Tasks, the unit of work: a search, an evaluation or a measurement, each a function of its JSON spec. None touches a database."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from typing import Any, Protocol
 import torch
 
 from moonas.data.dataset import load_data
-from moonas.errors import CheckpointError, NonFiniteLossError, StorageError, UsageError
-from moonas.inner.inherited import inherited_metrics
+from moonas.errors import CheckpointError, DeviceError, NonFiniteLossError, StorageError, UsageError
+from moonas.inner.inherited import compare, inherited_metrics
 from moonas.inner.search import Search
+from moonas.metrics.device import device_of, fingerprint
+from moonas.metrics.measure import measure as measure_metrics
+from moonas.metrics.subject import Subject
 from moonas.networks.training import Training
 from moonas.spaces.space import live_edges, make_space
-from moonas.specs import EvaluateSpec, SearchSpec
+from moonas.specs import EvaluateSpec, MeasureSpec, RerankSpec, SearchSpec, device_text
 from moonas.study.methods import METHODS
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.validation import settings_of
 from moonas.worker.artifacts import read_artifact, write_artifact
 from moonas.worker.checkpoint import pack, unpack
-from moonas.worker.instant import cpu_name, look_up, propose
+from moonas.worker.instant import look_up, propose
 from moonas.worker.outcome import TaskInterrupted
 from moonas.worker.timing import time_task
 
@@ -59,14 +62,18 @@ def run_task(
     checkpoint: where to go on; where it is missing or damaged the one before, else the start.
     A spec `{"kind": "time", "of": spec}` runs a few steps of a task instead and returns what `moonas.worker.timing.time_task` does.
     Raises TaskInterrupted after the checkpoint of an epoch whose report was answered so, NonFiniteLossError, DataError,
-    InfeasibleError, StorageError.
+    DeviceError, InfeasibleError, StorageError.
     """
     if spec["kind"] == "time":
         _prepare(spec["of"]["threads"])
         return time_task(spec["of"], device, data_root)
+    if spec["kind"] == "measure":
+        return measure(spec, device)
+    if spec["kind"] == "rerank":
+        return rerank(spec, device, data_root)
     run = {"search": search, "evaluate": evaluate}.get(spec["kind"])
     if run is None:
-        raise UsageError(f"{spec['kind']!r} is not a kind of task; known: evaluate, search, time")
+        raise UsageError(f"{spec['kind']!r} is not a kind of task; known: evaluate, measure, rerank, search, time")
     return run(spec, report, artifacts=artifacts, checkpoint=checkpoint, data_root=data_root, device=device)
 
 
@@ -131,7 +138,7 @@ def evaluate(
     data = load_data(spec.data, spec.seed, device, data_root)
     if name == "inherited":
         began = time.perf_counter()
-        metrics = inherited_metrics(spec, config, _search_weights(spec), data, device)
+        metrics = inherited_metrics(spec, config, _search_weights(spec.weights, spec.source), data, device)
         seconds = time.perf_counter() - began
     else:
         if cut := cells_without_a_way(spec):
@@ -155,6 +162,44 @@ def cells_without_a_way(spec: EvaluateSpec) -> list[str]:
     return [
         name for name, edges in architecture.groups.items() if not live_edges(edges, groups[name].inputs, architecture.concat[name])
     ]
+
+
+def rerank(json_spec: Mapping[str, Any], device: str = "cpu", data_root: str | None = None) -> dict[str, Any]:
+    """A comparison of architectures with the weights of one search.
+
+    Returns kind, accuracies on `valid`, best: the place of the first of the highest, data_checksum, versions, device.
+    """
+    spec = RerankSpec.from_json(json_spec)
+    _prepare(spec.search.threads)
+    data = load_data(spec.search.data, spec.search.seed, device, data_root)
+    accuracies = compare(spec, _search_weights(spec.weights, spec.search.key), data, device)
+    return {
+        "kind": "rerank",
+        "accuracies": accuracies,
+        "best": accuracies.index(max(accuracies)),
+        "data_checksum": data.checksum,
+        **_provenance(device, spec.search.threads),
+    }
+
+
+def measure(json_spec: Mapping[str, Any], device: str = "cpu") -> dict[str, Any]:
+    """Measured metrics of one architecture; nothing else should run on the device meanwhile.
+
+    Returns kind, metrics, versions, and as device its fingerprint. Raises DeviceError on another device than the spec names, or
+    where a metric is not available.
+    """
+    spec = MeasureSpec.from_json(json_spec)
+    _prepare(spec.threads)
+    here = fingerprint(device, spec.threads)
+    if spec.device is not None and dict(spec.device) != here:
+        raise DeviceError(f"{', '.join(spec.metrics)} is measured on {device_text(spec.device)}, not on {device_text(here)}")
+    subject = Subject.make(spec.architecture, spec.skeleton, device, **spec.settings)
+    return {
+        "kind": "measure",
+        "metrics": measure_metrics(subject, spec.metrics),
+        **_provenance(device, spec.threads),
+        "device": here,
+    }
 
 
 def drive(
@@ -200,12 +245,12 @@ def _resume(running: Resumable, report: Report, key: str, checkpoint: Saved | No
     return 0, {}, 0.0
 
 
-def _search_weights(spec: EvaluateSpec) -> dict[str, torch.Tensor]:
-    if spec.weights is None:
-        raise StorageError("inherited: the spec names no weights; the search that leaves them must run first")
-    saved = unpack(read_artifact(spec.weights))
-    if saved.get("key") != spec.source:
-        raise CheckpointError(f"the weights {spec.weights} are not those of the search {spec.source}")
+def _search_weights(url: str | None, search_key: str) -> dict[str, torch.Tensor]:
+    if url is None:
+        raise StorageError("the spec names no weights; the search that leaves them must run first")
+    saved = unpack(read_artifact(url))
+    if saved.get("key") != search_key:
+        raise CheckpointError(f"the weights {url} are not those of the search {search_key}")
     return saved["net"]
 
 
@@ -220,9 +265,5 @@ def _prepare(threads: int) -> None:
 
 
 def _provenance(device: str, threads: int) -> dict[str, Any]:
-    kind = torch.device(device).type
-    name = torch.cuda.get_device_name(device) if kind == "cuda" else cpu_name()
-    return {
-        "versions": {"moonas": version("moonas"), "torch": torch.__version__},
-        "device": {"type": kind, "name": name, "threads": threads},
-    }
+    versions = {"moonas": version("moonas"), "torch": torch.__version__}
+    return {"versions": versions, "device": device_of(device, threads)}

@@ -1,7 +1,6 @@
 """Budgeted decoding against brute force over every architecture of a small space, and against the published rule."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -16,7 +15,6 @@ from moonas.spaces.costs import cost, cost_table
 from moonas.spaces.darts_cnn import DartsCnn
 from moonas.spaces.decode import Decoder
 from moonas.spaces.space import make_space
-from moonas.study.spaces import DARTS_OPERATIONS, DartsCnnConfig
 
 OPERATIONS = ("none", "max_pool_3x3", "skip_connect", "sep_conv_3x3", "dil_conv_5x5")
 SMALL = make_space({"name": "darts-cnn", "nodes": 2, "operations": OPERATIONS})
@@ -181,18 +179,9 @@ def test_feasible_single_bounds_between_two_costs_are_refused_with_a_reason() ->
         decoder.decode(log_softmax(FULL, np.random.default_rng(0)), {"params": {"lower": 1_370_135, "upper": 1_370_136}})
 
 
-class FiveGroups(DartsCnn):
-    """DARTS cells with one normal cell per level and one cell per reduction, as a space of five groups."""
-
-    group_names = ("normal0", "normal1", "normal2", "reduce0", "reduce1")
-
-
 def test_five_groups_obey_upper_bounds_and_bands() -> None:
-    space = FiveGroups(DartsCnnConfig(operations=DARTS_OPERATIONS, nodes=4))
-    table = cost_table(FULL, LARGE)
-    weights = {"normal0": 1, "normal1": 3, "normal2": 9, "reduce0": 2, "reduce1": 7}
-    edges = {group: table.edges["reduce" if "reduce" in group else "normal"] * weight for group, weight in weights.items()}
-    decoder = Decoder(space, replace(table, edges=edges))
+    space = make_space({"name": "darts-cnn", "levels": 3})
+    decoder = Decoder(space, cost_table(space, LARGE))
     scores = log_softmax(space, np.random.default_rng(0))
     low, high = decoder.reachable()["params"]
     budget = low + (high - low) // 4
@@ -201,3 +190,28 @@ def test_five_groups_obey_upper_bounds_and_bands() -> None:
     band = decoder.decode(scores, {"params": {"lower": budget - 1000, "upper": budget}})
     assert budget - 1000 <= band.costs["params"] <= budget
     assert band.score <= upper.score <= decoder.decode(scores).score
+
+
+def test_the_best_few_are_those_of_brute_force(listed: tuple[Decoder, np.ndarray, np.ndarray]) -> None:
+    decoder, numbers, costs = listed
+    rng = np.random.default_rng(5)
+    scores = log_softmax(SMALL, rng)
+    options = decoder.choices.scores(scores)
+    total = sum(values[numbers[:, index]] for index, values in enumerate(options))
+    for bounds in ({}, *(bounds_near(rng, costs) for _ in range(6))):
+        best = np.sort(total[within(costs, bounds)])[::-1][:12]
+        if not len(best):
+            continue
+        found = decoder.decode_best(scores, bounds, 12)
+        assert [member.score for member in found] == pytest.approx(list(best))
+        assert len({member.architecture.key for member in found}) == len(found)
+        assert found[0].architecture == decoder.decode(scores, bounds).architecture
+
+
+def test_where_there_are_fewer_than_asked_for_all_come() -> None:
+    tiny = make_space({"name": "darts-cnn", "nodes": 1, "operations": ["skip_connect", "sep_conv_3x3"]})
+    decoder, scores = Decoder(tiny, cost_table(tiny, skeleton(4))), log_softmax(tiny, np.random.default_rng(0))
+    found = decoder.decode_best(scores, None, 100)
+    assert len({member.architecture.key for member in found}) == len(found) == 16
+    with pytest.raises(InfeasibleError, match="params reaches from"):
+        decoder.decode_best(scores, {"params": {"upper": 1}}, 3)

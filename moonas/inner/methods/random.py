@@ -25,12 +25,14 @@ class Random:
     def propose(self) -> Architecture:
         """Costs are those at the final skeleton. Raises InfeasibleError where nothing meets the budget."""
         spec = self.spec
-        feasible = _feasible(canonical_json(dict(spec.space)), spec.final or spec.skeleton, canonical_json(spec.budget or {}))
+        described = canonical_json([dict(spec.space), spec.budget, spec.predicted])
+        feasible = _feasible(described, spec.final or spec.skeleton)
         return feasible.sample(np.random.default_rng(stream(spec.seed, spec.replicate, "random")))
 
 
 @lru_cache(maxsize=16)
-def _feasible(space_settings: str, skeleton: Skeleton, bounds: str) -> FeasibleSet:
-    """Counted once for all replicates; space and bounds as JSON."""
-    space = make_space(json.loads(space_settings))
-    return FeasibleSet(space, cost_table(space, skeleton), json.loads(bounds))
+def _feasible(described: str, skeleton: Skeleton) -> FeasibleSet:
+    """Counted once for all replicates. described: space, budget and predicted costs, as JSON."""
+    settings, budget, predicted = json.loads(described)
+    space = make_space(settings)
+    return FeasibleSet(space, cost_table(space, skeleton, predicted), budget)
