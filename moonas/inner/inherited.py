@@ -14,22 +14,29 @@ from moonas.inner.supernets.fused import FusedSupernet
 from moonas.inner.supernets.supernet import Path
 from moonas.networks.training import evaluate_accuracy
 from moonas.seeds import stream
+from moonas.skeleton import Skeleton
 from moonas.spaces.space import make_space
 from moonas.specs import EvaluateSpec, RerankSpec
 from moonas.study.protocols import InheritedConfig
 
 
 def inherited_metrics(
-    spec: EvaluateSpec, config: InheritedConfig, weights: Mapping[str, Tensor], data: Data, device: str | torch.device = "cpu"
+    spec: EvaluateSpec,
+    config: InheritedConfig,
+    skeleton: Skeleton,
+    weights: Mapping[str, Tensor],
+    data: Data,
+    device: str | torch.device = "cpu",
 ) -> dict[str, float]:
     """accuracy and loss on `valid`, test_accuracy on `test`.
 
-    weights: the final state of the search network. The path's running statistics are those of the mixture, so they are replaced by
-    the plain average over training batches without augmentation, our own choice. Raises NonFiniteLossError, ArchitectureError.
+    skeleton, weights: of the search network, in its final state. The path's running statistics are those of the mixture, so they
+    are replaced by the plain average over training batches without augmentation, our own choice.
+    Raises NonFiniteLossError, ArchitectureError.
     """
     space = make_space(spec.space)
     space.check(spec.architecture)
-    net, path = FusedSupernet(space, spec.skeleton).to(device), Path(spec.architecture)
+    net, path = FusedSupernet(space, skeleton).to(device), Path(spec.architecture)
     seed = stream(
         spec.seed, spec.architecture.key, spec.skeleton.key, dict(spec.protocol), spec.source, spec.replicate, "calibration"
     )
@@ -39,10 +46,12 @@ def inherited_metrics(
     return {"accuracy": accuracy, "test_accuracy": test_accuracy, "loss": loss}
 
 
-def compare(spec: RerankSpec, weights: Mapping[str, Tensor], data: Data, device: str | torch.device = "cpu") -> list[float]:
+def compare(
+    spec: RerankSpec, skeleton: Skeleton, weights: Mapping[str, Tensor], data: Data, device: str | torch.device = "cpu"
+) -> list[float]:
     """The accuracy on `valid` of every architecture of `spec`, as `inherited` measures it with its defaults."""
     search, config = spec.search, InheritedConfig()
-    net = FusedSupernet(make_space(search.space), search.skeleton).to(device)
+    net = FusedSupernet(make_space(search.space), skeleton).to(device)
     accuracies = []
     for architecture in spec.architectures:
         path = Path(architecture)

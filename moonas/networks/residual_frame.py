@@ -11,7 +11,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from moonas.networks.frame import Surroundings
-from moonas.networks.operations import convolution
+from moonas.networks.operations import full
 from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
 
@@ -47,7 +47,7 @@ class ResidualBlock(nn.Module):
         self.widen = nn.Sequential(
             nn.ReLU(), nn.Conv2d(channels, 2 * channels, 3, 2, padding=1, bias=False), nn.BatchNorm2d(2 * channels)
         )
-        self.refine = convolution(2 * channels, 1, affine=True, kernel=3)
+        self.refine = full(2 * channels, 1, affine=True, kernel=3)
         self.shortcut = nn.Sequential(nn.AvgPool2d(2, 2, ceil_mode=True), nn.Conv2d(channels, 2 * channels, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ class Decoder:
         """The architecture of the highest score within all bounds.
 
         scores: {group: (edges, operations)}, log-probabilities with edge weights included, where entries of `none` are read only if
-        an edge may have it; or the scores of all options of each slot, where they do not add up over edges.
+        an edge may have it; or the scores of all options of each slot, where they do not add up over edges. -inf is never chosen.
         bounds: {metric: {"lower": int, "upper": int}}, either end optional. Without bounds this is the published discretisation
         of DARTS; ties take the lower predecessors, then the lower operations.
         Raises InfeasibleError, with what is reachable, where nothing meets the bounds.
@@ -73,7 +73,7 @@ class Decoder:
         option_scores = self.choices.scores(scores)
         chosen = limits.best(option_scores)
         if chosen is None:
-            raise InfeasibleError(self._infeasible(bounds or {}))
+            raise self._nothing_left(bounds or {})
         score = float(sum(values[index] for values, index in zip(option_scores, chosen, strict=True)))
         return Decoded(self.choices.architecture(chosen), score, self.choices.cost(chosen))
 
@@ -117,12 +117,18 @@ class Decoder:
         option_scores = self.choices.scores(scores)
         front = limits.front(option_scores)
         if not len(front.score):
-            raise InfeasibleError(self._infeasible(bounds))
+            raise self._nothing_left(bounds)
         order = np.lexsort((-front.score, *front.cost.T[::-1]))
         return [
             Decoded(self.choices.architecture(chosen), float(score), self.choices.cost(chosen))
             for score, chosen in zip(front.score[order], front.chosen[order], strict=True)
         ]
+
+    def _nothing_left(self, bounds: Bounds) -> InfeasibleError:
+        """Why scores have no best architecture: nothing at all meets the bounds, or only what their -inf rules out."""
+        self.check(bounds)
+        asked = " and ".join(describe(metric, bound) for metric, bound in bounds.items())
+        return InfeasibleError(f"no architecture of the operations that the scores leave meets {asked or 'the space'}")
 
     def _infeasible(self, bounds: Bounds) -> str:
         """What is asked for, and what each bounded metric can reach under the other bounds."""

@@ -19,6 +19,7 @@ from moonas.metrics.device import device_of, fingerprint
 from moonas.metrics.measure import measure as measure_metrics
 from moonas.metrics.subject import Subject
 from moonas.networks.training import Training
+from moonas.skeleton import Skeleton
 from moonas.spaces.space import live_edges, make_space
 from moonas.specs import EvaluateSpec, MeasureSpec, RerankSpec, SearchSpec, device_text
 from moonas.study.methods import METHODS
@@ -89,7 +90,7 @@ def search(
     """Scores of a search, or the architecture that a method without a supernet proposes; the final weights for `inherited`.
 
     Returns kind, scores ({group: (edges, operations)} or None), slot_scores (where scores do not add up over edges), operations
-    ({group: the columns of its scores}), what the method leaves to later searches, architecture (or None), epochs, weights (an
+    ({group: the columns of its scores}), what the method leaves besides, architecture (or None), epochs, weights (an
     artifact or None), health (the last epoch's metrics), seconds, data_checksum (None where no data was read), versions, device.
     """
     spec = SearchSpec.from_json(json_spec)
@@ -101,7 +102,8 @@ def search(
     health, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
     weights = None
     if artifacts is not None:
-        weights = write_artifact(artifacts, "weights.safetensors", pack({"key": spec.key, "net": running.net.state_dict()}))
+        left = {"key": spec.key, "skeleton": running.net.skeleton.to_json(), "net": running.net.state_dict()}
+        weights = write_artifact(artifacts, "weights.safetensors", pack(left))
     return {
         "kind": "search",
         **_provenance(device, spec.threads),
@@ -138,7 +140,8 @@ def evaluate(
     data = load_data(spec.data, spec.seed, device, data_root)
     if name == "inherited":
         began = time.perf_counter()
-        metrics = inherited_metrics(spec, config, _search_weights(spec.weights, spec.source), data, device)
+        skeleton, weights = _search_weights(spec.weights, spec.source)
+        metrics = inherited_metrics(spec, config, skeleton, weights, data, device)
         seconds = time.perf_counter() - began
     else:
         if cut := cells_without_a_way(spec):
@@ -172,7 +175,8 @@ def rerank(json_spec: Mapping[str, Any], device: str = "cpu", data_root: str | N
     spec = RerankSpec.from_json(json_spec)
     _prepare(spec.search.threads)
     data = load_data(spec.search.data, spec.search.seed, device, data_root)
-    accuracies = compare(spec, _search_weights(spec.weights, spec.search.key), data, device)
+    skeleton, weights = _search_weights(spec.weights, spec.search.key)
+    accuracies = compare(spec, skeleton, weights, data, device)
     return {
         "kind": "rerank",
         "accuracies": accuracies,
@@ -245,13 +249,14 @@ def _resume(running: Resumable, report: Report, key: str, checkpoint: Saved | No
     return 0, {}, 0.0
 
 
-def _search_weights(url: str | None, search_key: str) -> dict[str, torch.Tensor]:
+def _search_weights(url: str | None, search_key: str) -> tuple[Skeleton, dict[str, torch.Tensor]]:
+    """The search network's skeleton, which a staged method makes deeper than the study's, and its weights."""
     if url is None:
         raise StorageError("the spec names no weights; the search that leaves them must run first")
     saved = unpack(read_artifact(url))
     if saved.get("key") != search_key:
         raise CheckpointError(f"the weights {url} are not those of the search {search_key}")
-    return saved["net"]
+    return Skeleton.from_json(saved["skeleton"]), saved["net"]
 
 
 def _prepare(threads: int) -> None:
