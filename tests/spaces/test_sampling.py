@@ -11,7 +11,7 @@ from moonas.errors import InfeasibleError
 from moonas.skeleton import Skeleton
 from moonas.spaces.choices import Choices
 from moonas.spaces.costs import CostTable, cost_in, cost_table, total_in
-from moonas.spaces.sampling import FeasibleSet, sample_uniform
+from moonas.spaces.sampling import FeasibleSet
 from moonas.spaces.space import make_space
 
 SKELETON = Skeleton(channels=4, cells=3, input_shape=(1, 8, 8), classes=10)
@@ -53,7 +53,7 @@ def test_samples_obey_bounds_on_both_sides_of_several_costs() -> None:
 
 
 def test_the_same_stream_draws_the_same_architecture() -> None:
-    draws = [sample_uniform(TINY, TABLE, None, np.random.default_rng(7)) for _ in range(2)]
+    draws = [FeasibleSet(TINY, TABLE).sample(np.random.default_rng(7)) for _ in range(2)]
     assert draws[0] == draws[1]
 
 

@@ -32,6 +32,7 @@ from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
 from moonas.spaces.space import Space
 from moonas.study.partial import Partial
+from moonas.study.spaces import operation_name
 
 Term = tuple[int, Tensor | None]  # operation number, weight (None where the term stands unweighted)
 Chosen = tuple[int, Tensor | None, list[Term]]  # edge number, its factor (None for 1), its terms
@@ -86,7 +87,8 @@ class SearchCell(nn.Module):
         super().__init__()
         group = space.groups[plan.group]
         self.index, self.group, self.place = plan.index, plan.group, group.place
-        self.names, self.edges, self.nodes, self.output = group.operations, group.edges, group.nodes, group.output
+        self.names = [operation_name(space.name, name) for name in group.operations]
+        self.edges, self.nodes, self.output = group.edges, group.nodes, group.output
         self.preprocess = preprocess(plan, affine=False)
         channels = plan.channels if partial is None else plan.channels // partial.channel_divisor
         self.candidates = [
