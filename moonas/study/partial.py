@@ -17,7 +17,7 @@ class Partial:
 
     channel_divisor: K. It must divide the channels of every cell; 1 leaves nothing to bypass.
     sampling: which channels are read. "shuffle": always the first, and a channel shuffle after each edge makes them others in turn;
-    "random": drawn anew for every edge and pass.
+    "random": drawn anew for every edge and step.
     side: what stands beside the bypass. "none", or "conv1x1": a 1x1 convolution in `side_groups` groups.
     downsample: operations work at half the resolution where their edge has stride 1 and their input at least 16 rows and columns.
     Source: Xu et al., ICLR 2020, arXiv:1907.05737; for the last three settings its journal version,

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from moonas.inner.supernets.fan import Fan, Statistics, prepare
 from moonas.inner.supernets.folding import Concat
-from moonas.inner.supernets.partial import Draws, PartialEdge, PartialSums
+from moonas.inner.supernets.partial import PartialEdge, PartialSums
 from moonas.inner.supernets.sums import Sums
 from moonas.inner.supernets.supernet import Choice, Mixture, Path
 from moonas.networks.frame import Frame, preprocess
@@ -42,11 +42,8 @@ class FusedSupernet(Frame):
         plans = space.cells(skeleton)
         cells = [SearchCell(plan, space, partial) for plan in plans]
         super().__init__(skeleton, plans, cells, len(cells[-1].output) * plans[-1].channels)
-        self.draws = Draws() if partial is not None and partial.sampling == "random" else None
+        self.space = space
         self.norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
-
-    def forward(self, x: Tensor, choice: Choice) -> Tensor:
-        return super().forward(x, choice, None if self.draws is None else self.draws.next())
 
     def weights(self) -> Iterable[Tensor]:
         return self.parameters()
@@ -94,6 +91,7 @@ class SearchCell(nn.Module):
             PartialEdge(partial, plan.channels, plan.stride(predecessor)) for predecessor, _ in self.edges if partial is not None
         ]
         self.partial = nn.ModuleList(self.partial_edges)
+        self.random = partial is not None and partial.sampling == "random"
         self.norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
         self.fused = True  # where false, every operation runs as a module of its own
         self.fans = [
@@ -102,14 +100,13 @@ class SearchCell(nn.Module):
         ]
         self.zero = Zero(plan.stride(0))
 
-    def forward(self, inputs: Sequence[Tensor], choice: Choice, draw: int | None) -> Tensor:
-        """draw: seeds random channels; None where there are none."""
+    def forward(self, inputs: Sequence[Tensor], choice: Choice) -> Tensor:
         cumulative = any(norm.momentum is None for norm in self.norms[:1])
-        if isinstance(choice, Mixture) and self.fused and self.training and not cumulative and draw is None:
+        if isinstance(choice, Mixture) and self.fused and self.training and not cumulative and not self.random:
             states = self._mix(inputs, choice)
         else:
             states = {place: module(x) for place, (module, x) in enumerate(zip(self.preprocess, inputs, strict=True))}
-            self._add_edges(states, choice, draw)
+            self._add_edges(states, choice)
         parts = [self._state(states, node) for node in self.output]
         if len(parts) == 1:
             return parts[0]
@@ -141,12 +138,11 @@ class SearchCell(nn.Module):
         factors = weights.new_ones(len(weights)) if factors is None else factors
         return PartialSums(self.partial_edges, self.nodes, weights, factors, statistics)
 
-    def _add_edges(self, states: dict[int, Tensor], choice: Choice, draw: int | None) -> None:
+    def _add_edges(self, states: dict[int, Tensor], choice: Choice) -> None:
         """All nodes, edge by edge and operation by operation."""
-        generator = None if draw is None else torch.Generator().manual_seed(stream(draw, self.index))
         for edge, factor, terms in self._path(choice) if isinstance(choice, Path) else self._mixture(choice):
             predecessor, node = self.edges[edge]
-            value = self._value(edge, self._state(states, predecessor), terms, generator)
+            value = self._value(edge, self._state(states, predecessor), terms, choice.draw)
             if factor is not None:
                 value = value * factor
             states[node] = states[node] + value if node in states else value
@@ -166,7 +162,7 @@ class SearchCell(nn.Module):
             for edge, (factor, row) in enumerate(zip(factors, rows, strict=True))
         ]
 
-    def _value(self, edge: int, x: Tensor, terms: list[Term], generator: torch.Generator | None) -> Tensor:
+    def _value(self, edge: int, x: Tensor, terms: list[Term], draw: int) -> Tensor:
         def mix(x: Tensor) -> Tensor:
             values = [self.candidates[edge][number](x) for number, _ in terms]
             weights = [weight for _, weight in terms]
@@ -175,7 +171,7 @@ class SearchCell(nn.Module):
         if not self.partial_edges:
             return mix(x)
         partial = self.partial_edges[edge]
-        return partial(x, mix, None if generator is None else partial.draw(generator).to(x.device))
+        return partial(x, mix, partial.draw(stream(draw, self.index, edge)).to(x.device) if self.random else None)
 
     def _state(self, states: dict[int, Tensor], node: int) -> Tensor:
         return states[node] if node in states else self.zero(states[0])
