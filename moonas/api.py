@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:  # what only some commands need is imported where they need it
     from moonas.outer.loop import Loop, Watcher
     from moonas.outer.plan import Plan
     from moonas.results import Study
-    from moonas.specs import SearchSpec
+    from moonas.specs import Device, SearchSpec
     from moonas.store.store import Store
     from moonas.study.schema import StudyConfig
     from moonas.worker.local import LocalPool
@@ -260,7 +261,8 @@ def _drive(store: Store, record: StudyRecord, plan: Plan, url: str, watcher: Wat
     with store.ledger(record.id) as ledger:
         pool = LocalPool(devices, workers.threads_per_task)
         try:
-            loop = Loop(store, ledger, record, plan, pool, artifacts, watcher)
+            device = _measuring_device(pool, plan) if plan.measured else None
+            loop = Loop(store, ledger, record, plan, pool, artifacts, watcher, device)
             with _pausing_on_signals(loop, watcher) as caught:
                 state = loop.run()
         finally:
@@ -268,6 +270,20 @@ def _drive(store: Store, record: StudyRecord, plan: Plan, url: str, watcher: Wat
     if caught:
         raise Interrupted(f"paused; everything is saved. Go on with: moonas resume {plan.config.name}", caught[0])
     return state
+
+
+def _measuring_device(pool: LocalPool, plan: Plan) -> Device:
+    """Fingerprint of the pool's first device, found by measuring one network there, which also shows whether all can be measured.
+
+    Raises TaskError where a metric is not available.
+    """
+    import numpy as np
+
+    size, decoder = next(iter(plan.decoders.items()))
+    some = decoder.decode({name: np.zeros(group.shape) for name, group in plan.space.groups.items()})
+    spec = plan.measure_spec(some.architecture, plan.final_skeleton(size), None)
+    once = replace(spec, settings={**spec.settings, "warmups": 0, "repeats": 1})
+    return run_one(pool, once.to_json(), lambda progress: None)["device"]
 
 
 @contextmanager

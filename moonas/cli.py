@@ -288,6 +288,22 @@ def search(
     terminal.print_decoded(result["decoded"])
 
 
+@app.command(name="device-table")
+def device_table(
+    file: StudyFile,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The JSON file to write.")] = Path("device-table.json"),
+    metric: Annotated[str, typer.Option(help="What to predict: latency_ms or energy_mj.")] = "latency_ms",
+    networks: Annotated[int, typer.Option(min=1, help="Random networks to measure at each final skeleton.")] = 300,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Measure random networks of a study on this device, and fit a table that predicts any other."""
+    from moonas import device_table, progress, terminal
+
+    table = device_table.fit_device_table(file, metric, networks, report=None if quiet else progress.print_count)
+    output.write_text(json.dumps(table) + "\n", encoding="utf-8")
+    terminal.print_device_table(table, str(output))
+
+
 @app.command()
 def report(
     name: Name,

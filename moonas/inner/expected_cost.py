@@ -1,20 +1,18 @@
 """Expected cost of the architecture that probabilities stand for: exact tables in, a differentiable number out.
 
-Where n edges lead to a node that keeps k of them, each counts r = k/n (2/n in DARTS's cells); where every edge stays, r = 1. An
-operation that is never selected (`none`, where edges are dropped) has no cost: probabilities are renormalised over the others.
-Our own construction, after the relaxed costs of Jin et al. 2019 (RC-DARTS, arXiv:1912.12814).
+What it is of probabilities stands in `moonas.spaces.relaxed`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from moonas.spaces.costs import CostTable
-from moonas.spaces.space import CellGroup, Space
+from moonas.spaces.relaxed import kept_share
+from moonas.spaces.space import Space
 
 
 class ExpectedCost:
@@ -38,9 +36,3 @@ class ExpectedCost:
             share = (self.kept if shares is None else shares)[group]
             total = total + torch.einsum("e,eo,eom->m", share, live / live.sum(dim=1, keepdim=True), costs)
         return total
-
-
-def kept_share(group: CellGroup) -> np.ndarray:
-    """(edges,): the share of each edge that an architecture keeps, all edges of a node alike."""
-    nodes = [node for _, node in group.edges]
-    return np.array([1.0 if group.kept is None else group.kept / nodes.count(node) for node in nodes])

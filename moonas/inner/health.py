@@ -17,31 +17,43 @@ from torch import Tensor
 from moonas.inner.expected_cost import ExpectedCost
 from moonas.inner.method import Method
 from moonas.spaces.decode import Decoder
-from moonas.spaces.space import Space
+from moonas.spaces.space import CellGroup, Space
+from moonas.specs import Bounds
 from moonas.study.operations import OPERATIONS
 
 MOST_SKIPS, MOST_WEIGHTLESS = 0.5, 0.7  # shares above which a search counts as collapsed
 WINDOW, LAG, GROWTH = 5, 4, 1.3  # measurements averaged, how many lie between the two averages, and their largest ratio
 
 
-def vitals(space: Space, decoder: Decoder, expected_cost: ExpectedCost, method: Method, before: list[int]) -> dict[str, float]:
-    """entropy of the operations of an edge, the mean over edges in nats; changes: edges whose strongest operation is another than
-    `before` the epoch; expected_params and decoded_params, of the mixture and of the architecture decoded without bounds; and for
-    the first cell group skips, the share of its decoded edges, and weightless, the mean probability of operations without weights.
+def vitals(
+    space: Space, decoder: Decoder, expected_cost: ExpectedCost, method: Method, before: list[int], budget: Bounds | None = None
+) -> dict[str, float]:
+    """What to look at after an epoch. before: the strongest operations before it. budget: within which to decode.
+
+    entropy: of the operations of an edge, the mean over edges in nats. changes: edges whose strongest operation is another than
+    before. expected_params, decoded_params: of the mixture, and of the architecture decoded within the budget. Of all cells but
+    reductions: skips, the share of the edges decoded without bounds; weightless, the mean probability of what has no weights.
     """
     probabilities = method.probabilities()
-    name, group = next(iter(space.groups.items()))
-    free = [column for column, operation in enumerate(group.operations) if OPERATIONS[operation].weightless]
-    decoded = decoder.decode(method.slot_scores() or {key: matrix.cpu().numpy() for key, matrix in method.scores().items()})
-    operations = [operation for _, _, operation in decoded.architecture.groups[name]]
+    scores = method.slot_scores() or {name: matrix.cpu().numpy() for name, matrix in method.scores().items()}
+    unbounded = decoder.decode(scores)
+    decoded = decoder.decode(scores, budget) if budget else unbounded
+    watched = [name for name in space.groups if not name.startswith("reduce")]
+    operations = [operation for name in watched for _, _, operation in unbounded.architecture.groups[name]]
+    free = [probabilities[name][:, _weightless(space.groups[name])].sum(dim=1) for name in watched]
     return {
         "entropy": mean_entropy(probabilities),
         "skips": operations.count("skip_connect") / max(1, len(operations)),
-        "weightless": float(probabilities[name][:, free].sum(dim=1).mean()),
+        "weightless": float(torch.cat(free).mean()),
         "changes": float(sum(one != other for one, other in zip(before, strongest(method), strict=True))),
         "expected_params": float(expected_cost(probabilities, method.shares())[0]),
         "decoded_params": float(decoded.costs["params"]),
     }
+
+
+def _weightless(group: CellGroup) -> list[int]:
+    """The columns of operations without weights."""
+    return [column for column, operation in enumerate(group.operations) if OPERATIONS[operation].weightless]
 
 
 def strongest(method: Method) -> list[int]:
@@ -57,7 +69,7 @@ def mean_entropy(probabilities: Mapping[str, Tensor]) -> float:
 def alarm(metrics: Mapping[str, float], at_first: Mapping[str, float], eigenvalues: Sequence[float]) -> str | None:
     """Why a search counts as collapsed; None where it does not. at_first: the metrics before any step."""
     if metrics["skips"] > MOST_SKIPS >= at_first["skips"]:
-        return f"{metrics['skips']:.0%} of the first cell's edges are skip connections"
+        return f"{metrics['skips']:.0%} of the edges are skip connections"
     if metrics["weightless"] > MOST_WEIGHTLESS >= at_first["weightless"]:
         return f"operations without weights have {metrics['weightless']:.0%} of the probability"
     if len(eigenvalues) >= WINDOW + LAG:

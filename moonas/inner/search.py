@@ -38,15 +38,15 @@ class Search:
         method, handler = METHODS[spec.method["name"]], HANDLERS[spec.handler["name"]]
         with seeded(stream(spec.seed, spec.replicate, "weights")):
             self.net = FusedSupernet(self.space, spec.skeleton).to(device)
+        table = cost_table(self.space, spec.final or spec.skeleton, spec.predicted)
         budget_handler = load_object(handler.load)(
-            settings_of(handler.config, spec.handler), self.space, spec.final, spec.budget, device
+            settings_of(handler.config, spec.handler), self.space, table if spec.final else None, spec.budget, device
         )
         alpha_seed = stream(spec.seed, spec.replicate, "architecture")
         self.method: Method = load_object(method.load)(
             self.net, self.space, settings_of(method.config, spec.method), budget_handler, alpha_seed
         )
         self.epochs = self.method.epochs
-        table = cost_table(self.space, spec.final or spec.skeleton)
         self.decoder = Decoder(self.space, table)
         self.expected_cost = ExpectedCost(self.space, table.columns(["params"]), device)
         self.watch = Watch(self._vitals(strongest(self.method)))
@@ -79,7 +79,7 @@ class Search:
         return metrics
 
     def _vitals(self, before: list[int]) -> dict[str, float]:
-        return vitals(self.space, self.decoder, self.expected_cost, self.method, before)
+        return vitals(self.space, self.decoder, self.expected_cost, self.method, before, self.spec.budget)
 
     def scores(self) -> dict[str, list[list[float]]]:
         """{group: (edges, operations)} as nested lists."""

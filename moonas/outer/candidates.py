@@ -9,10 +9,11 @@ import numpy as np
 
 from moonas.architecture import Architecture
 from moonas.outer.plan import Design, Plan
+from moonas.skeleton import Skeleton
 from moonas.spaces.choices import Scores
-from moonas.spaces.costs import cost_in
+from moonas.spaces.costs import total_in
 from moonas.spaces.decode import Decoded
-from moonas.store.records import NewCandidate
+from moonas.store.records import CandidateRecord, NewCandidate
 
 
 def decode_trial(plan: Plan, design: Design, result: Mapping[str, Any]) -> list[NewCandidate]:
@@ -26,7 +27,7 @@ def decode_trial(plan: Plan, design: Design, result: Mapping[str, Any]) -> list[
     if result["scores"] is None:
         architecture = Architecture.from_json(result["architecture"])
         plan.space.check(architecture)
-        found = [Decoded(architecture, 0.0, cost_in(decoder.choices.table, plan.space, architecture)._asdict())]
+        found = [Decoded(architecture, 0.0, total_in(decoder.choices.table, plan.space, architecture))]
     else:
         scores = _scores(result)
         found = [decoder.decode(scores, bounds)]
@@ -53,6 +54,14 @@ def decode_trial(plan: Plan, design: Design, result: Mapping[str, Any]) -> list[
         )
         for index, decoded in enumerate(found)
     ]
+
+
+def stored_costs(plan: Plan, candidate: CandidateRecord) -> dict[str, int]:
+    """What was known of a stored candidate before anything was run: as stored, and what the study's device tables say."""
+    exact = {"params": candidate.params, "macs": candidate.macs}
+    if not plan.config.device_tables:
+        return exact
+    return exact | plan.costs(Architecture.from_json(candidate.genotype), Skeleton.from_json(candidate.skeleton_json))
 
 
 def _scores(found: Mapping[str, Any]) -> Scores:

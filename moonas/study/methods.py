@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from moonas.registry import Registry
-from moonas.study.numbers import Count, CountOrZero, Decay, NonNegative, Positive, parse_whole
+from moonas.study.numbers import Count, CountOrZero, Decay, Fraction, NonNegative, Positive, parse_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +88,16 @@ class ParsecConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RcDartsConfig(DartsConfig):
+    """DARTS whose budget is a projection, after Jin et al. 2019 (RC-DARTS, arXiv:1912.12814).
+
+    warmup_epochs: our own choice; the paper's text was not at hand.
+    """
+
+    warmup_epochs: CountOrZero = 5
+
+
+@dataclass(frozen=True, kw_only=True)
 class RandomConfig:
     """Uniform over the architectures that meet the budget: no search, nothing to set."""
 
@@ -114,12 +124,39 @@ class PenaltyConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProjectionConfig:
+    """Logits move to the nearest ones whose expected costs lie within the budget. All defaults are our own choice.
+
+    distance: "kl" (Kullback-Leibler divergence of the probabilities, weighted by the share of an edge that is kept) or "euclidean"
+    (of the logits). Shares of the search's epochs: tighten, over which upper bounds come down from the cost of the even mixture;
+    epochwise, over which there is one projection an epoch; stepwise, at the end, over which every step is followed by one, at
+    least those of the last epoch. every: steps from one projection to the next in between.
+    floor: least expected parameters, as a share of the reachable span; never above 0.8 of what the budget allows; 0 for none. A
+    lower bound of the budget takes its place.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    distance: Literal["kl", "euclidean"] = "kl"
+    tighten: Fraction = 0.6
+    epochwise: Fraction = 0.6
+    every: Count = 50
+    stepwise: Fraction = 0.1
+    floor: Fraction = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
 class HandlerEntry:
-    """What a budget does during the search. uses_budget: the budget and the final skeleton belong to the search key."""
+    """What a budget does during the search.
+
+    uses_budget: the budget and the final skeleton belong to the search key.
+    relaxes: it brings expected costs within the budget, so that probabilities must be able to meet it, not only architectures.
+    """
 
     config: type[Any]
     load: str
     uses_budget: bool
+    relaxes: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +181,12 @@ HANDLERS: Registry[HandlerEntry] = Registry(
     {
         "none": HandlerEntry(config=NoneConfig, load="moonas.inner.handlers.none:NoHandler", uses_budget=False),
         "penalty": HandlerEntry(config=PenaltyConfig, load="moonas.inner.handlers.penalty:Penalty", uses_budget=True),
+        "projection": HandlerEntry(
+            config=ProjectionConfig,
+            load="moonas.inner.handlers.projection:Projection",
+            uses_budget=True,
+            relaxes=True,
+        ),
     },
 )
 
@@ -155,7 +198,13 @@ METHODS: Registry[MethodEntry] = Registry(
             config=DartsConfig,
             load="moonas.inner.methods.darts:Darts",
             spaces=("darts-cnn",),
-            handlers=("none", "penalty"),
+            handlers=("none", "penalty", "projection"),
+        ),
+        "rc-darts": MethodEntry(
+            config=RcDartsConfig,
+            load="moonas.inner.methods.darts:Darts",
+            spaces=("darts-cnn",),
+            handlers=("projection",),
         ),
         "parsec": MethodEntry(
             config=ParsecConfig,

@@ -11,14 +11,15 @@ from moonas.registry import Registry
 from moonas.study.bounds import Bound, parse_bound
 from moonas.study.budgets import Budgets, Level, parse_levels
 from moonas.study.data import DATA, classes, input_shape
+from moonas.study.device_tables import DeviceTable
 from moonas.study.methods import HANDLERS, METHODS, MethodEntry
-from moonas.study.metrics import COSTS, metric_name
+from moonas.study.metrics import ADDITIVE, metric_name
 from moonas.study.numbers import Count, Seed
 from moonas.study.objectives import Objective, parse_objective
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.ranges import Range, as_range
 from moonas.study.samplers import SAMPLERS
-from moonas.study.sections import Decode, FinalSkeleton, Health, Limits, Performance, SearchSkeleton, Workers
+from moonas.study.sections import Decode, FinalSkeleton, Health, Limits, Measure, Performance, SearchSkeleton, Workers
 from moonas.study.spaces import SPACES
 from moonas.study.validation import Place, plain, unknown_key
 
@@ -89,6 +90,8 @@ class StudyConfig:
     trials: int | None = None
     protocol: Named
     decode: Decode = field(default_factory=Decode)
+    measure: Measure = field(default_factory=Measure)
+    device_tables: tuple[DeviceTable, ...] = ()
     workers: Workers = field(default_factory=Workers)
     health: Health = field(default_factory=Health)
     limits: Limits = field(default_factory=Limits)
@@ -244,8 +247,8 @@ def _budgets(value: Any, place: Place) -> Budgets | None:
     for key, text in value.items():
         here = place / str(key)
         metric = here.read(metric_name, key)
-        if metric is not None and metric not in COSTS:
-            here.wrong(f"{metric} cannot be a budget; exact costs can: {', '.join(COSTS)}")
+        if metric is not None and metric not in ADDITIVE:
+            here.wrong(f"{metric} cannot be a budget; costs that add up can: {', '.join(ADDITIVE)}")
         if metric in texts:
             here.wrong(f"{metric} stands more than once")
         if metric is not None:
@@ -264,6 +267,13 @@ def _levels(value: Any, place: Place) -> tuple[Level, ...]:
     return tuple(level for levels in read if levels is not None for level in levels)
 
 
+def _device_table(value: Any, place: Place) -> DeviceTable | None:
+    if isinstance(value, str):
+        place.wrong(f"names the file {value!r}; only a study file on disk may do so: give the table's content")
+        return None
+    return place.settings(DeviceTable, value)
+
+
 _READERS: dict[str, Callable[[Any, Place], Any]] = {
     "name": _name,
     "seed": _pydantic(Seed),
@@ -280,6 +290,8 @@ _READERS: dict[str, Callable[[Any, Place], Any]] = {
     "trials": _pydantic(Count),
     "protocol": _named(PROTOCOLS),
     "decode": _section(Decode),
+    "measure": _section(Measure),
+    "device_tables": _list_of(_device_table),
     "workers": _section(Workers),
     "limits": _section(Limits),
     "health": _section(Health),

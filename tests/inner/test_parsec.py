@@ -280,7 +280,7 @@ def test_the_excess_of_cells_moves_the_logits_away_from_what_costs_too_much():
 def test_a_tight_budget_makes_the_search_expect_less_cost(tiny_space, tiny_skeleton):
     table = cost_table(tiny_space, tiny_skeleton)
     bounds = {"params": {"upper": int(table.fixed[0]) + 300}}
-    tight = Penalty(PenaltyConfig(strength=1.0), tiny_space, tiny_skeleton, bounds, "cpu")
+    tight = Penalty(PenaltyConfig(strength=1.0), tiny_space, table, bounds, "cpu")
 
     def expected(handler) -> float:
         """Of the parameters that the budget is about, after steps in which the likelihoods say nothing."""

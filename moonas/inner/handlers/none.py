@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from moonas.architecture import Architecture
-from moonas.skeleton import Skeleton
+from moonas.spaces.costs import CostTable
 from moonas.spaces.space import Space
 from moonas.specs import Bounds
 from moonas.study.methods import NoneConfig
@@ -18,7 +18,7 @@ class NoHandler:
     strength = 0.0
 
     def __init__(
-        self, config: NoneConfig, space: Space, final: Skeleton | None, budget: Bounds | None, device: str | torch.device
+        self, config: NoneConfig, space: Space, costs: CostTable | None, budget: Bounds | None, device: str | torch.device
     ) -> None:
         pass
 
@@ -27,3 +27,6 @@ class NoHandler:
 
     def excess(self, architecture: Architecture) -> float:
         return 0.0
+
+    def after_step(self, logits: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, epoch: int, epochs: int) -> None:
+        pass

@@ -48,7 +48,10 @@ class Darts(Method):
     def step(self, train: Part, valid: Part, epoch: int) -> StepOutcomes:
         """Update alpha on `valid` (after warm-up), then the weights on `train`."""
         set_lr(self.weight_optimizer, cosine(epoch, self.epochs, self.config.weight_lr, self.config.weight_lr_min))
-        valid_outcome = self.step_alpha(train, valid) if epoch >= self.config.warmup_epochs else None
+        valid_outcome = None
+        if epoch >= self.config.warmup_epochs:
+            valid_outcome = self.step_alpha(train, valid)
+            self.handler.after_step(self.alpha, self.alpha_optimizer, epoch, self.epochs)
         return StepOutcomes(self.step_weights(train), valid_outcome)
 
     def step_alpha(self, train: Part, valid: Part) -> Outcome:
