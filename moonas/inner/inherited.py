@@ -14,21 +14,28 @@ from moonas.inner.supernets.supernet import Path
 from moonas.networks.training import evaluate_accuracy
 from moonas.seeds import stream
 from moonas.spaces.space import make_space
-from moonas.specs import EvaluateSpec
+from moonas.specs import EvaluateSpec, Settings
+from moonas.study.methods import partial_channels
 from moonas.study.protocols import InheritedConfig
 
 
 def inherited_metrics(
-    spec: EvaluateSpec, config: InheritedConfig, weights: Mapping[str, Tensor], data: Data, device: str | torch.device = "cpu"
+    spec: EvaluateSpec,
+    config: InheritedConfig,
+    method: Settings,
+    weights: Mapping[str, Tensor],
+    data: Data,
+    device: str | torch.device = "cpu",
 ) -> dict[str, float]:
     """accuracy and loss on `valid`, test_accuracy on `test`.
 
-    weights: the final state of the search network. The path's running statistics are those of the mixture, so they are replaced by
-    the plain average over training batches without augmentation, our own choice. Raises NonFiniteLossError, ArchitectureError.
+    method: of the search, whose settings shape its network. weights: the final state of that network. The path's running
+    statistics are those of the mixture, so they are replaced by the plain average over training batches without augmentation, our
+    own choice. Raises NonFiniteLossError, ArchitectureError.
     """
     space = make_space(spec.space)
     space.check(spec.architecture)
-    net, path = FusedSupernet(space, spec.skeleton).to(device), Path(spec.architecture)
+    net, path = FusedSupernet(space, spec.skeleton, partial_channels(method)).to(device), Path(spec.architecture)
     net.load_state_dict(weights)
     if config.calibration_batches:
         for norm in net.norms:

@@ -21,7 +21,7 @@ from moonas.spaces.costs import cost_table
 from moonas.spaces.decode import Decoder
 from moonas.spaces.space import make_space
 from moonas.specs import SearchSpec
-from moonas.study.methods import HANDLERS, METHODS
+from moonas.study.methods import HANDLERS, METHODS, partial_channels
 from moonas.study.validation import settings_of
 
 
@@ -37,7 +37,7 @@ class Search:
         self.space = make_space(spec.space)
         method, handler = METHODS[spec.method["name"]], HANDLERS[spec.handler["name"]]
         with seeded(stream(spec.seed, spec.replicate, "weights")):
-            self.net = FusedSupernet(self.space, spec.skeleton).to(device)
+            self.net = FusedSupernet(self.space, spec.skeleton, partial_channels(spec.method)).to(device)
         table = cost_table(self.space, spec.final or spec.skeleton, spec.predicted)
         budget_handler = load_object(handler.load)(
             settings_of(handler.config, spec.handler), self.space, table if spec.final else None, spec.budget, device

@@ -35,12 +35,11 @@ class Partial:
     def misfits(self, channels: int) -> Iterator[tuple[str, str]]:
         """(setting, what is wrong with it) at cells of so many channels; twice as many then fit too."""
         divisor = self.channel_divisor
+        bypassing = channels - channels // divisor
         if channels % divisor:
-            yield "channel_divisor", f"must divide the channels of every cell: {channels} is no multiple of {divisor}"
-        elif self.side != "none" and divisor == 1:
-            yield "side", "has no channels to work on where channel_divisor is 1"
-        elif self.side != "none" and (bypassing := channels - channels // divisor) % self.side_groups:
-            yield (
-                "side_groups",
-                f"must divide the bypassing channels: {bypassing} of {channels}, not into {self.side_groups} groups",
-            )
+            fitting = ", ".join(str(number) for number in range(1, channels + 1) if channels % number == 0)
+            yield "channel_divisor", f"{divisor} does not divide the {channels} channels of the first cells; these do: {fitting}"
+        elif self.side != "none" and not bypassing:
+            yield "side", "needs channels that bypass the operations: a channel_divisor above 1"
+        elif self.side != "none" and bypassing % self.side_groups:
+            yield "side_groups", f"{self.side_groups} does not divide the {bypassing} channels that bypass the operations"

@@ -119,7 +119,8 @@ def search(
     health, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
     weights = None
     if artifacts is not None:
-        weights = write_artifact(artifacts, "weights.safetensors", pack({"key": spec.key, "net": running.net.state_dict()}))
+        left = {"key": spec.key, "method": dict(spec.method), "net": running.net.state_dict()}
+        weights = write_artifact(artifacts, "weights.safetensors", pack(left))
     return {
         **about,
         **running.result(),
@@ -151,8 +152,9 @@ def evaluate(
     config = settings_of(PROTOCOLS[name].config, spec.protocol)
     data = load_data(spec.data, spec.seed, device, data_root)
     if name == "inherited":
+        left = _left_by_search(spec)
         began = time.perf_counter()
-        metrics = inherited_metrics(spec, config, _search_weights(spec), data, device)
+        metrics = inherited_metrics(spec, config, left["method"], left["net"], data, device)
         seconds = time.perf_counter() - began
     else:
         running = Training(spec, config, data, device)
@@ -230,13 +232,14 @@ def _resume(running: Resumable, report: Report, key: str, checkpoint: Saved | No
     return 0, {}, 0.0
 
 
-def _search_weights(spec: EvaluateSpec) -> dict[str, torch.Tensor]:
+def _left_by_search(spec: EvaluateSpec) -> dict[str, Any]:
+    """The state of the search network, and the method, whose settings shape that network."""
     if spec.weights is None:
         raise StorageError("inherited: the spec names no weights; the search that leaves them must run first")
     saved = unpack(read_artifact(spec.weights))
     if saved.get("key") != spec.source:
         raise CheckpointError(f"the weights {spec.weights} are not those of the search {spec.source}")
-    return saved["net"]
+    return saved
 
 
 def _prepare(threads: int) -> None:
