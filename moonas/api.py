@@ -127,10 +127,11 @@ def search(
     """One inner search of a study file, without a database.
 
     method: label of the method variant; the first one that searches where absent. report: called with every epoch's metrics.
-    Returns the search's result, with `decoded`: the architecture at each budget and size, as JSON with its costs.
+    Returns the search's result, with `decoded`: the architecture of the highest score at each budget and size, as JSON with its
+    costs; nothing is re-ranked.
     Raises UsageError for a variant with open settings, whose values only a sweep chooses.
     """
-    from moonas.outer.candidates import decode_trial
+    from moonas.outer.candidates import decode_trial, shortlist
     from moonas.outer.plan import Design
 
     plan = validate(question)
@@ -140,6 +141,8 @@ def search(
     variant = plan.config.method(method or labels[0])
     if variant.open:
         raise UsageError(f"{variant.label} leaves {', '.join(variant.open)} open; give each one value, or use `moonas run`")
+    if variant.entry.draws:
+        raise UsageError(f"{variant.label} decodes nothing: it compares drawn architectures; use `moonas run`")
     if variant.settings.get("warm_start"):
         raise UsageError(f"{variant.label} starts from a trial of another study, which a database holds; use `moonas run`")
     results: dict[str, Any] = {}
@@ -149,7 +152,8 @@ def search(
         spec = plan.search_spec(design, replicate)
         if spec.key not in results:
             results[spec.key] = _search_once(plan, spec, report or (lambda progress: None))
-        found = decode_trial(plan, design, results[spec.key])[0]
+        best = shortlist(plan, design, replicate, results[spec.key])[0]
+        found = decode_trial(plan, design, results[spec.key], best)[0]
         decoded.append(
             {
                 **design.to_params(),

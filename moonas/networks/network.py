@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from moonas.architecture import Architecture, Edge
+from moonas.networks.dropout import DropPath
 from moonas.networks.frame import Frame, preprocess
 from moonas.networks.operations import Zero, make_operation
 from moonas.skeleton import Skeleton
@@ -21,25 +22,6 @@ def build(architecture: Architecture, skeleton: Skeleton) -> Network:
     Raises ArchitectureError where the architecture is not a cell of its space, SkeletonError where the skeleton is too shallow.
     """
     return Network(architecture, skeleton, space_of(architecture).cells(skeleton))
-
-
-class DropPath(nn.Module):
-    """While training, zeroes each sample's whole map with a probability and scales the others up to keep the mean.
-
-    probability: settable, 0 at first. generator: on the network's device; torch's global one where None.
-    Source: Larsson et al., ICLR 2017, arXiv:1605.07648.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.probability = 0.0
-        self.generator: torch.Generator | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.probability == 0:
-            return x
-        keep = 1 - self.probability
-        return x * (x.new_empty(len(x), 1, 1, 1).bernoulli_(keep, generator=self.generator) / keep)
 
 
 class Network(Frame):

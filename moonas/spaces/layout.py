@@ -68,7 +68,7 @@ def plan_darts_cells(skeleton: Skeleton, nodes: int, levels: int = 1) -> tuple[C
     """
     least, what = (3, "2 of them reductions") if levels == 1 else (5, "with 3 levels, each before or after a reduction")
     if skeleton.cells < least:
-        raise SkeletonError(f"skeleton: darts-cnn needs at least {least} cells ({what}), got {skeleton.cells}")
+        raise SkeletonError(f"skeleton: {skeleton.space} needs at least {least} cells ({what}), got {skeleton.cells}")
     reductions = {skeleton.cells // 3, 2 * skeleton.cells // 3}
     stem = plan_stem(skeleton)
     inputs, size, after_reduction, channels = stem.channels, stem.size, stem.after_reduction, skeleton.channels

@@ -124,7 +124,8 @@ def _handlers_have_budgets(place: Place, methods: Any, budgets: Any, constraints
     bounded = any(level != Level() for levels in budgets.levels.values() for level in levels)
     bounded = bounded or any(constraint.metric in ADDITIVE for constraint in constraints)
     for index, method in enumerate(methods):
-        if HANDLERS[method.handler.name].uses_budget and not bounded:
+        refers = getattr(method.handler.settings, "references", None)
+        if HANDLERS[method.handler.name].uses_budget and not bounded and not refers:
             (place / "methods" / index / "handler").wrong(
                 f"{method.handler.name!r} works on a budget, and the study bounds no cost: give it `budgets`"
             )
@@ -140,6 +141,16 @@ def _predictions_have_tables(place: Place, objectives: Any, constraints: Any, bu
     for key, metric in used:
         if metric in PREDICTED and metric not in tables:
             (place / key).wrong(f"{metric} is read off a device table: give the study one in `device_tables`")
+
+
+def _rewards_have_tables(place: Place, methods: Any, device_tables: Any) -> None:
+    tables = [table.name for table in device_tables]
+    for index, method in enumerate(methods):
+        for metric in getattr(method.handler.settings, "references", None) or ():
+            if metric in PREDICTED and metric not in tables:
+                (place / "methods" / index / "handler" / "references").wrong(
+                    f"{metric} is read off a device table: give the study one in `device_tables`"
+                )
 
 
 def _tables_fit_space(place: Place, device_tables: Any, space: Any) -> None:
@@ -189,6 +200,7 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _handlers_fit,
     _handlers_have_budgets,
     _predictions_have_tables,
+    _rewards_have_tables,
     _tables_fit_space,
     _warmup_leaves_epochs,
     _partial_channels_fit,

@@ -97,10 +97,14 @@ class FinalSkeleton:
 class Decode:
     """How architectures are read off a finished search.
 
+    rerank: of so many architectures of the highest scores within the budget, the one of the best accuracy with the weights of the
+    search becomes the primary one; 1 takes the highest score.
     extra: neighbours of the primary architecture on the decoded front that are evaluated too, for archive and front only.
     """
 
     __pydantic_config__ = _FORBID
+
+    rerank: Annotated[Count, Field(le=1000)] = 1
 
     extra: CountOrZero = 0
 

@@ -37,7 +37,7 @@ def _candidates(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-Operation = Annotated[str, AfterValidator(_known_operation)]
+Candidates = Annotated[tuple[Annotated[str, AfterValidator(_known_operation)], ...], AfterValidator(_candidates)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +53,40 @@ class DartsCnnConfig:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    operations: Annotated[tuple[Annotated[str, AfterValidator(_known_operation)], ...], AfterValidator(_candidates)] = (
-        DARTS_OPERATIONS
-    )
+    operations: Candidates = DARTS_OPERATIONS
     nodes: Annotated[Whole, Field(ge=1, le=8)] = 4
     levels: Annotated[Literal[1, 3], BeforeValidator(parse_whole)] = 1
+
+
+TND_NORMAL = (
+    "none",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "sep_conv_7x7",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+    "conv_1x1",
+    "conv_3x3",
+    "conv_3x1_1x3",
+)
+TND_REDUCE = ("none", "skip_connect", "max_pool_3x3", "max_pool_5x5", "max_pool_7x7", "avg_pool_3x3")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TndCnnConfig:
+    """The cell space of TND-NAS (arXiv:2111.03892), after its first author's published fork of P-DARTS.
+
+    normal, reduce: candidates of an edge in cells of either kind, in index order; the fork's last runs leave conv_1x1 out.
+    nodes: intermediate nodes of a cell. empty_nodes: whether a node may be left without any input, so that it is all zeros.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    normal: Candidates = TND_NORMAL
+    reduce: Candidates = TND_REDUCE
+    nodes: Annotated[Whole, Field(ge=1, le=4)] = 4
+    empty_nodes: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,5 +104,8 @@ class SpaceEntry:
 SPACES: Registry[SpaceEntry] = Registry(
     "search space",
     "space",
-    {"darts-cnn": SpaceEntry(config=DartsCnnConfig, load="moonas.spaces.darts_cnn:DartsCnn")},
+    {
+        "darts-cnn": SpaceEntry(config=DartsCnnConfig, load="moonas.spaces.darts_cnn:DartsCnn"),
+        "tnd-cnn": SpaceEntry(config=TndCnnConfig, load="moonas.spaces.tnd_cnn:TndCnn"),
+    },
 )

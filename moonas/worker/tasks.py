@@ -13,14 +13,15 @@ import torch
 
 from moonas.data.dataset import load_data
 from moonas.errors import CheckpointError, DeviceError, NonFiniteLossError, StorageError, UsageError
-from moonas.inner.inherited import inherited_metrics
+from moonas.inner.inherited import compare, inherited_metrics
 from moonas.inner.search import Search
 from moonas.metrics.device import device_of, fingerprint
 from moonas.metrics.measure import measure as measure_metrics
 from moonas.metrics.subject import Subject
 from moonas.networks.training import Training
 from moonas.registry import load_object
-from moonas.specs import EvaluateSpec, MeasureSpec, SearchSpec, device_text
+from moonas.skeleton import Skeleton
+from moonas.specs import EvaluateSpec, MeasureSpec, RerankSpec, SearchSpec, device_text
 from moonas.study.methods import METHODS
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.validation import settings_of
@@ -75,9 +76,11 @@ def run_task(
         return time_task(spec["of"], device, data_root)
     if spec["kind"] == "measure":
         return measure(spec, device)
+    if spec["kind"] == "rerank":
+        return rerank(spec, device, data_root)
     run = {"search": search, "evaluate": evaluate}.get(spec["kind"])
     if run is None:
-        raise UsageError(f"{spec['kind']!r} is not a kind of task; known: evaluate, measure, search, time")
+        raise UsageError(f"{spec['kind']!r} is not a kind of task; known: evaluate, measure, rerank, search, time")
     return run(spec, report, artifacts=artifacts, checkpoint=checkpoint, data_root=data_root, device=device)
 
 
@@ -93,7 +96,7 @@ def search(
     """Scores of a search, or the architecture that a method without a supernet proposes; the final weights for `inherited`.
 
     Returns kind, scores ({group: (edges, operations)} or None), slot_scores (where scores do not add up over edges), operations
-    ({group: the columns of its scores}), what the method leaves to later searches, architecture (or None), epochs, weights (an
+    ({group: the columns of its scores}), what the method leaves besides, architecture (or None), epochs, weights (an
     artifact or None), health (the last epoch's metrics), seconds, data_checksum (None where no data was read), versions, device.
     """
     spec = SearchSpec.from_json(json_spec)
@@ -119,7 +122,8 @@ def search(
     health, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
     weights = None
     if artifacts is not None:
-        left = {"key": spec.key, "method": dict(spec.method), "net": running.net.state_dict()}
+        shape = {"skeleton": running.net.skeleton.to_json(), "method": dict(spec.method)}
+        left = {"key": spec.key, **shape, "net": running.net.state_dict()}
         weights = write_artifact(artifacts, "weights.safetensors", pack(left))
     return {
         **about,
@@ -152,9 +156,9 @@ def evaluate(
     config = settings_of(PROTOCOLS[name].config, spec.protocol)
     data = load_data(spec.data, spec.seed, device, data_root)
     if name == "inherited":
-        left = _left_by_search(spec)
         began = time.perf_counter()
-        metrics = inherited_metrics(spec, config, left["method"], left["net"], data, device)
+        skeleton, method, weights = _search_weights(spec.weights, spec.source)
+        metrics = inherited_metrics(spec, config, skeleton, method, weights, data, device)
         seconds = time.perf_counter() - began
     else:
         running = Training(spec, config, data, device)
@@ -166,6 +170,25 @@ def evaluate(
         "train_seconds": seconds,
         "data_checksum": data.checksum,
         **_provenance(device, spec.threads),
+    }
+
+
+def rerank(json_spec: Mapping[str, Any], device: str = "cpu", data_root: str | None = None) -> dict[str, Any]:
+    """A comparison of architectures with the weights of one search.
+
+    Returns kind, accuracies on `valid`, best: the place of the first of the highest, data_checksum, versions, device.
+    """
+    spec = RerankSpec.from_json(json_spec)
+    _prepare(spec.search.threads)
+    data = load_data(spec.search.data, spec.search.seed, device, data_root)
+    skeleton, _, weights = _search_weights(spec.weights, spec.search.key)
+    accuracies = compare(spec, skeleton, weights, data, device)
+    return {
+        "kind": "rerank",
+        "accuracies": accuracies,
+        "best": accuracies.index(max(accuracies)),
+        "data_checksum": data.checksum,
+        **_provenance(device, spec.search.threads),
     }
 
 
@@ -232,14 +255,14 @@ def _resume(running: Resumable, report: Report, key: str, checkpoint: Saved | No
     return 0, {}, 0.0
 
 
-def _left_by_search(spec: EvaluateSpec) -> dict[str, Any]:
-    """The state of the search network, and the method, whose settings shape that network."""
-    if spec.weights is None:
-        raise StorageError("inherited: the spec names no weights; the search that leaves them must run first")
-    saved = unpack(read_artifact(spec.weights))
-    if saved.get("key") != spec.source:
-        raise CheckpointError(f"the weights {spec.weights} are not those of the search {spec.source}")
-    return saved
+def _search_weights(url: str | None, search_key: str) -> tuple[Skeleton, dict[str, Any], dict[str, torch.Tensor]]:
+    """Of the search network its skeleton, deeper than the study's where the method is staged, the method, and the weights."""
+    if url is None:
+        raise StorageError("the spec names no weights; the search that leaves them must run first")
+    saved = unpack(read_artifact(url))
+    if saved.get("key") != search_key:
+        raise CheckpointError(f"the weights {url} are not those of the search {search_key}")
+    return Skeleton.from_json(saved["skeleton"]), saved["method"], saved["net"]
 
 
 def _prepare(threads: int) -> None:

@@ -105,6 +105,9 @@ def result_of(spec: Mapping[str, Any]) -> dict[str, Any]:
         draw = np.random.default_rng(stream(architecture.key, spec["skeleton"], spec["replicate"]))
         accuracy, test_accuracy = np.round(draw.uniform(0.8, 1.0, 2), 4).tolist()
         return {**about, "kind": "evaluate", "metrics": {"accuracy": accuracy, "test_accuracy": test_accuracy, "loss": 0.1}}
+    if spec["kind"] == "rerank":
+        accuracies = [stream(genotype, spec["search"]["seed"]) % 1000 / 1000 for genotype in spec["architectures"]]
+        return {**about, "kind": "rerank", "accuracies": accuracies, "best": accuracies.index(max(accuracies))}
     space = make_space(spec["space"])
     draw = np.random.default_rng(stream(spec["seed"], spec["replicate"], "fake search"))
     search = {**about, "kind": "search", "architecture": None, "scores": None, "weights": None}

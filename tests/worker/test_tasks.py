@@ -177,5 +177,5 @@ def test_a_loss_that_is_not_finite_fails_the_task():
 
 
 def test_an_unknown_kind_of_task_is_refused():
-    with pytest.raises(UsageError, match="known: evaluate, search"):
-        run_task({"kind": "measure"}, Loop())
+    with pytest.raises(UsageError, match="known: evaluate, measure, rerank, search"):
+        run_task({"kind": "guess"}, Loop())

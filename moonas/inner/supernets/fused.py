@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from operator import add
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from moonas.inner.supernets.folding import Concat
 from moonas.inner.supernets.partial import PartialEdge, PartialSums
 from moonas.inner.supernets.sums import Sums
 from moonas.inner.supernets.supernet import Choice, Mixture, Path
+from moonas.networks.dropout import Dropout
 from moonas.networks.frame import Frame, preprocess
 from moonas.networks.operations import Zero, make_operation
 from moonas.seeds import stream
@@ -40,9 +42,10 @@ class FusedSupernet(Frame):
 
     def __init__(self, space: Space, skeleton: Skeleton, partial: Partial | None = None) -> None:
         plans = space.cells(skeleton)
-        cells = [SearchCell(plan, space, partial) for plan in plans]
+        skip_dropout = Dropout()
+        cells = [SearchCell(plan, space, skip_dropout, partial) for plan in plans]
         super().__init__(skeleton, plans, cells, len(cells[-1].output) * plans[-1].channels)
-        self.space = space
+        self.skeleton, self.skip_dropout = skeleton, skip_dropout
         self.norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
 
     def weights(self) -> Iterable[Tensor]:
@@ -75,7 +78,7 @@ class FusedSupernet(Frame):
 class SearchCell(nn.Module):
     """A cell with every operation on every edge. A node that nothing leads to is zeros."""
 
-    def __init__(self, plan: CellPlan, space: Space, partial: Partial | None = None) -> None:
+    def __init__(self, plan: CellPlan, space: Space, skip_dropout: Dropout, partial: Partial | None = None) -> None:
         super().__init__()
         group = space.groups[plan.group]
         self.index, self.group, self.place = plan.index, plan.group, group.place
@@ -95,14 +98,16 @@ class SearchCell(nn.Module):
         self.norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
         self.fused = True  # where false, every operation runs as a module of its own
         self.fans = [
-            Fan(self.candidates, self.names, self.edges, source, channels, plan.stride(source))
+            Fan(self.candidates, self.names, self.edges, source, channels, plan.stride(source), skip_dropout)
             for source in sorted({predecessor for predecessor, _ in self.edges})
         ]
+        self.skip_dropout = skip_dropout
         self.zero = Zero(plan.stride(0))
 
     def forward(self, inputs: Sequence[Tensor], choice: Choice) -> Tensor:
         cumulative = any(norm.momentum is None for norm in self.norms[:1])
-        if isinstance(choice, Mixture) and self.fused and self.training and not cumulative and not self.random:
+        fused = self.fused and self.training and not cumulative and not self.random
+        if fused and isinstance(choice, Mixture) and choice.remaining is None:
             states = self._mix(inputs, choice)
         else:
             states = {place: module(x) for place, (module, x) in enumerate(zip(self.preprocess, inputs, strict=True))}
@@ -157,21 +162,26 @@ class SearchCell(nn.Module):
         live = [number for number, name in enumerate(self.names) if name != "none"]
         rows = mixture.weights[self.group].unbind()
         factors = [None] * len(rows) if mixture.edges is None else mixture.edges[self.group].unbind()
-        return [
-            (edge, factor, [(number, row[number]) for number in live])
+        left = [[True] * len(self.names)] * len(rows) if mixture.remaining is None else mixture.remaining[self.group].tolist()
+        edges: list[Chosen] = [
+            (edge, factor, [(number, row[number]) for number in live if left[edge][number]])
             for edge, (factor, row) in enumerate(zip(factors, rows, strict=True))
         ]
+        return [edge for edge in edges if edge[2]]
 
     def _value(self, edge: int, x: Tensor, terms: list[Term], draw: int) -> Tensor:
         def mix(x: Tensor) -> Tensor:
-            values = [self.candidates[edge][number](x) for number, _ in terms]
-            weights = [weight for _, weight in terms]
-            return reduce(add, (v if w is None else v * w for v, w in zip(values, weights, strict=True)))
+            return reduce(add, (self._term(self.candidates[edge][number], x, weight) for number, weight in terms))
 
         if not self.partial_edges:
             return mix(x)
         partial = self.partial_edges[edge]
         return partial(x, mix, partial.draw(stream(draw, self.index, edge)).to(x.device) if self.random else None)
+
+    def _term(self, operation: Any, x: Tensor, weight: Tensor | None) -> Tensor:
+        if weight is None:
+            return operation(x)
+        return (self.skip_dropout(x) if isinstance(operation, nn.Identity) else operation(x)) * weight
 
     def _state(self, states: dict[int, Tensor], node: int) -> Tensor:
         return states[node] if node in states else self.zero(states[0])
