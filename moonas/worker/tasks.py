@@ -102,7 +102,8 @@ def search(
     health, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
     weights = None
     if artifacts is not None:
-        left = {"key": spec.key, "skeleton": running.net.skeleton.to_json(), "net": running.net.state_dict()}
+        shape = {"skeleton": running.net.skeleton.to_json(), "method": dict(spec.method)}
+        left = {"key": spec.key, **shape, "net": running.net.state_dict()}
         weights = write_artifact(artifacts, "weights.safetensors", pack(left))
     return {
         "kind": "search",
@@ -140,8 +141,8 @@ def evaluate(
     data = load_data(spec.data, spec.seed, device, data_root)
     if name == "inherited":
         began = time.perf_counter()
-        skeleton, weights = _search_weights(spec.weights, spec.source)
-        metrics = inherited_metrics(spec, config, skeleton, weights, data, device)
+        skeleton, method, weights = _search_weights(spec.weights, spec.source)
+        metrics = inherited_metrics(spec, config, skeleton, method, weights, data, device)
         seconds = time.perf_counter() - began
     else:
         if cut := cells_without_a_way(spec):
@@ -175,7 +176,7 @@ def rerank(json_spec: Mapping[str, Any], device: str = "cpu", data_root: str | N
     spec = RerankSpec.from_json(json_spec)
     _prepare(spec.search.threads)
     data = load_data(spec.search.data, spec.search.seed, device, data_root)
-    skeleton, weights = _search_weights(spec.weights, spec.search.key)
+    skeleton, _, weights = _search_weights(spec.weights, spec.search.key)
     accuracies = compare(spec, skeleton, weights, data, device)
     return {
         "kind": "rerank",
@@ -249,14 +250,14 @@ def _resume(running: Resumable, report: Report, key: str, checkpoint: Saved | No
     return 0, {}, 0.0
 
 
-def _search_weights(url: str | None, search_key: str) -> tuple[Skeleton, dict[str, torch.Tensor]]:
-    """The search network's skeleton, which a staged method makes deeper than the study's, and its weights."""
+def _search_weights(url: str | None, search_key: str) -> tuple[Skeleton, dict[str, Any], dict[str, torch.Tensor]]:
+    """Of the search network its skeleton, deeper than the study's where the method is staged, the method, and the weights."""
     if url is None:
         raise StorageError("the spec names no weights; the search that leaves them must run first")
     saved = unpack(read_artifact(url))
     if saved.get("key") != search_key:
         raise CheckpointError(f"the weights {url} are not those of the search {search_key}")
-    return Skeleton.from_json(saved["skeleton"]), saved["net"]
+    return Skeleton.from_json(saved["skeleton"]), saved["method"], saved["net"]
 
 
 def _prepare(threads: int) -> None:
