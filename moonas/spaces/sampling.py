@@ -18,7 +18,7 @@ from moonas.spaces.costs import CostTable
 from moonas.spaces.space import Space
 from moonas.specs import Bounds
 
-COUNT_LIMIT = 20_000_000  # partial architectures by cost, of one slot more
+COUNT_LIMIT = 4_000_000  # partial architectures by cost, of one slot more
 DRAWS = 10_000  # of which one has to meet the bounds that are not counted
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from moonas.errors import InfeasibleError
 from moonas.skeleton import Skeleton
+from moonas.spaces import sampling
 from moonas.spaces.costs import cost_in, cost_table
 from moonas.spaces.sampling import FeasibleSet, sample_uniform
 from moonas.spaces.space import make_space
@@ -59,3 +60,28 @@ def test_bounds_that_nothing_meets_are_refused() -> None:
         FeasibleSet(TINY, TABLE, {"params": {"upper": 10}})
     with pytest.raises(InfeasibleError, match="together"):
         FeasibleSet(TINY, TABLE, {"params": {"upper": 1600}, "macs": {"lower": 50_000}})
+
+
+def test_several_bounds_over_five_groups_are_met_without_counting_every_cost(monkeypatch) -> None:
+    monkeypatch.setattr(sampling, "COUNT_LIMIT", 10)
+    feasible = FeasibleSet(TINY, TABLE, {"params": {"upper": 2600}, "macs": {"lower": 35_000, "upper": 42_000}})
+    assert feasible.count is None
+    listed = [FeasibleSet(TINY, TABLE).sample(np.random.default_rng(seed)) for seed in range(2000)]
+    costs = {architecture.key: cost_in(TABLE, TINY, architecture) for architecture in listed}
+    inside = {key for key, (params, macs) in costs.items() if params <= 2600 and 35_000 <= macs <= 42_000}
+    assert 5 < len(inside) < 60
+    rng = np.random.default_rng(0)
+    drawn = Counter(feasible.sample(rng).key for _ in range(100 * len(inside)))
+    assert set(drawn) == inside
+    assert sum((count - 100) ** 2 / 100 for count in drawn.values()) < len(inside) + 5 * np.sqrt(2 * len(inside))
+
+
+def test_five_groups_are_sampled_within_several_bounds() -> None:
+    space = make_space({"name": "darts-cnn", "levels": 3, "nodes": 2})
+    table = cost_table(space, Skeleton(channels=4, cells=5, input_shape=(1, 8, 8), classes=10))
+    bounds = {"params": {"lower": 4000, "upper": 9000}, "macs": {"upper": 120_000}}
+    feasible, rng = FeasibleSet(space, table, bounds), np.random.default_rng(0)
+    for _ in range(20):
+        costs = cost_in(table, space, feasible.sample(rng))
+        assert 4000 <= costs.params <= 9000
+        assert costs.macs <= 120_000
