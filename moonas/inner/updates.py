@@ -6,12 +6,12 @@ Source of the second-order gradient: Liu et al., ICLR 2019, arXiv:1806.09055, an
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from moonas.networks.descent import resting
 from moonas.spaces.space import Space
 
 
@@ -39,19 +39,6 @@ def descend_logits(optimizer: torch.optim.Optimizer, loss: Tensor, logits: Seque
 def softmax(logits: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Over the operations of each edge. {group: (edges, operations)} in and out."""
     return {group: matrix.softmax(dim=1) for group, matrix in logits.items()}
-
-
-@contextmanager
-def resting(weights: Iterable[Tensor]) -> Iterator[None]:
-    """Losses computed inside have no gradient of `weights`, so that their backward pass leaves out what only that would need."""
-    active = [weight for weight in weights if weight.requires_grad]
-    for weight in active:
-        weight.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for weight in active:
-            weight.requires_grad_()
 
 
 def second_order_gradient(

@@ -5,15 +5,22 @@ Source: Liu et al., ICLR 2019, arXiv:1806.09055, and its published code. Initial
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from moonas.errors import MoonasWarning
 from moonas.networks.operations import FactorizedReduce, relu_conv_norm
+from moonas.networks.precision import arithmetic, can_compute
+from moonas.networks.recompute import leading_cells, recompute
 from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
+from moonas.study.sections import Performance
 
 
 class Frame(nn.Module):
@@ -21,21 +28,40 @@ class Frame(nn.Module):
 
     cells: modules called as `cell(first, second, *choice)` with the outputs of the two cells before.
     features: channels of the last cell's output.
-    On the CPU the cells work channels last, where depthwise convolutions and their gradients are 1.3 to 4 times faster.
+    performance: how passes compute; `set_performance` changes it.
     """
 
-    def __init__(self, skeleton: Skeleton, cells: Iterable[nn.Module], features: int) -> None:
+    def __init__(self, skeleton: Skeleton, plans: Sequence[CellPlan], cells: Iterable[nn.Module], features: int) -> None:
         super().__init__()
         self.stem = CifarStem(skeleton) if skeleton.stem == "cifar" else ImagenetStem(skeleton)
         self.cells = nn.ModuleList(cells)
         self.classifier = nn.Linear(features, skeleton.classes)
+        self.performance = Performance()
+        self._leading = leading_cells(plans)
+
+    def set_performance(self, performance: Performance) -> None:
+        """What the device of the weights cannot do is replaced by the default, with a warning."""
+        device = self.classifier.weight.device
+        if not can_compute(performance.precision, device):
+            warnings.warn(f"{device} has no {performance.precision} arithmetic: using fp32", MoonasWarning, stacklevel=2)
+            performance = replace(performance, precision="fp32")
+        self.performance = performance
 
     def forward(self, x: Tensor, *choice: Any) -> Tensor:
         """Logits (n, classes) of images (n, c, h, w)."""
-        first, second = (part if x.is_cuda else part.contiguous(memory_format=torch.channels_last) for part in self.stem(x))
-        for cell in self.cells:
-            first, second = second, cell(first, second, *choice)
-        return self.classifier(second.mean((2, 3)))
+        recomputed = self._leading if self.performance.memory == "low" else 0
+        with arithmetic(self.performance.precision, x.device):
+            first, second = map(self._laid_out, self.stem(x))
+            for index, cell in enumerate(self.cells):
+                call = partial(recompute, cell) if index < recomputed else cell
+                first, second = second, call(first, second, *choice)
+        return self.classifier(second.mean((2, 3), dtype=self.classifier.weight.dtype))
+
+    def _laid_out(self, x: Tensor) -> Tensor:
+        """Channels last on a CPU, where depthwise convolutions and their gradients are then 1.3 to 4 times faster, or as was set."""
+        setting = self.performance.channels_last
+        last = not x.is_cuda if setting == "auto" else setting
+        return x.contiguous(memory_format=torch.channels_last) if last else x
 
 
 class CifarStem(nn.Module):

@@ -48,7 +48,7 @@ class Network(Frame):
     def __init__(self, architecture: Architecture, skeleton: Skeleton, plans: Sequence[CellPlan]) -> None:
         drop_path = DropPath()
         cells = [Cell(plan, architecture.groups[plan.group], architecture.concat[plan.group], drop_path) for plan in plans]
-        super().__init__(skeleton, cells, len(architecture.concat[plans[-1].group]) * plans[-1].channels)
+        super().__init__(skeleton, plans, cells, len(architecture.concat[plans[-1].group]) * plans[-1].channels)
         self.drop_path = drop_path
 
 

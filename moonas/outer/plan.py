@@ -133,7 +133,7 @@ class Plan:
             handler=method.handler.to_json(),
             final=self.final_skeleton((design.channels, design.cells)) if method.uses_budget else None,
             budget=self.bounds(design.budget) if method.uses_budget else None,
-            performance=config.to_json()["performance"],
+            performance=config.performance.spec(),
             threads=config.workers.threads_per_task,
         )
 
@@ -156,7 +156,7 @@ class Plan:
             protocol=config.protocol.to_json(),
             source=search.key if self.inherits else "",
             weights=weights if self.inherits else None,
-            performance=config.to_json()["performance"],
+            performance=config.performance.spec(),
             threads=config.workers.threads_per_task,
         )
 

@@ -15,8 +15,8 @@ from moonas.data.dataset import Part
 from moonas.inner.handlers.handler import Handler
 from moonas.inner.method import StepOutcomes
 from moonas.inner.supernets.supernet import Mixture, Supernet
-from moonas.inner.updates import adam, descend_logits, resting, small_logits, softmax
-from moonas.networks.descent import Outcome, cosine, descend, judge, load_optimizer_state, optimizer_state, set_lr, sgd
+from moonas.inner.updates import adam, descend_logits, small_logits, softmax
+from moonas.networks.descent import Outcome, cosine, descend, judge, load_optimizer_state, optimizer_state, resting, set_lr, sgd
 from moonas.spaces.space import Space
 from moonas.study.methods import DartsConfig
 

@@ -33,7 +33,7 @@ class FusedSupernet(Frame):
     def __init__(self, space: Space, skeleton: Skeleton) -> None:
         plans = space.cells(skeleton)
         cells = [SearchCell(plan, space) for plan in plans]
-        super().__init__(skeleton, cells, len(cells[-1].nodes) * plans[-1].channels)
+        super().__init__(skeleton, plans, cells, len(cells[-1].nodes) * plans[-1].channels)
         self.space = space
         self.norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
 
