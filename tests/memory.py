@@ -16,7 +16,7 @@ class _Held:
 
 
 def peak_held(step: Callable[[], object], apart_from: Iterable[Tensor] = ()) -> int:
-    """The most bytes held at any time of `step`, its forward and backward passes; each storage once, without those of `apart_from`."""
+    """The most bytes held at any time of `step`, forward and backward; each storage once, those of `apart_from` not at all."""
     own = {tensor.untyped_storage().data_ptr() for tensor in apart_from}
     holders: Counter[int] = Counter()
     now = peak = 0

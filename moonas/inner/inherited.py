@@ -16,6 +16,8 @@ from moonas.seeds import stream
 from moonas.spaces.space import make_space
 from moonas.specs import EvaluateSpec
 from moonas.study.protocols import InheritedConfig
+from moonas.study.sections import Performance
+from moonas.study.validation import settings_of
 
 
 def inherited_metrics(
@@ -29,6 +31,7 @@ def inherited_metrics(
     space = make_space(spec.space)
     space.check(spec.architecture)
     net, path = FusedSupernet(space, spec.skeleton).to(device), Path(spec.architecture)
+    net.set_performance(settings_of(Performance, spec.performance))
     net.load_state_dict(weights)
     if config.calibration_batches:
         for norm in net.norms:

@@ -21,6 +21,7 @@ from moonas.spaces.decode import Decoder
 from moonas.spaces.space import make_space
 from moonas.specs import SearchSpec
 from moonas.study.methods import HANDLERS, METHODS
+from moonas.study.sections import Performance
 from moonas.study.validation import settings_of
 
 
@@ -37,6 +38,7 @@ class Search:
         method, handler = METHODS[spec.method["name"]], HANDLERS[spec.handler["name"]]
         with seeded(stream(spec.seed, spec.replicate, "weights")):
             self.net = FusedSupernet(self.space, spec.skeleton).to(device)
+        self.net.set_performance(settings_of(Performance, spec.performance))
         budget_handler = load_object(handler.load)(
             settings_of(handler.config, spec.handler), self.space, spec.final, spec.budget, device
         )

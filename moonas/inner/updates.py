@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from moonas.errors import MoonasWarning
 from moonas.networks.descent import resting
+from moonas.networks.precision import full_precision
 from moonas.spaces.space import Space
 
 
@@ -41,6 +43,7 @@ def softmax(logits: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {group: matrix.softmax(dim=1) for group, matrix in logits.items()}
 
 
+@full_precision()
 def second_order_gradient(
     train_loss: Callable[[], Tensor],
     valid_loss: Callable[[], Tensor],
@@ -59,7 +62,8 @@ def second_order_gradient(
     second derivative of train_loss in the direction v, the gradient of valid_loss by w': a central difference of logit gradients
     at w +- radius / |v| * v. Where v is zero that term is 0, with a warning.
     train_loss, valid_loss: compute the loss anew from the logits and weights as they stand. They are called three times and once;
-    neither may change running statistics, and random numbers must be the same each time. All in one precision, never below fp32.
+    neither may change running statistics, and random numbers must be the same each time. Networks compute in full precision, as the
+    difference is too small for less.
     buffers: the optimizer's momentum of each weight, before this step; None before the first.
     """
     before = [weight.detach().clone() for weight in weights]
@@ -73,7 +77,8 @@ def second_order_gradient(
         direct, direction = gradients[: len(logits)], gradients[len(logits) :]
         length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(direction))).item()
         if length == 0:
-            warnings.warn("the validation loss does not depend on the weights: the second-order term is taken as 0", stacklevel=2)
+            message = "the validation loss does not depend on the weights: the second-order term is taken as 0"
+            warnings.warn(message, MoonasWarning, stacklevel=2)
             return direct
         ends = []
         for distance in (radius / length, -radius / length):

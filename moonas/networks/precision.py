@@ -49,6 +49,11 @@ def explicit(forward: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def wide(kind: torch.dtype) -> torch.dtype:
+    """The type of sums over maps of `kind`: never below float32."""
+    return torch.promote_types(kind, torch.float32)
+
+
 def can_compute(precision: str, device: torch.device) -> bool:
     """Whether the device has arithmetic of its own for `precision`."""
     return precision == "fp32" or device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)

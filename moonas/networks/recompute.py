@@ -5,9 +5,10 @@ After Chen et al. 2016, arXiv:1604.06174. Which cells are worth it is our own ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import is_dataclass, replace
+from operator import is_
 from typing import Any
 
 import torch
@@ -85,16 +86,21 @@ class _Recomputed(Function):
 
 
 def _map(function: Callable[[Any], Any], kind: type[Any], value: Any) -> Any:
-    """`value` with `function` of every `kind` in it; of what holds others, mappings, sequences and dataclasses are entered."""
+    """`value` with `function` of every `kind` in it, in mappings, sequences and dataclasses too; itself where it holds none."""
     if isinstance(value, kind):
         return function(value)
+    parts: Collection[Any]
+    build: Callable[[list[Any]], Any]
     if isinstance(value, Mapping):
-        return {key: _map(function, kind, item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_map(function, kind, item) for item in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{item.name: _map(function, kind, getattr(value, item.name)) for item in fields(value)})
-    return value
+        parts, build = value.values(), lambda new: dict(zip(value, new, strict=True))
+    elif isinstance(value, list | tuple):
+        parts, build = value, type(value)
+    elif is_dataclass(value) and not isinstance(value, type):
+        parts, build = vars(value).values(), lambda new: replace(value, **dict(zip(vars(value), new, strict=True)))
+    else:
+        return value
+    mapped = [_map(function, kind, part) for part in parts]
+    return value if all(map(is_, mapped, parts)) else build(mapped)
 
 
 @contextmanager
@@ -112,8 +118,8 @@ def _unchanged_statistics(cell: nn.Module) -> Iterator[None]:
 
 def _generators(cell: nn.Module, device: torch.device) -> list[torch.Generator]:
     """All that a cell may draw from: torch's global ones, and its modules' own under the name `generator`."""
-    own = {getattr(module, "generator", None) for module in cell.modules()} - {None}
-    every = [torch.default_generator, *own]
+    found = [getattr(module, "generator", None) for module in cell.modules()]
+    every = [torch.default_generator, *{generator for generator in found if generator is not None}]
     return every if device.type == "cpu" else [*every, torch.cuda.default_generators[device.index]]
 
 

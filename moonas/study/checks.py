@@ -122,6 +122,13 @@ def _sampler_knows_its_end(place: Place, sampler: Any, trials: Any) -> None:
         (place / "trials").wrong(f"is missing: the sampler {sampler.name!r} needs a number of trials")
 
 
+def _compiling_suits(place: Place, performance: Any, protocol: Any) -> None:
+    if performance.compile and performance.memory == "low":
+        (place / "performance" / "compile").wrong("decides itself what is kept, so it does not go with memory: low")
+    if performance.compile and getattr(protocol.settings, "drop_path", 0):
+        (place / "performance" / "compile").wrong("cannot follow the random stream of drop_path; leave one of them out")
+
+
 def _widths_suit_stem(place: Place, search: Any, final: Any) -> None:
     for key, section, widths in (("search", search, (search.channels,)), ("final", final, final.channels)):
         if section.stem == "imagenet" and any(channels % 2 for channels in widths):
@@ -138,4 +145,5 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _protocol_fits_methods,
     _sampler_knows_its_end,
     _widths_suit_stem,
+    _compiling_suits,
 )

@@ -6,7 +6,9 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +16,7 @@ from typing import Any, Protocol
 import torch
 
 from moonas.data.dataset import load_data
-from moonas.errors import CheckpointError, NonFiniteLossError, StorageError, UsageError
+from moonas.errors import CheckpointError, MoonasWarning, NonFiniteLossError, StorageError, UsageError
 from moonas.inner.inherited import inherited_metrics
 from moonas.inner.search import Search
 from moonas.networks.training import Training
@@ -66,6 +68,7 @@ def run_task(
     artifacts: URL of the folder for checkpoints and weights; None keeps nothing.
     checkpoint: where to go on; where it is missing or damaged the one before, else the start.
     A spec `{"kind": "time", "of": spec}` runs a few steps of a task instead and returns what `moonas.worker.timing.time_task` does.
+    MoonasWarnings are reported that way too.
     Raises TaskInterrupted after the checkpoint of an epoch whose report was answered so, NonFiniteLossError, DataError,
     InfeasibleError, StorageError.
     """
@@ -75,7 +78,8 @@ def run_task(
     run = {"search": search, "evaluate": evaluate}.get(spec["kind"])
     if run is None:
         raise UsageError(f"{spec['kind']!r} is not a kind of task; known: evaluate, search, time")
-    return run(spec, report, artifacts=artifacts, checkpoint=checkpoint, data_root=data_root, device=device)
+    with _reported_warnings(report):
+        return run(spec, report, artifacts=artifacts, checkpoint=checkpoint, data_root=data_root, device=device)
 
 
 def search(
@@ -213,6 +217,23 @@ def _search_weights(spec: EvaluateSpec) -> dict[str, torch.Tensor]:
     if saved.get("key") != spec.source:
         raise CheckpointError(f"the weights {spec.weights} are not those of the search {spec.source}")
     return saved["net"]
+
+
+@contextmanager
+def _reported_warnings(report: Report) -> Iterator[None]:
+    """Each MoonasWarning of the block is reported once; others are shown as ever."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", MoonasWarning)
+        show = warnings.showwarning
+
+        def tell(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, MoonasWarning):
+                report({"warning": str(message)})
+            else:
+                show(message, category, *where, **more)
+
+        warnings.showwarning = tell  # restored by catch_warnings
+        yield
 
 
 def _prepare(threads: int) -> None:
