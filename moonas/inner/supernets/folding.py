@@ -151,7 +151,7 @@ class WeightedSum(Function):
     @staticmethod
     @explicit
     def forward(ctx: Any, weights: Tensor, *inputs: Tensor) -> Tensor:
-        ctx.save_for_backward(weights, *inputs)
+        ctx.save_for_backward(weights, *(inputs if ctx.needs_input_grad[0] else ()))
         total = inputs[0] * weights[0]
         for x, weight in zip(inputs[1:], weights[1:], strict=True):
             total.addcmul_(x, weight)
@@ -161,7 +161,7 @@ class WeightedSum(Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         weights, *inputs = ctx.saved_tensors
-        d_weights = torch.stack([(gradient * x).sum(dtype=weights.dtype) for x in inputs]) if ctx.needs_input_grad[0] else None
+        d_weights = torch.stack([(gradient * x).sum(dtype=weights.dtype) for x in inputs]) if inputs else None
         return d_weights, *(gradient * weight for weight in weights)
 
 

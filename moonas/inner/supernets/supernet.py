@@ -14,14 +14,18 @@ from moonas.architecture import Architecture
 
 @dataclass(frozen=True)
 class Mixture:
-    """Every operation of every edge, weighted. weights: {group: (edges, operations)}; gradients flow into them."""
+    """Every operation of every edge, weighted. Gradients flow into all weights and factors.
+
+    weights: {group: (edges, operations)}. edges: {group: (edges,)} factors of whole edges; None where each is 1.
+    """
 
     weights: Mapping[str, Tensor]
+    edges: Mapping[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)
 class Path:
-    """Only the operations of one architecture, unweighted; nothing else is computed."""
+    """Only the operations of one architecture, every weight and factor being 1; nothing else is computed."""
 
     architecture: Architecture
 
@@ -40,6 +44,9 @@ class Supernet(Protocol):
 
     def frozen_statistics(self) -> AbstractContextManager[None]:
         """Inside the block training passes normalise by their batch as ever, but leave the running statistics alone."""
+
+    def twice_differentiable(self) -> AbstractContextManager[None]:
+        """Inside the block gradients can be differentiated again, at the speed of one module per edge and operation."""
 
     def train(self, mode: bool = True) -> Any: ...
 
