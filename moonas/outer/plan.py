@@ -189,7 +189,7 @@ class Plan:
             budget=self.bounds(design.budget) if final else None,
             predicted=self.predicted(final) or None if final else None,
             health=config.to_json()["health"],
-            performance=config.to_json()["performance"],
+            performance=config.performance.spec(),
             threads=config.workers.threads_per_task,
         )
 
@@ -212,7 +212,7 @@ class Plan:
             protocol=config.protocol.to_json(),
             source=search.key if self.inherits else "",
             weights=weights if self.inherits else None,
-            performance=config.to_json()["performance"],
+            performance=config.performance.spec(),
             threads=config.workers.threads_per_task,
         )
 

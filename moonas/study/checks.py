@@ -194,6 +194,13 @@ def _sampler_knows_its_end(place: Place, sampler: Any, trials: Any) -> None:
         (place / "trials").wrong(f"is missing: the sampler {sampler.name!r} needs a number of trials")
 
 
+def _compiling_suits(place: Place, performance: Any, protocol: Any) -> None:
+    if performance.compile and performance.memory == "low":
+        (place / "performance" / "compile").wrong("decides itself what is kept, so it does not go with memory: low")
+    if performance.compile and getattr(protocol.settings, "drop_path", 0):
+        (place / "performance" / "compile").wrong("cannot follow the random stream of drop_path; leave one of them out")
+
+
 def _parts_fit_data(place: Place, data: Any) -> None:
     images, fractions = data.settings.images, data.settings.fractions
     here = place / "data" / "fractions"
@@ -230,4 +237,5 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _sampler_knows_its_end,
     _parts_fit_data,
     _widths_suit_stem,
+    _compiling_suits,
 )
