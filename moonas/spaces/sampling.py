@@ -130,11 +130,6 @@ def _finest(slots: list[np.ndarray], grid: np.ndarray) -> int:
     return int(np.argmax([sum(len(np.unique(costs[:, column] // step)) for costs in slots) for column, step in enumerate(grid)]))
 
 
-def sample_uniform(space: Space, table: CostTable, bounds: Bounds | None, rng: np.random.Generator) -> Architecture:
-    """One architecture, each that meets `bounds` being equally likely. Raises InfeasibleError where none does."""
-    return FeasibleSet(space, table, bounds).sample(rng)
-
-
 def _as_records(rows: np.ndarray) -> np.ndarray:
     """(n,) of one record per row, which compare by their first entry, then the second ..."""
     return np.ascontiguousarray(rows).view([("", rows.dtype)] * rows.shape[1]).ravel()
