@@ -55,7 +55,7 @@ def test_built_networks_of_dense_cells_cost_what_the_table_says(empty_nodes):
             assert counted(architecture, skeleton) == tuple(cost(architecture, skeleton))
 
 
-@pytest.mark.parametrize("stem", ["cifar", "imagenet"])
+@pytest.mark.parametrize("stem", ["cifar", "imagenet", "imagenet-search"])
 @pytest.mark.parametrize("nodes", [2, 4])
 def test_built_networks_cost_what_the_table_says(stem, nodes):
     space, rng = make_space({"name": "darts-cnn", "nodes": nodes}), random.Random(0)
