@@ -127,6 +127,36 @@ class EvaluateSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RerankSpec:
+    """A comparison of architectures by their accuracy with the weights of one search.
+
+    weights: URL of those weights; where they lie, not part of the identity.
+    """
+
+    search: SearchSpec
+    architectures: tuple[Architecture, ...]
+    weights: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Hash of what the result depends on: 20 hexadecimal digits."""
+        return digest([self.search.key, [architecture.key for architecture in self.architectures]], 20)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": "rerank",
+            "search": self.search.to_json(),
+            "architectures": [architecture.to_json() for architecture in self.architectures],
+            "weights": self.weights,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RerankSpec:
+        architectures = tuple(map(Architecture.from_json, data["architectures"]))
+        return cls(search=SearchSpec.from_json(data["search"]), architectures=architectures, weights=data["weights"])
+
+
+@dataclass(frozen=True, kw_only=True)
 class MeasureSpec:
     """Measured metrics of one network, on one device and alone there.
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from torch import Tensor
 
 from moonas.data.dataset import Part
+from moonas.inner.supernets.supernet import Supernet
 from moonas.networks.descent import Outcome
 
 
@@ -21,12 +22,14 @@ class StepOutcomes(NamedTuple):
 class Method(Protocol):
     """Moves the architecture parameters of a supernet.
 
-    It is made by `Class(supernet, space, config, handler, seed)`, the seed being that of its initial parameters. Between two epochs
-    its whole state is what `state_dict` returns. Decoding is outside. Classes inherit from it for what most methods leave as it is.
+    It is made by `Class(supernet, space, config, handler, seed)`, the seed being that of its initial parameters; where its entry is
+    `staged`, by `Class(make_net, space, config, handler, seed)`, and `net` is the present stage's. Between two epochs its whole
+    state is what `state_dict` returns. Decoding is outside. Classes inherit from it for what most methods leave as it is.
     """
 
     epochs: int
     batch: int
+    net: Supernet
 
     def step(self, train: Part, valid: Part, epoch: int) -> StepOutcomes:
         """Update the architecture parameters and the weights once."""
@@ -35,7 +38,10 @@ class Method(Protocol):
         """{group: (edges, operations)}, detached; each row adds up to 1."""
 
     def scores(self) -> dict[str, Tensor]:
-        """{group: (edges, operations)}, detached and finite: log-probabilities, edge weights included; `none` keeps its own."""
+        """{group: (edges, operations)}, detached: log-probabilities, edge weights included; `none` keeps its own.
+
+        -inf for operations that the search has dropped.
+        """
 
     def shares(self) -> dict[str, Tensor] | None:
         """{group: (edges,)}: how often each edge is kept; None where all edges into a node are kept alike."""
@@ -54,9 +60,20 @@ class Method(Protocol):
         return None
 
     def leaves(self) -> dict[str, Any]:
-        """JSON data that joins the result of the search, for later searches to start from."""
+        """JSON data that joins the result of the search.
+
+        What later searches may start from; under "earlier" the scores at the end of the stages before the last, the latest first,
+        which are decoded in this order where no architecture of the operations left meets the bounds.
+        """
         return {}
 
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class MakeNet(Protocol):
+    """What makes the search networks of a method that goes on with another one from stage to stage."""
+
+    def __call__(self, stage: int = 0, deeper: int = 0) -> Supernet:
+        """A network with `deeper` cells more than the search skeleton; its initial weights depend on the stage."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -14,14 +15,16 @@ from moonas.inner.expected_cost import ExpectedCost
 from moonas.inner.health import Watch, dominant_eigenvalue, strongest, vitals
 from moonas.inner.method import Method
 from moonas.inner.supernets.fused import FusedSupernet
+from moonas.inner.supernets.supernet import Supernet
 from moonas.networks.descent import Tally, seeded
 from moonas.registry import load_object
 from moonas.seeds import stream
 from moonas.spaces.costs import cost_table
 from moonas.spaces.decode import Decoder
+from moonas.spaces.scores import JsonScores, scores_to_json
 from moonas.spaces.space import make_space
 from moonas.specs import SearchSpec
-from moonas.study.methods import HANDLERS, METHODS
+from moonas.study.methods import HANDLERS, METHODS, partial_channels
 from moonas.study.sections import Performance
 from moonas.study.validation import settings_of
 
@@ -37,21 +40,28 @@ class Search:
         self.spec, self.data = spec, data
         self.space = make_space(spec.space)
         method, handler = METHODS[spec.method["name"]], HANDLERS[spec.handler["name"]]
-        with seeded(stream(spec.seed, spec.replicate, "weights")):
-            self.net = FusedSupernet(self.space, spec.skeleton).to(device)
-        self.net.set_performance(settings_of(Performance, spec.performance))
+        self.device = device
         table = cost_table(self.space, spec.final or spec.skeleton, spec.predicted)
         budget_handler = load_object(handler.load)(
             settings_of(handler.config, spec.handler), self.space, table if spec.final else None, spec.budget, device
         )
         alpha_seed = stream(spec.seed, spec.replicate, "architecture")
         self.method: Method = load_object(method.load)(
-            self.net, self.space, settings_of(method.config, spec.method), budget_handler, alpha_seed
+            self._make_net if method.staged else self._make_net(),
+            self.space,
+            settings_of(method.config, spec.method),
+            budget_handler,
+            alpha_seed,
         )
         self.epochs = self.method.epochs
         self.decoder = Decoder(self.space, table)
         self.expected_cost = ExpectedCost(self.space, table.columns(["params"]), device)
         self.watch = Watch(self._vitals(strongest(self.method)))
+
+    @property
+    def net(self) -> Supernet:
+        """The search network, of the present stage where there are several."""
+        return self.method.net
 
     def run_epoch(self, epoch: int) -> dict[str, float]:
         """One pass over `train_w`, with as many batches of `train_alpha`.
@@ -83,9 +93,9 @@ class Search:
     def _vitals(self, before: list[int]) -> dict[str, float]:
         return vitals(self.space, self.decoder, self.expected_cost, self.method, before, self.spec.budget)
 
-    def scores(self) -> dict[str, list[list[float]]]:
-        """{group: (edges, operations)} as nested lists."""
-        return {group: matrix.tolist() for group, matrix in self.method.scores().items()}
+    def scores(self) -> JsonScores:
+        """{group: (edges, operations)} as nested lists; see `moonas.spaces.scores`."""
+        return scores_to_json(self.method.scores())
 
     def snapshot(self) -> dict[str, Any]:
         """What is reported after an epoch beside its metrics."""
@@ -110,6 +120,15 @@ class Search:
         if collapse is not None and self.spec.health.get("on_collapse") == "stop":
             final = collapse["before"]
         return {**final, "operations": operations, "collapse": collapse, **self.method.leaves()}
+
+    def _make_net(self, stage: int = 0, deeper: int = 0) -> FusedSupernet:
+        """A search network, `deeper` cells deeper than the search skeleton; the initial weights depend on the stage."""
+        spec = self.spec
+        skeleton = replace(spec.skeleton, cells=spec.skeleton.cells + deeper)
+        with seeded(stream(spec.seed, spec.replicate, "weights", *([stage] if stage else []))):
+            net = FusedSupernet(self.space, skeleton, partial_channels(spec.method)).to(self.device)
+        net.set_performance(settings_of(Performance, spec.performance))
+        return net
 
     def _endless(self, part: AnyPart, epoch: int) -> Iterator[Part]:
         for turn in count():

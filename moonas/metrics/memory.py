@@ -19,7 +19,7 @@ MIB = 2**20
 def memory_mib(subject: Subject) -> float:
     """Largest number of bytes that live at once in one forward pass, in MiB: weights and buffers, the batch, and outputs.
 
-    On a GPU what torch's allocator hands out at most, which includes the scratch memory of kernels. On the CPU the bytes of all
+    On a GPU what torch's allocator hands out at most in a pass, scratch memory of kernels included. On the CPU the bytes of all
     tensors that operations return and that are still referred to, each storage once: a count, the same on every run, without what
     a kernel needs within itself.
     """

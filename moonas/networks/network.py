@@ -8,11 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from moonas.architecture import Architecture, Edge
+from moonas.networks.dropout import DropPath
 from moonas.networks.frame import Frame, preprocess
 from moonas.networks.operations import Zero, make_operation
 from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
 from moonas.spaces.space import space_of
+from moonas.study.spaces import operation_name
 
 
 def build(architecture: Architecture, skeleton: Skeleton) -> Network:
@@ -23,31 +25,16 @@ def build(architecture: Architecture, skeleton: Skeleton) -> Network:
     return Network(architecture, skeleton, space_of(architecture).cells(skeleton))
 
 
-class DropPath(nn.Module):
-    """While training, zeroes each sample's whole map with a probability and scales the others up to keep the mean.
-
-    probability: settable, 0 at first. generator: on the network's device; torch's global one where None.
-    Source: Larsson et al., ICLR 2017, arXiv:1605.07648.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.probability = 0.0
-        self.generator: torch.Generator | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.probability == 0:
-            return x
-        keep = 1 - self.probability
-        return x * (x.new_empty(len(x), 1, 1, 1).bernoulli_(keep, generator=self.generator) / keep)
-
-
 class Network(Frame):
     """A derived network; `drop_path` acts on the output of every operation except the identity."""
 
     def __init__(self, architecture: Architecture, skeleton: Skeleton, plans: Sequence[CellPlan]) -> None:
         drop_path = DropPath()
-        cells = [Cell(plan, architecture.groups[plan.group], architecture.concat[plan.group], drop_path) for plan in plans]
+        groups = {
+            group: [(node, predecessor, operation_name(architecture.space, name)) for node, predecessor, name in edges]
+            for group, edges in architecture.groups.items()
+        }
+        cells = [Cell(plan, groups[plan.group], architecture.concat[plan.group], drop_path) for plan in plans]
         super().__init__(skeleton, plans, cells, len(architecture.concat[plans[-1].group]) * plans[-1].channels)
         self.drop_path = drop_path
 

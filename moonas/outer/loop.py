@@ -12,13 +12,13 @@ from typing import Any, Protocol
 
 from moonas.errors import InfeasibleError, TaskError
 from moonas.outer.archive import Archive
-from moonas.outer.candidates import decode_trial, stored_costs
+from moonas.outer.candidates import decode_trial, shortlist, stored_costs
 from moonas.outer.identity import evaluation_key, measured_key, measurement_of
 from moonas.outer.plan import Design, Plan
 from moonas.outer.samplers.sampler import History, Told, make_sampler
 from moonas.outer.steps import NOUN, Step, check_device, measured_values, steps
 from moonas.outer.work import OpenTask, OpenTrial, Running, choose_task, waiting_tasks
-from moonas.specs import Device, EvaluateSpec, MeasureSpec, SearchSpec, device_text
+from moonas.specs import Device, EvaluateSpec, MeasureSpec, RerankSpec, SearchSpec, device_text
 from moonas.store.ledger import Ledger
 from moonas.store.records import EvaluationKey, FrontUpdate, NewCandidate, StudyRecord, TaskRecord, TrialRecord
 from moonas.store.states import StudyState, TaskState, TrialState
@@ -201,13 +201,23 @@ class Loop:
             return self._fail(trial, f"its search failed: {search.reason}")
         if search.result is None:
             return None
+        weights = (search.result.get("weights") or {}).get("url")
         if trial.candidates is None:
             try:
-                trial.candidates = decode_trial(self.plan, trial.design, search.result)
+                few = shortlist(self.plan, trial.design, trial.replicate, search.result)
             except InfeasibleError as error:
                 return self._fail(trial, str(error))
+            choice = 0
+            if len(few) > 1:
+                reranking = self.plan.rerank_spec(spec, [decoded.architecture for decoded in few], weights)
+                rerank = self._task("rerank", reranking.key, reranking, trial)
+                if rerank.state is TaskState.FAIL:
+                    return self._fail(trial, f"its candidates could not be compared: {rerank.reason}")
+                if rerank.result is None:
+                    return None
+                choice = rerank.result["best"]
+            trial.candidates = decode_trial(self.plan, trial.design, search.result, few[choice])
             self.ledger.add_candidates(trial.id, trial.candidates)
-        weights = (search.result.get("weights") or {}).get("url")
         primary = None
         for candidate in trial.candidates:
             asked = steps(self.plan, candidate, trial.replicate, spec, weights, self.device)
@@ -228,7 +238,7 @@ class Loop:
             self.known[key] = found.metrics
         return self.known.get(key)
 
-    def _task(self, kind: str, key: str, spec: SearchSpec | EvaluateSpec | MeasureSpec, trial: OpenTrial) -> OpenTask:
+    def _task(self, kind: str, key: str, spec: SearchSpec | EvaluateSpec | MeasureSpec | RerankSpec, trial: OpenTrial) -> OpenTask:
         """The study's task with this key, added where there is none, serving `trial` from now on."""
         task = self.tasks.get((kind, key))
         if task is None:
@@ -338,8 +348,8 @@ class Loop:
         task = running.task
         left = result.get("weights")
         with self.ledger.together():
-            if task.record.kind == "search":
-                kept = [{**left, "kind": "weights"}] if left and self.plan.inherits else []
+            if task.record.kind in ("search", "rerank"):
+                kept = [{**left, "kind": "weights"}] if left and self.plan.keeps_weights else []
                 dropped = self.ledger.finish_search(task.record.id, running.attempt, result, seconds, kept)
                 dropped += [left["url"]] if left and not kept else []
             else:

@@ -16,7 +16,7 @@ from moonas.spaces.costs import CostTable, cost_table, total_in
 from moonas.spaces.decode import Decoder
 from moonas.spaces.relaxed import RelaxedCosts
 from moonas.spaces.space import Space, make_space
-from moonas.specs import Bounds, Device, EvaluateSpec, MeasureSpec, Predicted, SearchSpec
+from moonas.specs import Bounds, Device, EvaluateSpec, MeasureSpec, Predicted, RerankSpec, SearchSpec
 from moonas.study.budgets import budget_text, parse_budget
 from moonas.study.methods import HANDLERS
 from moonas.study.metrics import ADDITIVE, is_measured
@@ -81,6 +81,21 @@ class Plan:
     def inherits(self) -> bool:
         """Whether accuracy is measured in the search network, with the weights of a search."""
         return PROTOCOLS[self.config.protocol.name].skeleton == "search"
+
+    @cached_property
+    def keeps_weights(self) -> bool:
+        """Whether anything is going to be measured with the weights that a search leaves."""
+        return self.inherits or self.config.decode.rerank > 1 or any(method.entry.draws for method in self.config.methods)
+
+    @cached_property
+    def looks_up(self) -> bool:
+        """Whether accuracy stands in a table."""
+        return PROTOCOLS[self.config.protocol.name].look_up is not None
+
+    @cached_property
+    def instant(self) -> bool:
+        """Whether no task needs torch: accuracy stands in a table, no method searches and nothing is measured."""
+        return self.looks_up and not self.measured and not any(method.entry.searches for method in self.config.methods)
 
     @cached_property
     def protocol_identity(self) -> str:
@@ -201,6 +216,10 @@ class Plan:
             performance=config.performance.spec(),
             threads=config.workers.threads_per_task,
         )
+
+    def rerank_spec(self, search: SearchSpec, architectures: Sequence[Architecture], weights: str | None) -> RerankSpec:
+        """The comparison of a trial's shortlist by inherited accuracy. weights: URL of those of `search`."""
+        return RerankSpec(search=search, architectures=tuple(architectures), weights=weights)
 
     def measure_spec(self, architecture: Architecture, skeleton: Skeleton, device: Device | None) -> MeasureSpec:
         """The measurement of one architecture on a device; without one, a first look at whichever device it runs on."""

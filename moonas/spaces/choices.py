@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 
 import numpy as np
 
@@ -41,7 +41,8 @@ class Choices:
         flat = {name: _flat_places(group) for name, group in space.groups.items()}
         self.slots = []
         for slot in space.slots():
-            places = np.array([[flat[slot.group][edge] for edge in option] for option in slot.options])
+            edges = map(flat[slot.group].__getitem__, chain.from_iterable(slot.options))
+            places = np.fromiter(edges, dtype=np.int64).reshape(len(slot.options), -1)
             costs = table.edges[slot.group].reshape(-1, len(table.metrics))[places].sum(axis=1)
             self.slots.append(SlotArrays(slot, places, costs))
 

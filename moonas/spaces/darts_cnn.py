@@ -5,16 +5,16 @@ Source: Liu et al., ICLR 2019, arXiv:1806.09055, and its published code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations, permutations, product
 
 from moonas.architecture import Architecture, Edge
-from moonas.errors import ArchitectureError, nearest
+from moonas.errors import ArchitectureError
 from moonas.seeds import digest
 from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan, plan_darts_cells, plan_stem
 from moonas.spaces.operations import OperationCost, area, halve, pointwise
-from moonas.spaces.space import CellGroup, Option, Slot
+from moonas.spaces.space import CellGroup, Option, Slot, check_cells
 from moonas.study.operations import OPERATIONS
 from moonas.study.spaces import DartsCnnConfig
 
@@ -32,7 +32,8 @@ class DartsCnn:
         self.nodes = tuple(range(INPUTS, INPUTS + config.nodes))
         edges = tuple((predecessor, node) for node in self.nodes for predecessor in range(node))
         self.levels = config.levels
-        self.groups = dict.fromkeys(GROUPS[config.levels], CellGroup(self.operations, edges, INPUTS, self.nodes, kept=2))
+        group = CellGroup(self.operations, edges, INPUTS, self.nodes, kept=2)
+        self.groups: Mapping[str, CellGroup] = dict.fromkeys(GROUPS[config.levels], group)
 
     @classmethod
     def holding(cls, architecture: Architecture) -> DartsCnn:
@@ -78,24 +79,11 @@ class DartsCnn:
 
     def check(self, architecture: Architecture) -> None:
         """Raise ArchitectureError unless every group gives each node two distinct predecessors and known operations."""
-        if architecture.space != self.name:
-            raise ArchitectureError(f"an architecture of {architecture.space!r} does not belong to {self.name!r}")
-        if list(architecture.groups) != list(self.groups) or architecture.links:
-            raise ArchitectureError(
-                f"{self.name} has the cell groups {', '.join(self.groups)}, not {', '.join(architecture.groups)}"
-            )
+        check_cells(self, architecture)
         for group, edges in architecture.groups.items():
-            for node, predecessor, operation in edges:
-                if operation not in self.operations or operation == "none":
-                    known = [name for name in self.operations if name != "none"]
-                    raise ArchitectureError(f"{group}: {operation!r} is not an operation of this space{nearest(operation, known)}")
-                if not 0 <= predecessor < node:
-                    raise ArchitectureError(f"{group}: node {node} cannot take its input from node {predecessor}")
             inputs = sorted((node, predecessor) for node, predecessor, _ in edges)
             if [node for node, _ in inputs] != [node for node in self.nodes for _ in range(2)] or len(set(inputs)) < len(inputs):
                 raise ArchitectureError(f"{group}: each of the nodes {self.nodes} needs two distinct predecessors")
-            if architecture.concat.get(group) != self.nodes:
-                raise ArchitectureError(f"{group}: the cell's output concatenates the nodes {self.nodes}")
 
     def cells(self, skeleton: Skeleton) -> tuple[CellPlan, ...]:
         """Where each cell stands. Raises SkeletonError for fewer than 3 cells, with 3 levels 5."""
@@ -103,24 +91,28 @@ class DartsCnn:
 
     def fixed_cost(self, skeleton: Skeleton) -> OperationCost:
         """Stem, the two preprocessing convolutions of every cell, classifier; without auxiliary head."""
-        cells = self.cells(skeleton)
-        parts = [_stem_cost(skeleton)]
-        for cell in cells:
-            parts += [pointwise(channels, cell.channels, cell.size) for channels in cell.input_channels]
-        features = len(self.nodes) * cells[-1].channels
-        parts.append(OperationCost((features + 1) * skeleton.classes, features * skeleton.classes))
-        return OperationCost(sum(part.params for part in parts), sum(part.macs for part in parts))
+        return fixed_cost(skeleton, self.cells(skeleton), len(self.nodes))
 
     def function_key(self, architecture: Architecture) -> str:
         """The smallest description over all orders of the intermediate nodes, which the concatenation treats alike.
 
         No part of such an architecture is dead: every node has two inputs and is concatenated.
         """
-        return digest([self.name, {name: _smallest_order(edges) for name, edges in architecture.groups.items()}])
+        return digest([self.name, {name: smallest_order(edges, self.nodes) for name, edges in architecture.groups.items()}])
 
 
-def _smallest_order(edges: tuple[Edge, ...]) -> list[Edge]:
-    nodes = sorted({node for node, _, _ in edges})
+def fixed_cost(skeleton: Skeleton, cells: Sequence[CellPlan], nodes: int) -> OperationCost:
+    """Stem, the preprocessing convolutions of every cell, and a classifier on the concatenation of `nodes` nodes."""
+    parts = [_stem_cost(skeleton)]
+    for cell in cells:
+        parts += [pointwise(channels, cell.channels, cell.size) for channels in cell.input_channels]
+    features = nodes * cells[-1].channels
+    parts.append(OperationCost((features + 1) * skeleton.classes, features * skeleton.classes))
+    return OperationCost(sum(part.params for part in parts), sum(part.macs for part in parts))
+
+
+def smallest_order(edges: Sequence[Edge], nodes: Sequence[int]) -> list[Edge]:
+    """The smallest list of edges over all orders of `nodes` in which edges lead to later nodes."""
     described = []
     for order in permutations(nodes):
         number = {node: nodes[place] for place, node in enumerate(order)}
@@ -132,10 +124,11 @@ def _smallest_order(edges: tuple[Edge, ...]) -> list[Edge]:
 
 def _stem_cost(skeleton: Skeleton) -> OperationCost:
     images, height, width = skeleton.input_shape
-    channels, stem = skeleton.channels, plan_stem(skeleton)
+    stem = plan_stem(skeleton)
+    channels = stem.channels[0]
     if skeleton.stem == "cifar":
-        weights = 9 * images * stem.channels[0]
-        return OperationCost(weights + 2 * stem.channels[0], weights * area((height, width)))
+        weights = 9 * images * channels
+        return OperationCost(weights + 2 * channels, weights * area((height, width)))
     half, first, second = channels // 2, 9 * images * (channels // 2), 9 * (channels // 2) * channels
     third, size = 9 * channels * channels, halve((height, width))
     params = first + second + third + 2 * (half + channels + channels)

@@ -5,6 +5,8 @@ Scores and costs add up over the choices of a space; `moonas.spaces.merging` say
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,14 +43,21 @@ class Decoder:
 
     def reachable_within(self, metric: str, bounds: Bounds) -> tuple[int, int] | None:
         """The smallest and the largest value of one metric under bounds; None where nothing meets them."""
-        column, limits = self.metrics.index(metric), Limits(self.choices, bounds)
-        ends = []
-        for sign in (-1, 1):
-            chosen = limits.best([sign * slot.costs[:, column].astype(float) for slot in self.choices.slots])
+        low, high = (self._extreme(metric, sign, bounds) for sign in (-1, 1))
+        return None if low is None or high is None else (low, high)
+
+    def _extreme(self, metric: str, sign: int, bounds: Bounds) -> int | None:
+        """The value of `metric` that is largest times `sign`. Without its own bound it is found sooner, and mostly meets it."""
+        column, own = self.metrics.index(metric), bounds.get(metric, {})
+        scores = [sign * slot.costs[:, column].astype(float) for slot in self.choices.slots]
+        for asked in ({name: bound for name, bound in bounds.items() if name != metric}, bounds):
+            chosen = Limits(self.choices, asked).best(scores)
             if chosen is None:
                 return None
-            ends.append(self.choices.cost(chosen)[metric])
-        return ends[0], ends[1]
+            value = self.choices.cost(chosen)[metric]
+            if own.get("lower", value) <= value <= own.get("upper", value):
+                break
+        return value
 
     def check(self, bounds: Bounds) -> None:
         """Raise InfeasibleError, with what is reachable, where no architecture meets `bounds`."""
@@ -61,7 +70,7 @@ class Decoder:
         """The architecture of the highest score within all bounds.
 
         scores: {group: (edges, operations)}, log-probabilities with edge weights included, where entries of `none` are read only if
-        an edge may have it; or the scores of all options of each slot, where they do not add up over edges.
+        an edge may have it; or the scores of all options of each slot, where they do not add up over edges. -inf is never chosen.
         bounds: {metric: {"lower": int, "upper": int}}, either end optional. Without bounds this is the published discretisation
         of DARTS; ties take the lower predecessors, then the lower operations.
         Raises InfeasibleError, with what is reachable, where nothing meets the bounds.
@@ -71,9 +80,37 @@ class Decoder:
         option_scores = self.choices.scores(scores)
         chosen = limits.best(option_scores)
         if chosen is None:
-            raise InfeasibleError(self._infeasible(bounds or {}))
+            raise self._nothing_left(bounds or {})
         score = float(sum(values[index] for values, index in zip(option_scores, chosen, strict=True)))
         return Decoded(self.choices.architecture(chosen), score, self.choices.cost(chosen))
+
+    def decode_best(self, scores: Scores, bounds: Bounds | None, count: int) -> list[Decoded]:
+        """The `count` architectures of the highest scores within all bounds, the best first; fewer where there are fewer.
+
+        Each one found divides what is left by the first choice in which it is deviated from, and every part is decoded.
+        Raises InfeasibleError where nothing meets the bounds. Source: Lawler 1972, doi:10.1287/mnsc.18.7.401.
+        """
+        limits, option_scores = Limits(self.choices, bounds or {}), self.choices.scores(scores)
+        self.choices.check_bounds(bounds or {})
+        waiting: list[tuple[float, int, np.ndarray, int, list[np.ndarray]]] = []
+        number = itertools.count()
+
+        def wait(left: list[np.ndarray], fixed: int) -> None:
+            chosen = limits.best(left)
+            if chosen is not None:
+                score = sum(values[index] for values, index in zip(left, chosen, strict=True))
+                heapq.heappush(waiting, (-float(score), next(number), chosen, fixed, left))
+
+        wait(option_scores, 0)
+        found: list[Decoded] = []
+        while waiting and len(found) < count:
+            loss, _, chosen, fixed, left = heapq.heappop(waiting)
+            found.append(Decoded(self.choices.architecture(chosen), -loss, self.choices.cost(chosen)))
+            for slot in range(fixed, len(left)):
+                wait([*map(_only, left[:slot], chosen[:slot]), _without(left[slot], chosen[slot]), *left[slot + 1 :]], slot)
+        if not found:
+            raise InfeasibleError(self._infeasible(bounds or {}))
+        return found
 
     def decode_front(self, scores: Scores, costs: Sequence[str], bounds: Bounds | None = None) -> list[Decoded]:
         """Every architecture that no other beats in score without costing more: one search, a network for every budget.
@@ -87,12 +124,18 @@ class Decoder:
         option_scores = self.choices.scores(scores)
         front = limits.front(option_scores)
         if not len(front.score):
-            raise InfeasibleError(self._infeasible(bounds))
+            raise self._nothing_left(bounds)
         order = np.lexsort((-front.score, *front.cost.T[::-1]))
         return [
             Decoded(self.choices.architecture(chosen), float(score), self.choices.cost(chosen))
             for score, chosen in zip(front.score[order], front.chosen[order], strict=True)
         ]
+
+    def _nothing_left(self, bounds: Bounds) -> InfeasibleError:
+        """Why scores have no best architecture: nothing at all meets the bounds, or only what their -inf rules out."""
+        self.check(bounds)
+        asked = " and ".join(describe(metric, bound) for metric, bound in bounds.items())
+        return InfeasibleError(f"no architecture of the operations that the scores leave meets {asked or 'the space'}")
 
     def _infeasible(self, bounds: Bounds) -> str:
         """What is asked for, and what each bounded metric can reach under the other bounds."""
@@ -105,3 +148,15 @@ class Decoder:
                 under = f" under {' and '.join(describe(name, bound) for name, bound in others.items())}" if others else ""
                 reach.append(f"{metric} reaches from {ends[0]:,} to {ends[1]:,}{under}")
         return f"no architecture meets {asked}" + (f": {'; '.join(reach)}" if reach else "")
+
+
+def _only(scores: np.ndarray, index: int) -> np.ndarray:
+    kept = np.full_like(scores, -np.inf)
+    kept[index] = scores[index]
+    return kept
+
+
+def _without(scores: np.ndarray, index: int) -> np.ndarray:
+    left = scores.copy()
+    left[index] = -np.inf
+    return left

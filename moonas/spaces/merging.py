@@ -74,14 +74,18 @@ class Limits:
         self.most = np.array([slot.costs[:, self.columns].max(axis=0) for slot in self.slots])
 
     def best(self, option_scores: Sequence[np.ndarray]) -> np.ndarray | None:
-        """The option numbers of the highest score within the limits, or None where there are none."""
+        """The option numbers of the highest score within the limits, or None where there are none; -inf is never chosen."""
         if not self.columns:
+            if -np.inf in map(np.max, option_scores):
+                return None
             return np.array([int(np.argmax(score)) for score in option_scores])
         for relaxed in self._one_sided():
             chosen = relaxed.best(option_scores)
             if chosen is None or self._meets(chosen):
                 return chosen
         parts = self._group_parts(option_scores)
+        if not all(len(part) for part, _ in parts):
+            return None
         if self.two_sided and len(parts) > 2:
             return self._branch_and_bound(parts, option_scores)
         merged = self._merge_groups(parts)
@@ -142,7 +146,7 @@ class Limits:
 
     def _options(self, slot: SlotArrays, score: np.ndarray, index: int) -> Partial:
         options = Partial(score, slot.costs[:, self.columns], np.arange(len(score))[:, None])
-        options = options.take(np.flatnonzero(self._can_meet(options.cost, [index])))
+        options = options.take(np.flatnonzero(self._can_meet(options.cost, [index]) & (score > -np.inf)))
         return options.take(self._kept(options.score, options.cost))
 
     def _merge(self, first: Partial, second: Partial, covered: Sequence[int]) -> Partial:

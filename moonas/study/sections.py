@@ -14,7 +14,7 @@ from moonas.study.metrics import METRICS, is_measured
 from moonas.study.numbers import Count, CountOrZero, Positive, parse_whole
 
 _FORBID = ConfigDict(extra="forbid")
-Stem = Literal["cifar", "imagenet"]
+Stem = Literal["cifar", "imagenet", "imagenet-search"]
 
 
 # Limits of our own, far beyond any network: costs stay within 64 bits, and a slip of the pen is refused rather than worked on.
@@ -97,10 +97,14 @@ class FinalSkeleton:
 class Decode:
     """How architectures are read off a finished search.
 
+    rerank: of so many architectures of the highest scores within the budget, the one of the best accuracy with the weights of the
+    search becomes the primary one; 1 takes the highest score.
     extra: neighbours of the primary architecture on the decoded front that are evaluated too, for archive and front only.
     """
 
     __pydantic_config__ = _FORBID
+
+    rerank: Annotated[Count, Field(le=1000)] = 1
 
     extra: CountOrZero = 0
 

@@ -67,6 +67,15 @@ def test_the_penalty_is_the_relative_excess_times_the_strength():
     assert penalty({"params": {"lower": int(params) * 2}}) == 0
 
 
+def test_the_penalty_knows_predicted_costs_like_exact_ones():
+    space = make_space({"name": "darts-cnn", "nodes": 2})
+    even = {group: torch.full((5, 8), 1 / 8) for group in space.groups}
+    column = {"fixed": 200, "edges": {"normal": [[25] * 8] * 5, "reduce": [[0] * 8] * 5}}  # 4 edges are kept of a cell: 300 in all
+    costs = cost_table(space, FINAL, {"predicted_latency_us": column})
+    penalty = Penalty(PenaltyConfig(strength=3.0), space, costs, {"predicted_latency_us": {"upper": 200}}, "cpu")
+    assert float(penalty.loss(even)) == pytest.approx(3 * (300 / 200 - 1))
+
+
 def test_the_penalty_s_gradient_is_that_of_finite_differences():
     space = make_space({"name": "darts-cnn", "nodes": 2})
     penalty = Penalty(PenaltyConfig(), space, cost_table(space, FINAL), {"params": {"upper": 9000}}, "cpu")

@@ -14,7 +14,7 @@ from moonas.outer.plan import Plan
 from moonas.seeds import stream
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import cost_table
-from moonas.spaces.sampling import sample_uniform
+from moonas.spaces.sampling import FeasibleSet
 from moonas.spaces.space import make_space
 from moonas.store.states import StudyState
 from moonas.store.store import Store
@@ -105,12 +105,15 @@ def result_of(spec: Mapping[str, Any]) -> dict[str, Any]:
         draw = np.random.default_rng(stream(architecture.key, spec["skeleton"], spec["replicate"]))
         accuracy, test_accuracy = np.round(draw.uniform(0.8, 1.0, 2), 4).tolist()
         return {**about, "kind": "evaluate", "metrics": {"accuracy": accuracy, "test_accuracy": test_accuracy, "loss": 0.1}}
+    if spec["kind"] == "rerank":
+        accuracies = [stream(genotype, spec["search"]["seed"]) % 1000 / 1000 for genotype in spec["architectures"]]
+        return {**about, "kind": "rerank", "accuracies": accuracies, "best": accuracies.index(max(accuracies))}
     space = make_space(spec["space"])
     draw = np.random.default_rng(stream(spec["seed"], spec["replicate"], "fake search"))
     search = {**about, "kind": "search", "architecture": None, "scores": None, "weights": None}
     if spec["method"]["name"] == "random":
         table = cost_table(space, Skeleton.from_json(spec["final"]), spec["predicted"])
-        return {**search, "architecture": sample_uniform(space, table, spec["budget"], draw).to_json()}
+        return {**search, "architecture": FeasibleSet(space, table, spec["budget"]).sample(draw).to_json()}
     return {
         **search,
         "scores": {name: draw.normal(size=group.shape).tolist() for name, group in space.groups.items()},

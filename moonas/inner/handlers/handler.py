@@ -36,3 +36,10 @@ class Handler(Protocol):
 
         logits: {group: (edges, operations)}, which the optimizer (Adam) moves. epoch: from 0 on, of `epochs` in all.
         """
+
+
+class RewardHandler(Protocol):
+    """What a budget does during a search that rewards sampled networks. It is made as a `Handler` is."""
+
+    def of(self, accuracy: float, architecture: Architecture, exponent: float, tightness: float) -> float:
+        """The reward of a network whose accuracy is a fraction of 1. The others: see `moonas.inner.handlers.reward.Reward.of`."""

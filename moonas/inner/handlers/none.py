@@ -30,3 +30,6 @@ class NoHandler:
 
     def after_step(self, logits: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, epoch: int, epochs: int) -> None:
         pass
+
+    def of(self, accuracy: float, architecture: Architecture, exponent: float, tightness: float) -> float:
+        return accuracy

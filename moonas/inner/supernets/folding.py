@@ -113,20 +113,20 @@ class MixedNorms(Function):
 
 
 class PooledNorm(Function):
-    """Batch norm of a 3x3 pool. Returns that, and the mean and variance of the pooled map."""
+    """Batch norm of a pool. Returns that, and the mean and variance of the pooled map."""
 
     @staticmethod
     @explicit
-    def forward(ctx: Any, x: Tensor, kind: str, stride: int) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, kind: str, kernel: int, stride: int) -> tuple[Tensor, Tensor, Tensor]:
+        ctx.window = window = ([kernel, kernel], [stride, stride], [kernel // 2, kernel // 2])
         if kind == "max":
-            pooled, places = aten.max_pool2d_with_indices(x, [3, 3], [stride, stride], [1, 1])
+            pooled, places = aten.max_pool2d_with_indices(x, *window)
             if x.shape[2] * x.shape[3] < 2**15:
                 places = places.short()
         else:
-            pooled, places = aten.avg_pool2d(x, [3, 3], [stride, stride], [1, 1], False, False), None
+            pooled, places = aten.avg_pool2d(x, *window, False, False), None
         scale = x.new_ones(x.shape[1], dtype=wide(x.dtype))  # gives the statistics their type
         normal, mean, inverse = torch.native_batch_norm(pooled, scale, None, None, None, True, 0.0, EPS)
-        ctx.stride = stride
         ctx.save_for_backward(x, places, normal, inverse)
         variance = inverse**-2 - EPS
         ctx.mark_non_differentiable(mean, variance)
@@ -139,10 +139,9 @@ class PooledNorm(Function):
         # the gradient of (pooled - mean) * inverse is that of a batch norm of `normal` itself, times `inverse`
         zero, one = torch.zeros_like(inverse), torch.ones_like(inverse)
         g = aten.native_batch_norm_backward(gradient, normal, inverse, None, None, zero, one, True, EPS, [True, False, False])[0]
-        window = ([3, 3], [ctx.stride, ctx.stride], [1, 1])
         if places is None:
-            return aten.avg_pool2d_backward(g, x, *window, False, False, None), None, None
-        return aten.max_pool2d_with_indices_backward(g, x, *window, [1, 1], False, places.long()), None, None
+            return aten.avg_pool2d_backward(g, x, *ctx.window, False, False, None), None, None, None
+        return aten.max_pool2d_with_indices_backward(g, x, *ctx.window, [1, 1], False, places.long()), None, None, None
 
 
 class WeightedSum(Function):
