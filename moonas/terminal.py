@@ -240,11 +240,14 @@ def print_network(study: Study, network: Network) -> None:
             Text(name, style="dim"), Text(_measured(measured), justify="right"), Text(_origin(name, measured), style="dim")
         )
     console.print(facts)
+    from moonas.spaces.space import space_of
+
+    groups = space_of(network.architecture).groups
     for group, edges in network.architecture.groups.items():
         console.print(f"\n[bold]{group}[/bold]")
         for node in sorted({node for node, _, _ in edges}):
-            inputs = "  +  ".join(f"{operation}({_node(predecessor)})" for n, predecessor, operation in edges if n == node)
-            console.print(f"  node {node} = {inputs}", soft_wrap=True)
+            terms = [f"{operation}({_node(p, groups[group].inputs)})" for n, p, operation in edges if n == node]
+            console.print(f"  node {node} = {'  +  '.join(terms)}", soft_wrap=True)
     console.print(f"\n{network.architecture.to_text()}\n", soft_wrap=True, markup=False)
 
 
@@ -362,8 +365,10 @@ def _width(row: Mapping[str, Any]) -> str:
     return f"{row['channels']}×{row['cells']}"
 
 
-def _node(number: int) -> str:
-    return {0: "c(k-2)", 1: "c(k-1)"}.get(number, str(number))
+def _node(number: int, inputs: int) -> str:
+    if number >= inputs:
+        return str(number)
+    return f"c(k-{inputs - number})" if inputs > 1 else "input"
 
 
 def duration(seconds: float) -> str:

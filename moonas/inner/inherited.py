@@ -16,7 +16,8 @@ from moonas.networks.training import evaluate_accuracy
 from moonas.seeds import stream
 from moonas.skeleton import Skeleton
 from moonas.spaces.space import make_space
-from moonas.specs import EvaluateSpec, RerankSpec
+from moonas.specs import EvaluateSpec, RerankSpec, Settings
+from moonas.study.methods import partial_channels
 from moonas.study.protocols import InheritedConfig
 
 
@@ -24,19 +25,20 @@ def inherited_metrics(
     spec: EvaluateSpec,
     config: InheritedConfig,
     skeleton: Skeleton,
+    method: Settings,
     weights: Mapping[str, Tensor],
     data: Data,
     device: str | torch.device = "cpu",
 ) -> dict[str, float]:
     """accuracy and loss on `valid`, test_accuracy on `test`.
 
-    skeleton, weights: of the search network, in its final state. The path's running statistics are those of the mixture, so they
-    are replaced by the plain average over training batches without augmentation, our own choice.
+    skeleton, method, weights: of the search network in its final state. The path's running statistics are those of the mixture, so
+    they are replaced by the plain average over training batches without augmentation, our own choice.
     Raises NonFiniteLossError, ArchitectureError.
     """
     space = make_space(spec.space)
     space.check(spec.architecture)
-    net, path = FusedSupernet(space, skeleton).to(device), Path(spec.architecture)
+    net, path = FusedSupernet(space, skeleton, partial_channels(method)).to(device), Path(spec.architecture)
     seed = stream(
         spec.seed, spec.architecture.key, spec.skeleton.key, dict(spec.protocol), spec.source, spec.replicate, "calibration"
     )
@@ -51,7 +53,7 @@ def compare(
 ) -> list[float]:
     """The accuracy on `valid` of every architecture of `spec`, as `inherited` measures it with its defaults."""
     search, config = spec.search, InheritedConfig()
-    net = FusedSupernet(make_space(search.space), skeleton).to(device)
+    net = FusedSupernet(make_space(search.space), skeleton, partial_channels(search.method)).to(device)
     accuracies = []
     for architecture in spec.architectures:
         path = Path(architecture)

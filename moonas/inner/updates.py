@@ -31,10 +31,14 @@ def small_logits(
     }
 
 
-def step_logits(optimizer: torch.optim.Optimizer, logits: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
-    """One step of the optimizer along gradients worked out beforehand."""
+def step_logits(
+    optimizer: torch.optim.Optimizer, logits: Sequence[Tensor], gradients: Sequence[Tensor], clip: float | None = None
+) -> None:
+    """One step of the optimizer along gradients worked out beforehand, their norm clipped to `clip`."""
     for logit, gradient in zip(logits, gradients, strict=True):
         logit.grad = gradient
+    if clip is not None:
+        torch.nn.utils.clip_grad_norm_(logits, clip)
     optimizer.step()
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from moonas.networks.operations import FactorizedReduce, relu_conv_norm
 from moonas.registry import load_object
 from moonas.skeleton import Skeleton
-from moonas.spaces.layout import CellPlan
+from moonas.spaces.layout import CellPlan, plan_stem
 from moonas.study.spaces import SPACES
 
 
@@ -64,11 +64,11 @@ def darts_surroundings(skeleton: Skeleton, plans: Sequence[CellPlan]) -> Surroun
 
 
 class CifarStem(nn.Module):
-    """One 3x3 convolution to 3C channels and batch norm; both first inputs are its output."""
+    """One 3x3 convolution and batch norm; both first inputs are its output."""
 
     def __init__(self, skeleton: Skeleton) -> None:
         super().__init__()
-        channels = 3 * skeleton.channels
+        channels = plan_stem(skeleton).channels[0]
         self.layers = nn.Sequential(
             nn.Conv2d(skeleton.input_shape[0], channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(channels),
@@ -80,11 +80,11 @@ class CifarStem(nn.Module):
 
 
 class ImagenetStem(nn.Module):
-    """Two 3x3 convolutions of stride 2 to C channels, and one more beside them: outputs of a quarter and an eighth of the size."""
+    """Two 3x3 convolutions of stride 2, and one more beside them: outputs of a quarter and an eighth of the size."""
 
     def __init__(self, skeleton: Skeleton) -> None:
         super().__init__()
-        channels = skeleton.channels
+        channels = plan_stem(skeleton).channels[0]
         self.quarter = nn.Sequential(
             *_halving(skeleton.input_shape[0], channels // 2),
             nn.ReLU(),

@@ -88,6 +88,16 @@ class Plan:
         return self.inherits or self.config.decode.rerank > 1 or any(method.entry.draws for method in self.config.methods)
 
     @cached_property
+    def looks_up(self) -> bool:
+        """Whether accuracy stands in a table."""
+        return PROTOCOLS[self.config.protocol.name].look_up is not None
+
+    @cached_property
+    def instant(self) -> bool:
+        """Whether no task needs torch: accuracy stands in a table, no method searches and nothing is measured."""
+        return self.looks_up and not self.measured and not any(method.entry.searches for method in self.config.methods)
+
+    @cached_property
     def protocol_identity(self) -> str:
         """Name and a hash over all settings and which skeleton is measured, not its width: one front spans all widths."""
         protocol = self.config.protocol

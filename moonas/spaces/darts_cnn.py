@@ -124,10 +124,11 @@ def smallest_order(edges: Sequence[Edge], nodes: Sequence[int]) -> list[Edge]:
 
 def _stem_cost(skeleton: Skeleton) -> OperationCost:
     images, height, width = skeleton.input_shape
-    channels, stem = skeleton.channels, plan_stem(skeleton)
+    stem = plan_stem(skeleton)
+    channels = stem.channels[0]
     if skeleton.stem == "cifar":
-        weights = 9 * images * stem.channels[0]
-        return OperationCost(weights + 2 * stem.channels[0], weights * area((height, width)))
+        weights = 9 * images * channels
+        return OperationCost(weights + 2 * channels, weights * area((height, width)))
     half, first, second = channels // 2, 9 * images * (channels // 2), 9 * (channels // 2) * channels
     third, size = 9 * channels * channels, halve((height, width))
     params = first + second + third + 2 * (half + channels + channels)

@@ -51,11 +51,12 @@ class StemPlan:
 
 
 def plan_stem(skeleton: Skeleton) -> StemPlan:
-    """The stem's outputs. cifar: one output of 3C channels, used twice; imagenet: C channels each, the second at half the size."""
+    """The stem's outputs: one that is used twice, or two, the second at half the size of the first."""
     _, height, width = skeleton.input_shape
+    channels = skeleton.channels if skeleton.stem == "imagenet" else 3 * skeleton.channels
     if skeleton.stem == "cifar":
-        return StemPlan((3 * skeleton.channels, 3 * skeleton.channels), (height, width), False)
-    return StemPlan((skeleton.channels, skeleton.channels), halve(halve(halve((height, width)))), True)
+        return StemPlan((channels, channels), (height, width), False)
+    return StemPlan((channels, channels), halve(halve(halve((height, width)))), True)
 
 
 def plan_darts_cells(skeleton: Skeleton, nodes: int, levels: int = 1) -> tuple[CellPlan, ...]:

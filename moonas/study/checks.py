@@ -5,13 +5,16 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from itertools import product
 from typing import Any
 
 from moonas.study.budgets import Level
 from moonas.study.data import DATA, TRAINING_PARTS, training_fractions
 from moonas.study.methods import HANDLERS
-from moonas.study.metrics import ADDITIVE, PREDICTED
-from moonas.study.protocols import PROTOCOLS
+from moonas.study.metrics import ADDITIVE, METRICS, PREDICTED
+from moonas.study.partial import Partial
+from moonas.study.protocols import PROTOCOLS, TABLES, TABULATED
 from moonas.study.samplers import SAMPLERS
 from moonas.study.validation import Place
 
@@ -98,6 +101,25 @@ def _values(method: Any, name: str) -> tuple[Any, ...]:
     return (method.settings[name],) if name in method.settings else ()
 
 
+def _partial_channels_fit(place: Place, methods: Any, search: Any) -> None:
+    """Cells have search.channels channels, or twice as many, and so on."""
+    names = [setting.name for setting in fields(Partial)]
+    for index, method in enumerate(methods):
+        if issubclass(method.entry.config, Partial):
+            choices = [dict(zip(names, chosen, strict=True)) for chosen in product(*(_choices(method, name) for name in names))]
+            wrong = {setting: told for chosen in choices for setting, told in Partial(**chosen).misfits(search.channels)}
+            for setting, told in wrong.items():
+                (place / "methods" / index / setting).wrong(told)
+
+
+def _choices(method: Any, name: str) -> tuple[Any, ...]:
+    """All values that a setting may have which is no real number."""
+    if name in method.open and method.open[name].kind == "int":
+        low, high = method.open[name].values
+        return tuple(range(low, high + 1))
+    return _values(method, name)
+
+
 def _handlers_have_budgets(place: Place, methods: Any, budgets: Any, constraints: Any) -> None:
     bounded = any(level != Level() for levels in budgets.levels.values() for level in levels)
     bounded = bounded or any(constraint.metric in ADDITIVE for constraint in constraints)
@@ -147,6 +169,26 @@ def _protocol_fits_methods(place: Place, methods: Any, protocol: Any) -> None:
             )
 
 
+def _protocol_gives_metrics(place: Place, objectives: Any, constraints: Any, protocol: Any) -> None:
+    for key, parts in (("objectives", objectives), ("constraints", constraints)):
+        for index, part in enumerate(parts):
+            givers = METRICS[part.metric].protocols
+            if givers and protocol.name not in givers:
+                (place / key / index).wrong(f"{part.metric} is known to the protocol {' or '.join(givers)} alone")
+
+
+def _table_holds_networks(place: Place, protocol: Any, data: Any, space: Any, final: Any) -> None:
+    if protocol.name != "tabular":
+        return
+    if space.name != "nas-bench-201":
+        (place / "protocol").wrong(f"the tables hold cells of nas-bench-201, not of {space.name}")
+    if protocol.settings.table is None and data.name not in TABLES:
+        (place / "protocol" / "table").wrong(f"is missing: there is no table of {data.name}; there are: {', '.join(TABLES)}")
+    for name, size in TABULATED.items():
+        if getattr(final, name) != (size,):
+            (place / "final" / name).wrong(f"the tables are those of {size} {name}")
+
+
 def _sampler_knows_its_end(place: Place, sampler: Any, trials: Any) -> None:
     if not SAMPLERS[sampler.name].finite and trials is None:
         (place / "trials").wrong(f"is missing: the sampler {sampler.name!r} needs a number of trials")
@@ -167,8 +209,8 @@ def _parts_fit_data(place: Place, data: Any) -> None:
 
 def _widths_suit_stem(place: Place, search: Any, final: Any) -> None:
     for key, section, widths in (("search", search, (search.channels,)), ("final", final, final.channels)):
-        if section.stem == "imagenet" and any(channels % 2 for channels in widths):
-            (place / key / "channels").wrong("the imagenet stem halves the channels once, so they must be even")
+        if section.stem != "cifar" and any(channels % 2 for channels in widths):
+            (place / key / "channels").wrong(f"the {section.stem} stem halves the channels once, so they must be even")
 
 
 _CHECKS: tuple[Callable[..., None], ...] = (
@@ -181,7 +223,10 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _rewards_have_tables,
     _tables_fit_space,
     _warmup_leaves_epochs,
+    _partial_channels_fit,
     _protocol_fits_methods,
+    _protocol_gives_metrics,
+    _table_holds_networks,
     _sampler_knows_its_end,
     _parts_fit_data,
     _widths_suit_stem,

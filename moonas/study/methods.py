@@ -12,6 +12,8 @@ from moonas.errors import UsageError
 from moonas.registry import Registry
 from moonas.study.metrics import ADDITIVE, metric_name
 from moonas.study.numbers import Count, CountOrZero, Decay, Fraction, NonNegative, Number, Positive, Share, parse_whole
+from moonas.study.partial import Partial
+from moonas.study.validation import settings_of
 
 
 def _cost(name: str) -> str:
@@ -111,6 +113,40 @@ class RcDartsConfig(DartsConfig):
     """
 
     warmup_epochs: CountOrZero = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class PCDartsConfig(Partial):
+    """Defaults: the published CIFAR-10 search of Xu et al. (ICLR 2020, arXiv:1907.05737).
+
+    warmup_epochs: epochs in which only the weights train: early logits favour operations without weights.
+    weight_ramp_epochs: n, the first epochs, in which the learning rate of the weights is 1/n, 2/n ... of its cosine.
+    alpha_clip: largest norm of the gradient of all logits, those of whole edges among them; None does not clip.
+    """
+
+    epochs: Count = 50
+    warmup_epochs: CountOrZero = 15
+    batch: Count = 256
+    weight_lr: Positive = 0.1
+    weight_lr_min: NonNegative = 0.0
+    weight_ramp_epochs: CountOrZero = 0
+    weight_momentum: Decay = 0.9
+    weight_decay: NonNegative = 3e-4
+    weight_clip: Positive = 5.0
+    alpha_lr: Positive = 6e-4
+    alpha_beta1: Decay = 0.5
+    alpha_beta2: Decay = 0.999
+    alpha_decay: NonNegative = 1e-3
+    alpha_clip: Positive | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PCDartsJournalConfig(PCDartsConfig):
+    """After the journal version (Xu et al. 2021, doi:10.1109/TPAMI.2021.3059510), whose settings were not found: these are ours."""
+
+    channel_divisor: Count = 8
+    side: Literal["none", "conv1x1"] = "conv1x1"
+    downsample: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,32 +337,44 @@ METHODS: Registry[MethodEntry] = Registry(
         "darts": MethodEntry(
             config=DartsConfig,
             load="moonas.inner.methods.darts:Darts",
-            spaces=("darts-cnn",),
+            spaces=("darts-cnn", "nas-bench-201"),
             handlers=("none", "penalty", "projection"),
         ),
         "rc-darts": MethodEntry(
             config=RcDartsConfig,
             load="moonas.inner.methods.darts:Darts",
-            spaces=("darts-cnn",),
+            spaces=("darts-cnn", "nas-bench-201"),
             handlers=("projection",),
+        ),
+        "pc-darts": MethodEntry(
+            config=PCDartsConfig,
+            load="moonas.inner.methods.pc_darts:PCDarts",
+            spaces=("darts-cnn",),
+            handlers=("none", "penalty", "projection"),
+        ),
+        "pc-darts-journal": MethodEntry(
+            config=PCDartsJournalConfig,
+            load="moonas.inner.methods.pc_darts:PCDarts",
+            spaces=("darts-cnn",),
+            handlers=("none", "penalty", "projection"),
         ),
         "parsec": MethodEntry(
             config=ParsecConfig,
             load="moonas.inner.methods.parsec:Parsec",
-            spaces=("darts-cnn",),
+            spaces=("darts-cnn", "nas-bench-201"),
             handlers=("penalty", "none"),
         ),
         "random-shared": MethodEntry(
             config=RandomSharedConfig,
             load="moonas.inner.methods.random_shared:RandomShared",
-            spaces=("darts-cnn",),
+            spaces=("darts-cnn", "nas-bench-201"),
             handlers=("none",),
             draws=True,
         ),
         "random": MethodEntry(
             config=RandomConfig,
             load="moonas.inner.methods.random:Random",
-            spaces=("darts-cnn", "tnd-cnn"),
+            spaces=("darts-cnn", "nas-bench-201", "tnd-cnn"),
             handlers=("none",),
             searches=False,
             uses_budget=True,
@@ -340,3 +388,9 @@ METHODS: Registry[MethodEntry] = Registry(
         ),
     },
 )
+
+
+def partial_channels(method: Mapping[str, Any]) -> Partial | None:
+    """What `{"name": ..., **settings}` of a method says of partial channels; None where its operations read all channels."""
+    config = settings_of(METHODS[method["name"]].config, method)
+    return config if isinstance(config, Partial) else None

@@ -17,7 +17,7 @@ class Partial:
 
     channel_divisor: K. It must divide the channels of every cell; 1 leaves nothing to bypass.
     sampling: which channels are read. "shuffle": always the first, and a channel shuffle after each edge makes them others in turn;
-    "random": drawn anew for every edge and pass.
+    "random": drawn anew for every edge and step.
     side: what stands beside the bypass. "none", or "conv1x1": a 1x1 convolution in `side_groups` groups.
     downsample: operations work at half the resolution where their edge has stride 1 and their input at least 16 rows and columns.
     Source: Xu et al., ICLR 2020, arXiv:1907.05737; for the last three settings its journal version,
@@ -35,12 +35,11 @@ class Partial:
     def misfits(self, channels: int) -> Iterator[tuple[str, str]]:
         """(setting, what is wrong with it) at cells of so many channels; twice as many then fit too."""
         divisor = self.channel_divisor
+        bypassing = channels - channels // divisor
         if channels % divisor:
-            yield "channel_divisor", f"must divide the channels of every cell: {channels} is no multiple of {divisor}"
-        elif self.side != "none" and divisor == 1:
-            yield "side", "has no channels to work on where channel_divisor is 1"
-        elif self.side != "none" and (bypassing := channels - channels // divisor) % self.side_groups:
-            yield (
-                "side_groups",
-                f"must divide the bypassing channels: {bypassing} of {channels}, not into {self.side_groups} groups",
-            )
+            fitting = ", ".join(str(number) for number in range(1, channels + 1) if channels % number == 0)
+            yield "channel_divisor", f"{divisor} does not divide the {channels} channels of the first cells; these do: {fitting}"
+        elif self.side != "none" and not bypassing:
+            yield "side", "needs channels that bypass the operations: a channel_divisor above 1"
+        elif self.side != "none" and bypassing % self.side_groups:
+            yield "side_groups", f"{self.side_groups} does not divide the {bypassing} channels that bypass the operations"

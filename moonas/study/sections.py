@@ -14,7 +14,7 @@ from moonas.study.metrics import METRICS, is_measured
 from moonas.study.numbers import Count, CountOrZero, Positive, parse_whole
 
 _FORBID = ConfigDict(extra="forbid")
-Stem = Literal["cifar", "imagenet"]
+Stem = Literal["cifar", "imagenet", "imagenet-search"]
 
 
 # Limits of our own, far beyond any network: costs stay within 64 bits, and a slip of the pen is refused rather than worked on.

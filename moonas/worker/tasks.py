@@ -19,26 +19,20 @@ from moonas.metrics.device import device_of, fingerprint
 from moonas.metrics.measure import measure as measure_metrics
 from moonas.metrics.subject import Subject
 from moonas.networks.training import Training
-from moonas.registry import load_object
 from moonas.skeleton import Skeleton
+from moonas.spaces.space import live_edges, make_space
 from moonas.specs import EvaluateSpec, MeasureSpec, RerankSpec, SearchSpec, device_text
 from moonas.study.methods import METHODS
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.validation import settings_of
 from moonas.worker.artifacts import read_artifact, write_artifact
 from moonas.worker.checkpoint import pack, unpack
+from moonas.worker.instant import look_up, propose
+from moonas.worker.outcome import TaskInterrupted
 from moonas.worker.timing import time_task
 
 Report = Callable[[dict[str, Any]], str | None]
 Saved = Mapping[str, Any]  # an artifact; under "previous", where there is one, the checkpoint before it
-
-
-class TaskInterrupted(Exception):
-    """The task ended at a checkpoint because the answer to its report was so. action: stop, prune or pause."""
-
-    def __init__(self, action: str) -> None:
-        super().__init__(action)
-        self.action = action
 
 
 class Resumable(Protocol):
@@ -100,32 +94,20 @@ def search(
     artifact or None), health (the last epoch's metrics), seconds, data_checksum (None where no data was read), versions, device.
     """
     spec = SearchSpec.from_json(json_spec)
+    if not METHODS[spec.method["name"]].searches:
+        return propose(spec)
     _prepare(spec.threads)
-    entry = METHODS[spec.method["name"]]
-    about = {"kind": "search", **_provenance(device, spec.threads)}
-    if not entry.searches:
-        proposed = load_object(entry.load)(spec).propose()
-        return {
-            **about,
-            "scores": None,
-            "slot_scores": None,
-            "operations": {},
-            "architecture": proposed.to_json(),
-            "epochs": 0,
-            "weights": None,
-            "health": {},
-            "seconds": 0.0,
-            "data_checksum": None,
-        }
     data = load_data(spec.data, spec.seed, device, data_root)
     running = Search(spec, data, device)
     health, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
     weights = None
     if artifacts is not None:
-        left = {"key": spec.key, "skeleton": running.net.skeleton.to_json(), "net": running.net.state_dict()}
+        shape = {"skeleton": running.net.skeleton.to_json(), "method": dict(spec.method)}
+        left = {"key": spec.key, **shape, "net": running.net.state_dict()}
         weights = write_artifact(artifacts, "weights.safetensors", pack(left))
     return {
-        **about,
+        "kind": "search",
+        **_provenance(device, spec.threads),
         **running.result(),
         "architecture": None,
         "epochs": running.epochs,
@@ -147,19 +129,25 @@ def evaluate(
 ) -> dict[str, Any]:
     """Accuracy of one architecture by its protocol.
 
-    Returns kind, metrics (accuracy and loss on `valid`, test_accuracy), train_seconds, data_checksum, versions, device.
+    Returns kind, metrics (accuracy and loss on `valid`, test_accuracy; of a table what stands there), train_seconds, data_checksum,
+    versions, device.
     """
     spec = EvaluateSpec.from_json(json_spec)
-    _prepare(spec.threads)
     name = spec.protocol["name"]
+    if PROTOCOLS[name].look_up:
+        return look_up(spec)
+    _prepare(spec.threads)
     config = settings_of(PROTOCOLS[name].config, spec.protocol)
     data = load_data(spec.data, spec.seed, device, data_root)
     if name == "inherited":
         began = time.perf_counter()
-        skeleton, weights = _search_weights(spec.weights, spec.source)
-        metrics = inherited_metrics(spec, config, skeleton, weights, data, device)
+        skeleton, method, weights = _search_weights(spec.weights, spec.source)
+        metrics = inherited_metrics(spec, config, skeleton, method, weights, data, device)
         seconds = time.perf_counter() - began
     else:
+        if cut := cells_without_a_way(spec):
+            told = f"{spec.architecture.key}: nothing leads from input to output of {', '.join(cut)}, so its answers are constant"
+            report({"warning": told})
         running = Training(spec, config, data, device)
         _, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
         metrics = running.result()
@@ -172,6 +160,14 @@ def evaluate(
     }
 
 
+def cells_without_a_way(spec: EvaluateSpec) -> list[str]:
+    """The cell groups whose architecture leads nowhere from the inputs to the output."""
+    groups, architecture = make_space(spec.space).groups, spec.architecture
+    return [
+        name for name, edges in architecture.groups.items() if not live_edges(edges, groups[name].inputs, architecture.concat[name])
+    ]
+
+
 def rerank(json_spec: Mapping[str, Any], device: str = "cpu", data_root: str | None = None) -> dict[str, Any]:
     """A comparison of architectures with the weights of one search.
 
@@ -180,7 +176,7 @@ def rerank(json_spec: Mapping[str, Any], device: str = "cpu", data_root: str | N
     spec = RerankSpec.from_json(json_spec)
     _prepare(spec.search.threads)
     data = load_data(spec.search.data, spec.search.seed, device, data_root)
-    skeleton, weights = _search_weights(spec.weights, spec.search.key)
+    skeleton, _, weights = _search_weights(spec.weights, spec.search.key)
     accuracies = compare(spec, skeleton, weights, data, device)
     return {
         "kind": "rerank",
@@ -254,14 +250,14 @@ def _resume(running: Resumable, report: Report, key: str, checkpoint: Saved | No
     return 0, {}, 0.0
 
 
-def _search_weights(url: str | None, search_key: str) -> tuple[Skeleton, dict[str, torch.Tensor]]:
-    """The search network's skeleton, which a staged method makes deeper than the study's, and its weights."""
+def _search_weights(url: str | None, search_key: str) -> tuple[Skeleton, dict[str, Any], dict[str, torch.Tensor]]:
+    """Of the search network its skeleton, deeper than the study's where the method is staged, the method, and the weights."""
     if url is None:
         raise StorageError("the spec names no weights; the search that leaves them must run first")
     saved = unpack(read_artifact(url))
     if saved.get("key") != search_key:
         raise CheckpointError(f"the weights {url} are not those of the search {search_key}")
-    return Skeleton.from_json(saved["skeleton"]), saved["net"]
+    return Skeleton.from_json(saved["skeleton"]), saved["method"], saved["net"]
 
 
 def _prepare(threads: int) -> None:

@@ -25,33 +25,32 @@ from tests.inner.plain import PlainCell, PlainSupernet, norm
 class PlainPartialSupernet(PlainSupernet):
     """taken: (cell, edge) to the channels that its operations read next; the first ones and a shuffle where None."""
 
-    def __init__(self, space: Space, skeleton: Skeleton, partial: Partial) -> None:
-        super().__init__(space, skeleton)
+    def __init__(self, space: Space, skeleton: Skeleton, partial: Partial, stem: nn.Module | None = None) -> None:
+        super().__init__(space, skeleton, stem)
         self.taken: Callable[[int, int], Tensor] | None = None
         self.cells = nn.ModuleList(PlainPartialCell(plan, space, partial) for plan in space.cells(skeleton))
 
     def forward(self, x: Tensor, choice: Choice) -> Tensor:
-        first, second = self.stem(x)
+        inputs = list(self.stem(x))
         for index, cell in enumerate(self.cells):
-            factors = (
-                choice.edges[cell.group] if isinstance(choice, Mixture) and choice.edges is not None else [1.0] * len(cell.edges)
-            )
+            factors = [1.0] * len(cell.edges)
+            if isinstance(choice, Mixture) and choice.edges is not None:
+                factors = choice.edges[cell.group]
             taken = None if self.taken is None else [self.taken(index, edge) for edge in range(len(cell.edges))]
-            first, second = second, cell(first, second, self._weights(choice, cell.group), factors, taken)
-        return self.classifier(second.mean((2, 3)))
+            inputs = [*inputs[1:], cell(inputs, self._weights(choice, cell.group), factors, taken)]
+        return self.classifier(inputs[-1].mean((2, 3)))
 
 
 class PlainPartialCell(PlainCell):
     def __init__(self, plan: CellPlan, space: Space, partial: Partial) -> None:
         super().__init__(plan, space)
         self.operations = PlainCell(replace(plan, channels=plan.channels // partial.channel_divisor), space).operations
-        self.partial = nn.ModuleList(
-            PlainPartialEdge(partial, plan.channels, 2 if plan.reduction and predecessor < 2 else 1)
-            for predecessor, _ in self.edges
-        )
+        inputs = space.groups[plan.group].inputs
+        strides = [2 if plan.reduction and predecessor < inputs else 1 for predecessor, _ in self.edges]
+        self.partial = nn.ModuleList(PlainPartialEdge(partial, plan.channels, stride) for stride in strides)
 
-    def forward(self, first, second, weights, factors, taken):
-        states = {0: self.preprocess[0](first), 1: self.preprocess[1](second)}
+    def forward(self, inputs, weights, factors, taken):
+        states = {place: module(x) for place, (module, x) in enumerate(zip(self.preprocess, inputs, strict=True))}
         for node in self.nodes:
             values = []
             for number in sorted({edge for edge, _ in weights if self.edges[edge][1] == node}):
@@ -59,7 +58,7 @@ class PlainPartialCell(PlainCell):
                 channels = None if taken is None else taken[number]
                 values.append(factors[number] * self.partial[number](states[self.edges[number][0]], operations, channels))
             states[node] = sum(values)
-        return torch.cat([states[node] for node in self.nodes], dim=1)
+        return torch.cat([states[node] for node in self.output], dim=1)
 
 
 class PlainPartialEdge(nn.Module):

@@ -1,6 +1,6 @@
 """Partial channels: the fused supernet against the plain one in float64, and what the published description implies."""
 
-import copy
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -17,8 +17,10 @@ from moonas.seeds import stream
 from moonas.skeleton import Skeleton
 from moonas.spaces.space import Space, make_space
 from moonas.study.partial import Partial
+from moonas.study.spaces import SPACES
 from tests.inner.plain import PlainSupernet
 from tests.inner.plain_partial import PlainPartialSupernet
+from tests.inner.shapes import ENTRY, ThreeConvolutions, ThreeInputs
 from tests.inner.test_fused import CLOSE, architecture_leaves, images, mixture, run
 
 SMALL = Skeleton(channels=8, cells=3, input_shape=(1, 8, 8), classes=10)
@@ -42,27 +44,29 @@ def weighted(space: Space, seed: int = 0) -> Mixture:
 def pair(space: Space, skeleton: Skeleton, partial: Partial) -> tuple[PlainPartialSupernet, FusedSupernet]:
     """(plain, fused) with the same weights, in float64; scales of side operations are not 0."""
     torch.manual_seed(0)
-    plain, fused = PlainPartialSupernet(space, skeleton, partial).double(), FusedSupernet(space, skeleton, partial).double()
+    stem = ThreeConvolutions(skeleton) if skeleton.space == "three-inputs" else None
+    plain, fused = PlainPartialSupernet(space, skeleton, partial, stem).double(), FusedSupernet(space, skeleton, partial).double()
     for name, parameter in plain.named_parameters():
         if name.endswith("scale"):
             nn.init.normal_(parameter)
-    fused.load_state_dict(plain.state_dict(), strict=fused.draws is None)
+    fused.load_state_dict(plain.state_dict())
     return plain, fused
 
 
-def read_channels(fused: FusedSupernet):
-    """What the plain network needs to read the same channels as the next pass of the fused one."""
-    draw = copy.deepcopy(fused.draws).next()
-    drawn = []
-    for number, cell in enumerate(fused.cells):
-        generator = torch.Generator().manual_seed(stream(draw, number))
-        drawn.append([edge.draw(generator)[: edge.sizes[0]] for edge in cell.partial_edges])
-    return lambda cell, edge: drawn[cell][edge]
+def channels_read(fused: FusedSupernet, draw: int) -> Callable[[int, int], Tensor]:
+    """The channels that (cell, edge) reads, as the plain network needs them."""
+
+    def read(cell: int, edge: int) -> Tensor:
+        partial = fused.cells[cell].partial_edges[edge]
+        return partial.draw(stream(draw, cell, edge))[: partial.sizes[0]]
+
+    return read
 
 
 def assert_equal_runs(space: Space, skeleton: Skeleton, partial: Partial, choice: Choice, train: bool = True) -> None:
     plain, fused = (net.train(train) for net in pair(space, skeleton, partial))
-    plain.taken = None if fused.draws is None else read_channels(fused)
+    if partial.sampling == "random":
+        plain.taken = channels_read(fused, choice.draw)
     (out, gradients, state), (found, found_gradients, found_state) = (run(net, images(skeleton), choice) for net in (plain, fused))
     torch.testing.assert_close(found, out, **CLOSE)
     for gradient, expected in zip(found_gradients, gradients, strict=True):
@@ -100,7 +104,7 @@ def test_every_shape_is_equal_too(space, skeleton, settings):
 def test_random_channels_equal_the_plain_ones(space, divisor, settings):
     settings = settings if divisor > 1 else {}
     partial = Partial(channel_divisor=divisor, sampling="random", **settings)
-    assert_equal_runs(space, LARGE, partial, weighted(space))
+    assert_equal_runs(space, LARGE, partial, replace(weighted(space), draw=3))
 
 
 @pytest.mark.parametrize("sampling", ["shuffle", "random"])
@@ -109,9 +113,10 @@ def test_in_evaluation_mode_running_statistics_normalise(space, sampling):
 
 
 @pytest.mark.parametrize("train", [True, False])
-def test_a_path_adds_up_its_edges_with_their_bypasses(space, train):
+@pytest.mark.parametrize("sampling", ["shuffle", "random"])
+def test_a_path_adds_up_its_edges_with_their_bypasses(space, sampling, train):
     path = Path(space.architecture([slot.options[17] for slot in space.slots()]))
-    assert_equal_runs(space, LARGE, Partial(**JOURNAL), path, train)
+    assert_equal_runs(space, LARGE, Partial(sampling=sampling, **JOURNAL), path, train)
 
 
 def test_a_mixture_without_factors_gives_every_edge_the_factor_one(space):
@@ -140,6 +145,25 @@ def test_architecture_gradients_do_not_need_those_of_the_weights(space):
     with resting(fused.weights()):
         alone = torch.autograd.grad(fused(x, choice).square().sum(), architecture_leaves(choice))
     torch.testing.assert_close(alone, whole, **CLOSE)
+
+
+@pytest.mark.parametrize("output", [(6,), (4, 6)])
+def test_cells_of_another_shape_are_equal_too(monkeypatch, output):
+    monkeypatch.setitem(SPACES._entries, "three-inputs", ENTRY)
+    space, skeleton = ThreeInputs(output), replace(LARGE, space="three-inputs")
+    assert_equal_runs(space, skeleton, Partial(**JOURNAL), weighted(space))
+
+
+def test_gradients_can_be_differentiated_again_where_asked_for(space):
+    plain, fused = pair(space, LARGE, Partial(**JOURNAL))
+    products = []
+    for net in (plain, fused):
+        choice = weighted(space)
+        with fused.twice_differentiable():
+            slopes = torch.autograd.grad(net(images(LARGE), choice).square().sum(), architecture_leaves(choice), create_graph=True)
+            along = torch.stack([slope.sum() for slope in slopes]).sum()
+            products.append(torch.autograd.grad(along, architecture_leaves(choice)))
+    torch.testing.assert_close(products[1], products[0], **CLOSE)
 
 
 def test_with_all_channels_and_even_edges_it_is_darts_with_every_edge_divided_by_their_number(space):
@@ -242,22 +266,17 @@ def test_fewer_channels_need_less_memory():
     assert kept_bytes(Partial(channel_divisor=8, downsample=True)) < sizes[3]
 
 
-def test_each_pass_draws_channels_of_its_own_and_a_resumed_network_the_same_ones(space):
+def test_passes_with_one_draw_read_the_same_channels_and_others_do_not(space):
     _, fused = pair(space, SMALL, Partial(sampling="random"))
-    x, choice = images(SMALL), weighted(space)
-    fused(x, choice)
-    resumed = copy.deepcopy(fused)
-    first, second = fused(x, choice), fused(x, choice)
-    assert not torch.equal(first, second)
-    other = FusedSupernet(space, SMALL, Partial(sampling="random")).double()
-    other.load_state_dict(resumed.state_dict())
-    assert torch.equal(other(x, choice), first)
-    assert torch.equal(other(x, choice), second)
+    x, first, second = images(SMALL), replace(weighted(space), draw=1), replace(weighted(space), draw=2)
+    found = fused(x, first)
+    assert not torch.equal(fused(x, second), found)
+    assert torch.equal(fused(x, first), found)
 
 
 def test_every_channel_is_drawn_equally_often():
-    edge, generator = PartialEdge(Partial(sampling="random"), channels=8, stride=1), torch.Generator().manual_seed(0)
-    orders = torch.stack([edge.draw(generator) for _ in range(2000)])
+    edge = PartialEdge(Partial(sampling="random"), channels=8, stride=1)
+    orders = torch.stack([edge.draw(seed) for seed in range(2000)])
     assert (orders.sort(dim=1).values == torch.arange(8)).all()
     counts = orders[:, :2].flatten().bincount(minlength=8)  # 500 each, binomial: a standard deviation of 19
     assert 420 < counts.min() <= counts.max() < 580

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from moonas.inner.supernets.fan import Fan, Statistics, prepare
 from moonas.inner.supernets.folding import Concat
-from moonas.inner.supernets.partial import Draws, PartialEdge, PartialSums
+from moonas.inner.supernets.partial import PartialEdge, PartialSums
 from moonas.inner.supernets.sums import Sums
 from moonas.inner.supernets.supernet import Choice, Mixture, Path
 from moonas.networks.dropout import Dropout
@@ -32,6 +32,7 @@ from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
 from moonas.spaces.space import Space
 from moonas.study.partial import Partial
+from moonas.study.spaces import operation_name
 
 Term = tuple[int, Tensor | None]  # operation number, weight (None where the term stands unweighted)
 Chosen = tuple[int, Tensor | None, list[Term]]  # edge number, its factor (None for 1), its terms
@@ -45,12 +46,8 @@ class FusedSupernet(Frame):
         skip_dropout = Dropout()
         cells = [SearchCell(plan, space, skip_dropout, partial) for plan in plans]
         super().__init__(skeleton, plans, cells, len(cells[-1].output) * plans[-1].channels)
-        self.space, self.skeleton, self.skip_dropout = space, skeleton, skip_dropout
-        self.draws = Draws() if partial is not None and partial.sampling == "random" else None
+        self.skeleton, self.skip_dropout = skeleton, skip_dropout
         self.norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
-
-    def forward(self, x: Tensor, choice: Choice) -> Tensor:
-        return super().forward(x, choice, None if self.draws is None else self.draws.next())
 
     def weights(self) -> Iterable[Tensor]:
         return self.parameters()
@@ -86,7 +83,8 @@ class SearchCell(nn.Module):
         super().__init__()
         group = space.groups[plan.group]
         self.index, self.group, self.place = plan.index, plan.group, group.place
-        self.names, self.edges, self.nodes, self.output = group.operations, group.edges, group.nodes, group.output
+        self.names = [operation_name(space.name, name) for name in group.operations]
+        self.edges, self.nodes, self.output = group.edges, group.nodes, group.output
         self.preprocess = preprocess(plan, affine=False)
         channels = plan.channels if partial is None else plan.channels // partial.channel_divisor
         self.candidates = [
@@ -98,6 +96,7 @@ class SearchCell(nn.Module):
             PartialEdge(partial, plan.channels, plan.stride(predecessor)) for predecessor, _ in self.edges if partial is not None
         ]
         self.partial = nn.ModuleList(self.partial_edges)
+        self.random = partial is not None and partial.sampling == "random"
         self.norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
         self.fused = True  # where false, every operation runs as a module of its own
         self.fans = [
@@ -107,15 +106,14 @@ class SearchCell(nn.Module):
         self.skip_dropout = skip_dropout
         self.zero = Zero(plan.stride(0))
 
-    def forward(self, inputs: Sequence[Tensor], choice: Choice, draw: int | None) -> Tensor:
-        """draw: seeds random channels; None where there are none."""
+    def forward(self, inputs: Sequence[Tensor], choice: Choice) -> Tensor:
         cumulative = any(norm.momentum is None for norm in self.norms[:1])
-        fused = self.fused and self.training and not cumulative and draw is None
+        fused = self.fused and self.training and not cumulative and not self.random
         if fused and isinstance(choice, Mixture) and choice.remaining is None:
             states = self._mix(inputs, choice)
         else:
             states = {place: module(x) for place, (module, x) in enumerate(zip(self.preprocess, inputs, strict=True))}
-            self._add_edges(states, choice, draw)
+            self._add_edges(states, choice)
         parts = [self._state(states, node) for node in self.output]
         if len(parts) == 1:
             return parts[0]
@@ -147,12 +145,11 @@ class SearchCell(nn.Module):
         factors = weights.new_ones(len(weights)) if factors is None else factors
         return PartialSums(self.partial_edges, self.nodes, weights, factors, statistics)
 
-    def _add_edges(self, states: dict[int, Tensor], choice: Choice, draw: int | None) -> None:
+    def _add_edges(self, states: dict[int, Tensor], choice: Choice) -> None:
         """All nodes, edge by edge and operation by operation."""
-        generator = None if draw is None else torch.Generator().manual_seed(stream(draw, self.index))
         for edge, factor, terms in self._path(choice) if isinstance(choice, Path) else self._mixture(choice):
             predecessor, node = self.edges[edge]
-            value = self._value(edge, self._state(states, predecessor), terms, generator)
+            value = self._value(edge, self._state(states, predecessor), terms, choice.draw)
             if factor is not None:
                 value = value * factor
             states[node] = states[node] + value if node in states else value
@@ -174,14 +171,14 @@ class SearchCell(nn.Module):
         ]
         return [edge for edge in edges if edge[2]]
 
-    def _value(self, edge: int, x: Tensor, terms: list[Term], generator: torch.Generator | None) -> Tensor:
+    def _value(self, edge: int, x: Tensor, terms: list[Term], draw: int) -> Tensor:
         def mix(x: Tensor) -> Tensor:
             return reduce(add, (self._term(self.candidates[edge][number], x, weight) for number, weight in terms))
 
         if not self.partial_edges:
             return mix(x)
         partial = self.partial_edges[edge]
-        return partial(x, mix, None if generator is None else partial.draw(generator).to(x.device))
+        return partial(x, mix, partial.draw(stream(draw, self.index, edge)).to(x.device) if self.random else None)
 
     def _term(self, operation: Any, x: Tensor, weight: Tensor | None) -> Tensor:
         if weight is None:

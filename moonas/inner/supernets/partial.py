@@ -25,7 +25,6 @@ from torch.nn import functional
 from moonas.inner.supernets.fan import Fan, Statistics
 from moonas.inner.supernets.folding import MixedNorms, maps, rows
 from moonas.inner.supernets.sums import Sums
-from moonas.seeds import stream
 from moonas.study.partial import Partial
 
 LARGE = 16  # rows and columns from which on down-sampling takes place
@@ -78,32 +77,10 @@ class PartialEdge(nn.Module):
         """The bypassing channels at the edge's resolution."""
         return rest if self.stride == 1 else functional.max_pool2d(rest, 2, ceil_mode=True)
 
-    def draw(self, generator: torch.Generator) -> Tensor:
+    def draw(self, seed: int) -> Tensor:
         """All channels: at first those that the operations shall read, then the others, both rising."""
-        order = torch.randperm(sum(self.sizes), generator=generator)
+        order = torch.randperm(sum(self.sizes), generator=torch.Generator().manual_seed(seed))
         return torch.cat([part.sort().values for part in order.split(self.sizes)])
-
-
-class Draws(nn.Module):
-    """Seeds of the channels that a network's passes draw, a new one for each; `state_dict` keeps the count.
-
-    The first comes from torch's generator, like initial weights. Losses of two passes differ by their channels too, so that no
-    difference of such losses (as in a second-order step) means anything.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seed, self.passes = int(torch.randint(2**62, ())), 0
-
-    def next(self) -> int:
-        self.passes += 1
-        return stream(self.seed, self.passes)
-
-    def get_extra_state(self) -> dict[str, int]:
-        return {"seed": self.seed, "passes": self.passes}
-
-    def set_extra_state(self, state: dict[str, int]) -> None:
-        self.seed, self.passes = state["seed"], state["passes"]
 
 
 class PartialSums:

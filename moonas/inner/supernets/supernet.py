@@ -21,18 +21,21 @@ class Mixture:
     weights: {group: (edges, operations)}. edges: {group: (edges,)} factors of whole edges; None where each is 1.
     remaining: {group: (edges, operations) bool}, the operations that are computed; all where None. The weights of others are not
     read.
+    draw: seeds the channels that edges read where partial channels are drawn at random; the same draw gives the same channels.
     """
 
     weights: Mapping[str, Tensor]
     edges: Mapping[str, Tensor] | None = None
     remaining: Mapping[str, Tensor] | None = None
+    draw: int = 0
 
 
 @dataclass(frozen=True)
 class Path:
-    """Only the operations of one architecture, every weight and factor being 1; nothing else is computed."""
+    """Only the operations of one architecture, every weight and factor being 1; nothing else is computed. draw: as in `Mixture`."""
 
     architecture: Architecture
+    draw: int = 0
 
 
 Choice = Mixture | Path
