@@ -1,7 +1,7 @@
-"""Budgeted decoding and uniform sampling: milliseconds per call, for bounds of every kind, over two and five cell groups.
+"""Budgeted decoding, uniform sampling and projections of logits: milliseconds per call, over two and five cell groups.
 
 python benchmarks/decode.py [--repeats 30]
-Prints medians and maxima over random scores on one core, for the DARTS space at 36 channels and 20 cells.
+Prints medians and maxima of CPU time over random scores, and bounds of every kind, for the DARTS space at 36 channels and 20 cells.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from functools import partial
 
 import numpy as np
 
+from moonas.inner.projection import Box, project_euclidean, project_kl
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import CostTable, cost_table
 from moonas.spaces.decode import Decoder
+from moonas.spaces.relaxed import RelaxedCosts
 from moonas.spaces.sampling import FeasibleSet
 from moonas.spaces.space import Space, make_space
 from moonas.specs import Bounds
@@ -35,9 +37,9 @@ def milliseconds(call: Callable[[], object], repeats: int) -> str:
     call()
     taken = []
     for _ in range(repeats):
-        began = time.perf_counter()
+        began = time.process_time()
         call()
-        taken.append(1e3 * (time.perf_counter() - began))
+        taken.append(1e3 * (time.process_time() - began))
     return f"{statistics.median(taken):8.2f} {max(taken):8.2f}"
 
 
@@ -51,6 +53,20 @@ def main() -> None:
         space = make_space({"name": "darts-cnn", "levels": levels})
         for call, function in calls(space, cost_table(space, SKELETON)).items():
             print(f"{name:8s}{call:40s}{milliseconds(function, repeats)}", flush=True)
+
+
+def projections(space: Space, table: CostTable, bounds: dict[str, Bounds]) -> dict[str, Callable[[], object]]:
+    """Of logits N(0, 1)."""
+    rng, timed = np.random.default_rng(0), {}
+
+    def projection(project: Callable[..., np.ndarray], costs: RelaxedCosts, bound: Bounds) -> object:
+        return project(rng.normal(size=len(costs.shares)), costs, Box.of(costs.metrics, bound))
+
+    for text, bound in bounds.items():
+        for project in (project_kl, project_euclidean):
+            costs = RelaxedCosts.of(space, table.columns(list(bound)))
+            timed[f"{project.__name__}, {text}"] = partial(projection, project, costs, bound)
+    return timed
 
 
 def calls(space: Space, table: CostTable) -> dict[str, Callable[[], object]]:
@@ -75,6 +91,9 @@ def calls(space: Space, table: CostTable) -> dict[str, Callable[[], object]]:
     timed: dict[str, Callable[[], object]] = {f"decode, {text}": partial(decode, bound) for text, bound in bounds.items()}
     timed |= {"decode_front over params": partial(front, "params"), "decode_front over both": partial(front, "params", "macs")}
     timed["uniform sample, params <="] = lambda: FeasibleSet(space, table, bounds["params <="]).sample(rng)
+    timed |= projections(
+        space, table, {text: bounds[text] for text in ("params <=", "params <=, macs <=", "params in a band of 1%")}
+    )
     return timed
 
 

@@ -17,13 +17,12 @@ from moonas.store.records import Records, StudyRecord, StudySummary
 from moonas.store.states import StudyState
 
 if TYPE_CHECKING:  # what only some commands need is imported where they need it: `moonas list` answers at once
-    from moonas.outer.loop import Loop, Watcher
+    from moonas.outer.loop import Loop, Pool, Watcher
     from moonas.outer.plan import Plan
     from moonas.results import Study
     from moonas.specs import Device, SearchSpec
     from moonas.store.store import Store
     from moonas.study.schema import StudyConfig
-    from moonas.worker.local import LocalPool
 
 
 class Silent:
@@ -257,13 +256,13 @@ def _create_or_match(store: Store, plan: Plan, extend: bool) -> tuple[StudyRecor
 
 def _drive(store: Store, record: StudyRecord, plan: Plan, url: str, watcher: Watcher) -> StudyState:
     from moonas.outer.loop import Loop
+    from moonas.worker.inline import InlinePool
     from moonas.worker.local import LocalPool, slot_devices
 
     workers = plan.config.workers
-    devices = slot_devices(workers)
     artifacts = artifact_url(url, plan.config.name, plan.config.artifacts)
     with store.ledger(record.id) as ledger:
-        pool = LocalPool(devices, workers.threads_per_task)
+        pool: Pool = InlinePool() if plan.instant else LocalPool(slot_devices(workers), workers.threads_per_task)
         try:
             device = _measuring_device(pool, plan) if plan.measured else None
             loop = Loop(store, ledger, record, plan, pool, artifacts, watcher, device)
@@ -276,7 +275,7 @@ def _drive(store: Store, record: StudyRecord, plan: Plan, url: str, watcher: Wat
     return state
 
 
-def _measuring_device(pool: LocalPool, plan: Plan) -> Device:
+def _measuring_device(pool: Pool, plan: Plan) -> Device:
     """Fingerprint of the pool's first device, found by measuring one network there, which also shows whether all can be measured.
 
     Raises TaskError where a metric is not available.
@@ -324,7 +323,7 @@ def _search_once(plan: Plan, spec: SearchSpec, report: Callable[[Mapping[str, An
         pool.close()
 
 
-def run_one(pool: LocalPool, spec: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+def run_one(pool: Pool, spec: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
     """Run one task in slot 0 of a pool and wait for its result. Raises TaskError."""
     pool.ready(0)
     pool.start(0, {"spec": spec, "artifacts": None, "checkpoint": None})

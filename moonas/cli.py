@@ -187,9 +187,9 @@ def trials(
     if state is not None and state.upper() not in list(TrialState):
         raise UsageError(f"{state!r} is not a state{nearest(state.upper(), TrialState)}\nKnown: {', '.join(TrialState)}.")
     study = api.load_study(name, storage)
-    collapses = study.collapses()
+    collapses, fallbacks = study.collapses(), study.fallbacks()
     trials = [trial for trial in study.trials() if state is None or trial.state == state.upper()]
-    rows = [terminal.trial_row(trial, collapses.get(trial.number)) for trial in trials]
+    rows = [terminal.trial_row(trial, collapses.get(trial.number), fallbacks.get(trial.number)) for trial in trials]
     if output is Format.table:
         terminal.print_trials(study, rows)
     else:

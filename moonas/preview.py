@@ -22,7 +22,8 @@ from moonas.worker.local import LocalPool, slot_devices
 def preview(question: str | Path | Mapping[str, Any], *, measure: bool = True) -> dict[str, Any]:
     """Trials, distinct searches and evaluations of a study; per budget and size the reachable costs and how many architectures.
 
-    measure: also estimate seconds and memory, from a few measured steps of every kind of task, each in a worker process.
+    measure: also estimate seconds and memory, from a few measured steps of every kind of task, each in a worker process; of what is
+    looked up in a table nothing is measured.
     Raises StudyFileError; TaskError where a measured step fails.
     """
     plan = api.validate(question)
@@ -40,7 +41,7 @@ def preview(question: str | Path | Mapping[str, Any], *, measure: bool = True) -
             for budget, size, reason in plan.left_out
         ],
     }
-    if measure:
+    if measure and not plan.instant:
         found["estimate"] = _estimate(plan, proposals, list(searches.values()))
     return found
 
@@ -91,7 +92,7 @@ def _estimate(plan: Plan, proposals: list[Proposal], searches: list[Proposal]) -
                 continue
             number, where = len(same) * (1 + plan.config.decode.extra), f"at {size[0]} channels, {size[1]} cells"
             proposal, architecture = same[len(same) // 2], _an_architecture(plan, same[len(same) // 2])
-            if not plan.inherits:
+            if not (plan.inherits or plan.looks_up):
                 search = plan.search_spec(proposal.design, proposal.replicate)
                 evaluation = plan.evaluate_spec(architecture, plan.final_skeleton(size), proposal.replicate, search, None)
                 measured = _time(pool, evaluation.to_json())

@@ -12,7 +12,7 @@ import numpy as np
 from moonas.architecture import Architecture
 from moonas.errors import UsageError
 from moonas.outer.archive import Archive, standard_error
-from moonas.outer.candidates import stored_costs
+from moonas.outer.candidates import fell_back, stored_costs
 from moonas.outer.identity import measured_key, measurement_of
 from moonas.outer.plan import Plan
 from moonas.skeleton import Skeleton
@@ -194,6 +194,21 @@ class Study:
             if collapse:
                 text = f"collapsed in epoch {collapse['epoch']}: {collapse['reason']}"
                 found |= {numbers[trial_id]: text for trial_id in task.trial_ids}
+        return dict(sorted(found.items()))
+
+    def fallbacks(self) -> dict[int, str]:
+        """Of each trial that was decoded by an earlier stage of its search, by its number: why."""
+        results = {
+            trial_id: task.result
+            for task in self.store.tasks(self.record.id, kind="search")
+            for trial_id in (task.trial_ids if (task.result or {}).get("earlier") else ())
+        }
+        found: dict[int, str] = {}
+        for candidate in self.store.candidates(self.record.id) if results else ():
+            if candidate.origin != "primary" or candidate.trial_id not in results:
+                continue
+            if fell_back(self.plan.space, results[candidate.trial_id] or {}, Architecture.from_json(candidate.genotype)):
+                found[candidate.trial] = "decoded by an earlier stage: the operations left at the end cannot meet the budget"
         return dict(sorted(found.items()))
 
     def front_history(self) -> Records[FrontRecord]:

@@ -137,8 +137,11 @@ def print_study(study: Study) -> None:
     print_front(study, study.front())
 
 
-def trial_row(trial: TrialRecord, collapse: str | None) -> dict[str, Any]:
-    """A trial as one flat mapping. collapse: what became of its search, where that collapsed."""
+def trial_row(trial: TrialRecord, collapse: str | None, fallback: str | None) -> dict[str, Any]:
+    """A trial as one flat mapping.
+
+    collapse: what became of its search, where that collapsed. fallback: why it was decoded by an earlier stage, where it was.
+    """
     return {
         "number": trial.number,
         "state": trial.state.value,
@@ -148,6 +151,7 @@ def trial_row(trial: TrialRecord, collapse: str | None) -> dict[str, Any]:
         "violation": trial.violation,
         "reason": trial.reason,
         "collapse": collapse,
+        "fallback": fallback,
     }
 
 
@@ -165,9 +169,8 @@ def print_trials(study: Study, rows: Sequence[Mapping[str, Any]]) -> None:
         values = [row["metrics"].get(name) for name in ("accuracy", "params", "macs", *others)]
         fixed = [str(row["number"]), row["state"], row["method"], row["budget"], _width(row), str(row["replicate"])]
         chosen = ["" if key not in row else number_text(row[key]) for key in settings]
-        table.add_row(
-            *fixed, *chosen, *("" if v is None else number_text(v) for v in values), escape(row["reason"] or row["collapse"] or "")
-        )
+        remarks = "; ".join(row[key] for key in ("reason", "collapse", "fallback") if row[key])
+        table.add_row(*fixed, *chosen, *("" if v is None else number_text(v) for v in values), escape(remarks))
     console.print(table)
 
 
@@ -237,11 +240,14 @@ def print_network(study: Study, network: Network) -> None:
             Text(name, style="dim"), Text(_measured(measured), justify="right"), Text(_origin(name, measured), style="dim")
         )
     console.print(facts)
+    from moonas.spaces.space import space_of
+
+    groups = space_of(network.architecture).groups
     for group, edges in network.architecture.groups.items():
         console.print(f"\n[bold]{group}[/bold]")
         for node in sorted({node for node, _, _ in edges}):
-            inputs = "  +  ".join(f"{operation}({_node(predecessor)})" for n, predecessor, operation in edges if n == node)
-            console.print(f"  node {node} = {inputs}", soft_wrap=True)
+            terms = [f"{operation}({_node(p, groups[group].inputs)})" for n, p, operation in edges if n == node]
+            console.print(f"  node {node} = {'  +  '.join(terms)}", soft_wrap=True)
     console.print(f"\n{network.architecture.to_text()}\n", soft_wrap=True, markup=False)
 
 
@@ -359,8 +365,10 @@ def _width(row: Mapping[str, Any]) -> str:
     return f"{row['channels']}×{row['cells']}"
 
 
-def _node(number: int) -> str:
-    return {0: "c(k-2)", 1: "c(k-1)"}.get(number, str(number))
+def _node(number: int, inputs: int) -> str:
+    if number >= inputs:
+        return str(number)
+    return f"c(k-{inputs - number})" if inputs > 1 else "input"
 
 
 def duration(seconds: float) -> str:

@@ -160,7 +160,7 @@ def test_the_settings_of_an_objective_are_documented() -> None:
 
 @pytest.mark.parametrize(
     ("heading", "registry"),
-    [("data", DATA), ("Space darts-cnn", OPERATIONS), ("objectives", METRICS), ("methods", METHODS)],
+    [("data", DATA), ("Operations", OPERATIONS), ("objectives", METRICS), ("methods", METHODS)],
     ids=["data", "operations", "metrics", "methods"],
 )
 def test_every_name_of_a_registry_is_documented(heading: str, registry: Any) -> None:
@@ -265,14 +265,14 @@ def test_the_example_package_s_own_metric_is_an_objective_end_to_end(stripes: Pa
     for group, cells in (("normal", 1), ("reduce", 2)):
         for _, predecessor, operation in member["genotype"]["groups"][group]:
             skip = 2 if group == "reduce" and predecessor < 2 else 0
-            by_hand += cells * {"skip_connect": skip, "conv_1x1": 1, "sep_conv_3x3": 4}[operation]
+            by_hand += cells * {"skip_connect": skip, "plain_1x1": 1, "sep_conv_3x3": 4}[operation]
     assert member["metrics"]["convolutions"]["value"] == by_hand
     assert member["metrics"]["convolutions"]["device"]["type"] == "cpu"
 
 
 def test_the_example_operation_costs_what_its_module_holds(example: dict[str, Any]) -> None:
-    module = example["conv_1x1"](8, 2, True)
-    assert example["conv_1x1_cost"](8, 2, (7, 7)) == (80, 1024)  # 8 * 8 weights, 2 * 8 of batch norm; 64 for each of 4 x 4 pixels
+    module = example["plain_1x1"](8, 2, True)
+    assert example["plain_1x1_cost"](8, 2, (7, 7)) == (80, 1024)  # 8 * 8 weights, 2 * 8 of batch norm; 64 for each of 4 x 4 pixels
     assert sum(parameter.numel() for parameter in module.parameters()) == 80
 
 

@@ -14,6 +14,7 @@ from moonas.networks.operations import Zero, make_operation
 from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
 from moonas.spaces.space import space_of
+from moonas.study.spaces import operation_name
 
 
 def build(architecture: Architecture, skeleton: Skeleton) -> Network:
@@ -29,7 +30,11 @@ class Network(Frame):
 
     def __init__(self, architecture: Architecture, skeleton: Skeleton, plans: Sequence[CellPlan]) -> None:
         drop_path = DropPath()
-        cells = [Cell(plan, architecture.groups[plan.group], architecture.concat[plan.group], drop_path) for plan in plans]
+        groups = {
+            group: [(node, predecessor, operation_name(architecture.space, name)) for node, predecessor, name in edges]
+            for group, edges in architecture.groups.items()
+        }
+        cells = [Cell(plan, groups[plan.group], architecture.concat[plan.group], drop_path) for plan in plans]
         super().__init__(skeleton, plans, cells, len(architecture.concat[plans[-1].group]) * plans[-1].channels)
         self.drop_path = drop_path
 

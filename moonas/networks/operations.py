@@ -97,6 +97,11 @@ def avg_pool(channels: int, stride: int, affine: bool) -> nn.Module:
     return _pool(nn.AvgPool2d(3, stride, padding=1, count_include_pad=False), channels, affine)
 
 
+def bare_avg_pool(channels: int, stride: int, affine: bool) -> nn.Module:
+    """As `avg_pool`, without batch norm in search networks either."""
+    return avg_pool(channels, stride, affine=True)
+
+
 def skip(channels: int, stride: int, affine: bool) -> nn.Module:
     """Identity; a factorized reduction at stride 2."""
     return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, affine)
@@ -121,8 +126,15 @@ def dilated(channels: int, stride: int, affine: bool, kernel: int) -> nn.Module:
 
 def full(channels: int, stride: int, affine: bool, kernel: int) -> nn.Module:
     """ReLU, full convolution, batch norm."""
-    convolution = nn.Conv2d(channels, channels, kernel, stride, padding=kernel // 2, bias=False)
-    return nn.Sequential(nn.ReLU(), convolution, nn.BatchNorm2d(channels, affine=affine))
+    return _full(channels, stride, affine, kernel, bias=False)
+
+
+def full_or_biased(channels: int, stride: int, affine: bool, kernel: int) -> nn.Module:
+    """As `full`, but in search networks the convolution has a bias.
+
+    Source: the published code of Dong & Yang, ICLR 2020, arXiv:2001.00326.
+    """
+    return _full(channels, stride, affine, kernel, bias=not affine)
 
 
 def factored(channels: int, stride: int, affine: bool) -> nn.Module:
@@ -133,6 +145,11 @@ def factored(channels: int, stride: int, affine: bool) -> nn.Module:
         nn.Conv2d(channels, channels, (3, 1), (stride, 1), padding=(1, 0), bias=False),
         nn.BatchNorm2d(channels, affine=affine),
     )
+
+
+def _full(channels: int, stride: int, affine: bool, kernel: int, bias: bool) -> nn.Module:
+    convolution = nn.Conv2d(channels, channels, kernel, stride, padding=kernel // 2, bias=bias)
+    return nn.Sequential(nn.ReLU(), convolution, nn.BatchNorm2d(channels, affine=affine))
 
 
 def _pool(pool: nn.Module, channels: int, affine: bool) -> nn.Module:

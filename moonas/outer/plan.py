@@ -88,6 +88,16 @@ class Plan:
         return self.inherits or self.config.decode.rerank > 1 or any(method.entry.draws for method in self.config.methods)
 
     @cached_property
+    def looks_up(self) -> bool:
+        """Whether accuracy stands in a table."""
+        return PROTOCOLS[self.config.protocol.name].look_up is not None
+
+    @cached_property
+    def instant(self) -> bool:
+        """Whether no task needs torch: accuracy stands in a table, no method searches and nothing is measured."""
+        return self.looks_up and not self.measured and not any(method.entry.searches for method in self.config.methods)
+
+    @cached_property
     def protocol_identity(self) -> str:
         """Name and a hash over all settings and which skeleton is measured, not its width: one front spans all widths."""
         protocol = self.config.protocol
@@ -179,7 +189,7 @@ class Plan:
             budget=self.bounds(design.budget) if final else None,
             predicted=self.predicted(final) or None if final else None,
             health=config.to_json()["health"],
-            performance=config.to_json()["performance"],
+            performance=config.performance.spec(),
             threads=config.workers.threads_per_task,
         )
 
@@ -202,7 +212,7 @@ class Plan:
             protocol=config.protocol.to_json(),
             source=search.key if self.inherits else "",
             weights=weights if self.inherits else None,
-            performance=config.to_json()["performance"],
+            performance=config.performance.spec(),
             threads=config.workers.threads_per_task,
         )
 

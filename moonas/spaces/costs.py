@@ -18,6 +18,7 @@ from moonas.skeleton import Skeleton
 from moonas.spaces.space import Space, operation_cost, space_of
 from moonas.specs import Predicted
 from moonas.study.metrics import COSTS
+from moonas.study.spaces import operation_name
 
 
 class Costs(NamedTuple):
@@ -57,7 +58,8 @@ def cost_table(space: Space, skeleton: Skeleton, predicted: Predicted | None = N
             stride = cell.stride(predecessor)
             size = cell.size if stride == 2 else cell.output_size
             for column, name in enumerate(group.operations):
-                edges[cell.group][index, column] += operation_cost(name, cell.channels, stride, size)
+                registered = operation_name(space.name, name)
+                edges[cell.group][index, column] += operation_cost(registered, cell.channels, stride, size)
     fixed = np.array(space.fixed_cost(skeleton), dtype=np.int64)
     for added in (predicted or {}).values():
         fixed = np.append(fixed, added["fixed"])

@@ -43,14 +43,21 @@ class Decoder:
 
     def reachable_within(self, metric: str, bounds: Bounds) -> tuple[int, int] | None:
         """The smallest and the largest value of one metric under bounds; None where nothing meets them."""
-        column, limits = self.metrics.index(metric), Limits(self.choices, bounds)
-        ends = []
-        for sign in (-1, 1):
-            chosen = limits.best([sign * slot.costs[:, column].astype(float) for slot in self.choices.slots])
+        low, high = (self._extreme(metric, sign, bounds) for sign in (-1, 1))
+        return None if low is None or high is None else (low, high)
+
+    def _extreme(self, metric: str, sign: int, bounds: Bounds) -> int | None:
+        """The value of `metric` that is largest times `sign`. Without its own bound it is found sooner, and mostly meets it."""
+        column, own = self.metrics.index(metric), bounds.get(metric, {})
+        scores = [sign * slot.costs[:, column].astype(float) for slot in self.choices.slots]
+        for asked in ({name: bound for name, bound in bounds.items() if name != metric}, bounds):
+            chosen = Limits(self.choices, asked).best(scores)
             if chosen is None:
                 return None
-            ends.append(self.choices.cost(chosen)[metric])
-        return ends[0], ends[1]
+            value = self.choices.cost(chosen)[metric]
+            if own.get("lower", value) <= value <= own.get("upper", value):
+                break
+        return value
 
     def check(self, bounds: Bounds) -> None:
         """Raise InfeasibleError, with what is reachable, where no architecture meets `bounds`."""

@@ -122,11 +122,6 @@ def _finest(slots: list[np.ndarray], grid: np.ndarray) -> int:
     return int(np.argmax([sum(len(np.unique(costs[:, column] // step)) for costs in slots) for column, step in enumerate(grid)]))
 
 
-def sample_uniform(space: Space, table: CostTable, bounds: Bounds | None, rng: np.random.Generator) -> Architecture:
-    """One architecture, each that meets `bounds` being equally likely. Raises InfeasibleError where none does."""
-    return FeasibleSet(space, table, bounds).sample(rng)
-
-
 def _count(costs: np.ndarray, numbers: np.ndarray) -> _Counts:
     """Add up the numbers of equal costs."""
     if not len(costs) or not costs.shape[1]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -103,6 +103,20 @@ def make_space(settings: Mapping[str, Any]) -> Space:
 def space_of(architecture: Architecture) -> Space:
     """The smallest space of its kind that holds `architecture`. Raises UnknownNameError or ArchitectureError."""
     return load_object(SPACES[architecture.space].load).holding(architecture)
+
+
+def live_edges(edges: Iterable[Edge], inputs: int, output: Iterable[int]) -> list[Edge]:
+    """The edges, other than `none`, on some way from a cell's inputs to its output, by rising node; empty where there is no way."""
+    live = sorted(edge for edge in edges if edge[2] != "none")
+    reached = set(range(inputs))
+    for node, predecessor, _ in live:
+        if predecessor in reached:
+            reached.add(node)
+    needed = set(output)
+    for node, predecessor, _ in reversed(live):
+        if node in needed:
+            needed.add(predecessor)
+    return [edge for edge in live if edge[1] in reached and edge[0] in needed]
 
 
 def operation_cost(name: str, channels: int, stride: int, size: Size) -> OperationCost:

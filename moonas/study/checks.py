@@ -12,9 +12,9 @@ from typing import Any
 from moonas.study.budgets import Level
 from moonas.study.data import DATA, TRAINING_PARTS, training_fractions
 from moonas.study.methods import HANDLERS
-from moonas.study.metrics import ADDITIVE, PREDICTED
+from moonas.study.metrics import ADDITIVE, METRICS, PREDICTED
 from moonas.study.partial import Partial
-from moonas.study.protocols import PROTOCOLS
+from moonas.study.protocols import PROTOCOLS, TABLES, TABULATED
 from moonas.study.samplers import SAMPLERS
 from moonas.study.validation import Place
 
@@ -169,9 +169,36 @@ def _protocol_fits_methods(place: Place, methods: Any, protocol: Any) -> None:
             )
 
 
+def _protocol_gives_metrics(place: Place, objectives: Any, constraints: Any, protocol: Any) -> None:
+    for key, parts in (("objectives", objectives), ("constraints", constraints)):
+        for index, part in enumerate(parts):
+            givers = METRICS[part.metric].protocols
+            if givers and protocol.name not in givers:
+                (place / key / index).wrong(f"{part.metric} is known to the protocol {' or '.join(givers)} alone")
+
+
+def _table_holds_networks(place: Place, protocol: Any, data: Any, space: Any, final: Any) -> None:
+    if protocol.name != "tabular":
+        return
+    if space.name != "nas-bench-201":
+        (place / "protocol").wrong(f"the tables hold cells of nas-bench-201, not of {space.name}")
+    if protocol.settings.table is None and data.name not in TABLES:
+        (place / "protocol" / "table").wrong(f"is missing: there is no table of {data.name}; there are: {', '.join(TABLES)}")
+    for name, size in TABULATED.items():
+        if getattr(final, name) != (size,):
+            (place / "final" / name).wrong(f"the tables are those of {size} {name}")
+
+
 def _sampler_knows_its_end(place: Place, sampler: Any, trials: Any) -> None:
     if not SAMPLERS[sampler.name].finite and trials is None:
         (place / "trials").wrong(f"is missing: the sampler {sampler.name!r} needs a number of trials")
+
+
+def _compiling_suits(place: Place, performance: Any, protocol: Any) -> None:
+    if performance.compile and performance.memory == "low":
+        (place / "performance" / "compile").wrong("decides itself what is kept, so it does not go with memory: low")
+    if performance.compile and getattr(protocol.settings, "drop_path", 0):
+        (place / "performance" / "compile").wrong("cannot follow the random stream of drop_path; leave one of them out")
 
 
 def _parts_fit_data(place: Place, data: Any) -> None:
@@ -205,7 +232,10 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _warmup_leaves_epochs,
     _partial_channels_fit,
     _protocol_fits_methods,
+    _protocol_gives_metrics,
+    _table_holds_networks,
     _sampler_knows_its_end,
     _parts_fit_data,
     _widths_suit_stem,
+    _compiling_suits,
 )

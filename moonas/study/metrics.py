@@ -22,6 +22,7 @@ class MetricEntry:
     must give it. best: the best value there can be; where less is better, 0 unless given.
     load: of a measured metric, "module:function", called with a `moonas.metrics.subject.Subject`; returns a number, or a `Reading`.
     predicts: the measured metric that a table stands in for, in a thousandth of its unit.
+    protocols: those that alone give it; every one where empty.
     Raises ValueError where more is better and no best value is given.
     """
 
@@ -32,6 +33,7 @@ class MetricEntry:
     reference: float | None = None
     best: float | None = None
     reported_only: bool = False
+    protocols: tuple[str, ...] = ()
     load: str | None = None
     predicts: str | None = None
 
@@ -53,6 +55,7 @@ METRICS: Registry[MetricEntry] = Registry(
         "test_accuracy": MetricEntry(direction="maximize", label="test accuracy", unit="", best=1.0, reported_only=True),
         "params": MetricEntry(direction="minimize", label="parameters", unit="", known=True),
         "macs": MetricEntry(direction="minimize", label="multiply-adds", unit="", known=True),
+        "tabular_latency_ms": MetricEntry(direction="minimize", label="latency in the table", unit="ms", protocols=("tabular",)),
         "latency_ms": MetricEntry(direction="minimize", label="latency", unit="ms", load="moonas.metrics.latency:latency_ms"),
         "memory_mib": MetricEntry(direction="minimize", label="memory", unit="MiB", load="moonas.metrics.memory:memory_mib"),
         "energy_mj": MetricEntry(direction="minimize", label="energy", unit="mJ", load="moonas.metrics.energy:energy_mj"),

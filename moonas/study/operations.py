@@ -40,6 +40,10 @@ def _full(kernel: int) -> OperationEntry:
     return OperationEntry(cost=_COST + "full", load=_MODULE + "full", settings={"kernel": kernel})
 
 
+def _full_or_biased(kernel: int) -> OperationEntry:
+    return OperationEntry(cost=_COST + "full", load=_MODULE + "full_or_biased", settings={"kernel": kernel})
+
+
 def _max_pool(kernel: int) -> OperationEntry:
     return OperationEntry(cost=_COST + "free", load=_MODULE + "max_pool", settings={"kernel": kernel}, weightless=True)
 
@@ -62,5 +66,8 @@ OPERATIONS: Registry[OperationEntry] = Registry(
         "conv_1x1": _full(1),
         "conv_3x3": _full(3),
         "conv_3x1_1x3": OperationEntry(cost=_COST + "factored", load=_MODULE + "factored"),
+        "nor_conv_1x1": _full_or_biased(1),
+        "nor_conv_3x3": _full_or_biased(3),
+        "bare_avg_pool_3x3": OperationEntry(cost=_COST + "free", load=_MODULE + "bare_avg_pool", weightless=True),
     },
 )

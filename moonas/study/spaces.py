@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
@@ -37,6 +38,8 @@ def _candidates(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+NasBench201Operation = Literal["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]
+NAS_BENCH_201_OPERATIONS: tuple[NasBench201Operation, ...] = get_args(NasBench201Operation)
 Candidates = Annotated[tuple[Annotated[str, AfterValidator(_known_operation)], ...], AfterValidator(_candidates)]
 
 
@@ -90,15 +93,29 @@ class TndCnnConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NasBench201Config:
+    """The cell space of Dong & Yang (ICLR 2020, arXiv:2001.00326).
+
+    operations: candidates of an edge, in index order; shorten the list.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    operations: Annotated[tuple[NasBench201Operation, ...], AfterValidator(_candidates)] = NAS_BENCH_201_OPERATIONS
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpaceEntry:
     """A search space: its settings and the class, torch-free, that knows its cells and costs.
 
     frame: "module:function", called as `function(skeleton, plans) -> moonas.networks.frame.Surroundings`: what stands around cells.
+    renamed: the registry's names of operations that are not what the registry has under the space's own name for them.
     """
 
     config: type[Any]
     load: str
     frame: str = "moonas.networks.frame:darts_surroundings"
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 SPACES: Registry[SpaceEntry] = Registry(
@@ -106,6 +123,17 @@ SPACES: Registry[SpaceEntry] = Registry(
     "space",
     {
         "darts-cnn": SpaceEntry(config=DartsCnnConfig, load="moonas.spaces.darts_cnn:DartsCnn"),
+        "nas-bench-201": SpaceEntry(
+            config=NasBench201Config,
+            load="moonas.spaces.nas_bench_201:NasBench201",
+            frame="moonas.networks.residual_frame:surroundings",
+            renamed={"avg_pool_3x3": "bare_avg_pool_3x3"},
+        ),
         "tnd-cnn": SpaceEntry(config=TndCnnConfig, load="moonas.spaces.tnd_cnn:TndCnn"),
     },
 )
+
+
+def operation_name(space: str, name: str) -> str:
+    """What the registry of operations calls the operation `name` of a space."""
+    return SPACES[space].renamed.get(name, name)

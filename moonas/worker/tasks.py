@@ -5,40 +5,36 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any, Protocol
 
 import torch
 
 from moonas.data.dataset import load_data
-from moonas.errors import CheckpointError, DeviceError, NonFiniteLossError, StorageError, UsageError
+from moonas.errors import CheckpointError, DeviceError, MoonasWarning, NonFiniteLossError, StorageError, UsageError
 from moonas.inner.inherited import compare, inherited_metrics
 from moonas.inner.search import Search
 from moonas.metrics.device import device_of, fingerprint
 from moonas.metrics.measure import measure as measure_metrics
 from moonas.metrics.subject import Subject
 from moonas.networks.training import Training
-from moonas.registry import load_object
 from moonas.skeleton import Skeleton
+from moonas.spaces.space import live_edges, make_space
 from moonas.specs import EvaluateSpec, MeasureSpec, RerankSpec, SearchSpec, device_text
 from moonas.study.methods import METHODS
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.validation import settings_of
 from moonas.worker.artifacts import read_artifact, write_artifact
 from moonas.worker.checkpoint import pack, unpack
+from moonas.worker.instant import look_up, propose
+from moonas.worker.outcome import TaskInterrupted
 from moonas.worker.timing import time_task
 
 Report = Callable[[dict[str, Any]], str | None]
 Saved = Mapping[str, Any]  # an artifact; under "previous", where there is one, the checkpoint before it
-
-
-class TaskInterrupted(Exception):
-    """The task ended at a checkpoint because the answer to its report was so. action: stop, prune or pause."""
-
-    def __init__(self, action: str) -> None:
-        super().__init__(action)
-        self.action = action
 
 
 class Resumable(Protocol):
@@ -68,6 +64,7 @@ def run_task(
     artifacts: URL of the folder for checkpoints and weights; None keeps nothing.
     checkpoint: where to go on; where it is missing or damaged the one before, else the start.
     A spec `{"kind": "time", "of": spec}` runs a few steps of a task instead and returns what `moonas.worker.timing.time_task` does.
+    MoonasWarnings are reported that way too.
     Raises TaskInterrupted after the checkpoint of an epoch whose report was answered so, NonFiniteLossError, DataError,
     DeviceError, InfeasibleError, StorageError.
     """
@@ -81,7 +78,8 @@ def run_task(
     run = {"search": search, "evaluate": evaluate}.get(spec["kind"])
     if run is None:
         raise UsageError(f"{spec['kind']!r} is not a kind of task; known: evaluate, measure, rerank, search, time")
-    return run(spec, report, artifacts=artifacts, checkpoint=checkpoint, data_root=data_root, device=device)
+    with _reported_warnings(report):
+        return run(spec, report, artifacts=artifacts, checkpoint=checkpoint, data_root=data_root, device=device)
 
 
 def search(
@@ -100,23 +98,9 @@ def search(
     artifact or None), health (the last epoch's metrics), seconds, data_checksum (None where no data was read), versions, device.
     """
     spec = SearchSpec.from_json(json_spec)
+    if not METHODS[spec.method["name"]].searches:
+        return propose(spec)
     _prepare(spec.threads)
-    entry = METHODS[spec.method["name"]]
-    about = {"kind": "search", **_provenance(device, spec.threads)}
-    if not entry.searches:
-        proposed = load_object(entry.load)(spec).propose()
-        return {
-            **about,
-            "scores": None,
-            "slot_scores": None,
-            "operations": {},
-            "architecture": proposed.to_json(),
-            "epochs": 0,
-            "weights": None,
-            "health": {},
-            "seconds": 0.0,
-            "data_checksum": None,
-        }
     data = load_data(spec.data, spec.seed, device, data_root)
     running = Search(spec, data, device)
     health, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
@@ -126,7 +110,8 @@ def search(
         left = {"key": spec.key, **shape, "net": running.net.state_dict()}
         weights = write_artifact(artifacts, "weights.safetensors", pack(left))
     return {
-        **about,
+        "kind": "search",
+        **_provenance(device, spec.threads),
         **running.result(),
         "architecture": None,
         "epochs": running.epochs,
@@ -148,11 +133,14 @@ def evaluate(
 ) -> dict[str, Any]:
     """Accuracy of one architecture by its protocol.
 
-    Returns kind, metrics (accuracy and loss on `valid`, test_accuracy), train_seconds, data_checksum, versions, device.
+    Returns kind, metrics (accuracy and loss on `valid`, test_accuracy; of a table what stands there), train_seconds, data_checksum,
+    versions, device.
     """
     spec = EvaluateSpec.from_json(json_spec)
-    _prepare(spec.threads)
     name = spec.protocol["name"]
+    if PROTOCOLS[name].look_up:
+        return look_up(spec)
+    _prepare(spec.threads)
     config = settings_of(PROTOCOLS[name].config, spec.protocol)
     data = load_data(spec.data, spec.seed, device, data_root)
     if name == "inherited":
@@ -161,6 +149,9 @@ def evaluate(
         metrics = inherited_metrics(spec, config, skeleton, method, weights, data, device)
         seconds = time.perf_counter() - began
     else:
+        if cut := cells_without_a_way(spec):
+            told = f"{spec.architecture.key}: nothing leads from input to output of {', '.join(cut)}, so its answers are constant"
+            report({"warning": told})
         running = Training(spec, config, data, device)
         _, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
         metrics = running.result()
@@ -171,6 +162,14 @@ def evaluate(
         "data_checksum": data.checksum,
         **_provenance(device, spec.threads),
     }
+
+
+def cells_without_a_way(spec: EvaluateSpec) -> list[str]:
+    """The cell groups whose architecture leads nowhere from the inputs to the output."""
+    groups, architecture = make_space(spec.space).groups, spec.architecture
+    return [
+        name for name, edges in architecture.groups.items() if not live_edges(edges, groups[name].inputs, architecture.concat[name])
+    ]
 
 
 def rerank(json_spec: Mapping[str, Any], device: str = "cpu", data_root: str | None = None) -> dict[str, Any]:
@@ -263,6 +262,23 @@ def _search_weights(url: str | None, search_key: str) -> tuple[Skeleton, dict[st
     if saved.get("key") != search_key:
         raise CheckpointError(f"the weights {url} are not those of the search {search_key}")
     return Skeleton.from_json(saved["skeleton"]), saved["method"], saved["net"]
+
+
+@contextmanager
+def _reported_warnings(report: Report) -> Iterator[None]:
+    """Each MoonasWarning of the block is reported once; others are shown as ever."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", MoonasWarning)
+        show = warnings.showwarning
+
+        def tell(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, MoonasWarning):
+                report({"warning": str(message)})
+            else:
+                show(message, category, *where, **more)
+
+        warnings.showwarning = tell  # restored by catch_warnings
+        yield
 
 
 def _prepare(threads: int) -> None:

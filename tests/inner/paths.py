@@ -13,11 +13,10 @@ def with_weights_of(searched: FusedSupernet, derived: Network, architecture: Arc
     Batch norms keep their scale of 1 and shift of 0, which those of the search network do not have. A bias before a batch norm,
     which only search networks have, is left out: it cancels while batch statistics normalise.
     """
-    groups = searched.space.groups
     for own, cell in zip(derived.cells, searched.cells, strict=True):
         live = [edge for edge in architecture.groups[cell.group] if edge[2] != "none"]
         for module, edge in zip(own.operations, live, strict=True):
-            row, column = groups[cell.group].place(edge)
+            row, column = cell.place(edge)
             module.load_state_dict(cell.operations[row][column].state_dict(), strict=False)
         own.preprocess.load_state_dict(cell.preprocess.state_dict(), strict=False)
     for part in ("stem", "before", "head", "classifier"):

@@ -77,6 +77,11 @@ def test_a_mixture_equals_the_plain_one_with_its_gradients_and_statistics(skelet
     assert_equal_runs(space, skeleton, mixture(space))
 
 
+def test_every_depth_has_its_own_mixture():
+    space = make_space({"name": "darts-cnn", "nodes": 2, "levels": 3})
+    assert_equal_runs(space, replace(DIGITS, cells=6), mixture(space))
+
+
 @pytest.mark.parametrize(
     "operations",
     [

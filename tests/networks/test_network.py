@@ -56,12 +56,18 @@ def test_built_networks_of_dense_cells_cost_what_the_table_says(empty_nodes):
 
 
 @pytest.mark.parametrize("stem", ["cifar", "imagenet", "imagenet-search"])
-@pytest.mark.parametrize("nodes", [2, 4])
-def test_built_networks_cost_what_the_table_says(stem, nodes):
-    space, rng = make_space({"name": "darts-cnn", "nodes": nodes}), random.Random(0)
+@pytest.mark.parametrize("settings", [{"nodes": 2}, {"nodes": 4}, {"nodes": 2, "levels": 3}], ids=str)
+def test_built_networks_cost_what_the_table_says(stem, settings):
+    space, rng = make_space({"name": "darts-cnn", **settings}), random.Random(0)
     for size in ((32, 32), (29, 31), (7, 5)):
         architecture = space.architecture([rng.choice(slot.options) for slot in space.slots()])
-        skeleton = Skeleton(channels=rng.choice([6, 10]), cells=rng.choice([3, 5]), input_shape=(3, *size), classes=7, stem=stem)
+        skeleton = Skeleton(
+            channels=rng.choice([6, 10]),
+            cells=rng.choice([5, 6] if "levels" in settings else [3, 5]),
+            input_shape=(3, *size),
+            classes=7,
+            stem=stem,
+        )
         assert counted(architecture, skeleton) == tuple(cost(architecture, skeleton))
 
 

@@ -14,7 +14,7 @@ from moonas.outer.plan import Plan
 from moonas.seeds import stream
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import cost_table
-from moonas.spaces.sampling import sample_uniform
+from moonas.spaces.sampling import FeasibleSet
 from moonas.spaces.space import make_space
 from moonas.store.states import StudyState
 from moonas.store.store import Store
@@ -113,7 +113,7 @@ def result_of(spec: Mapping[str, Any]) -> dict[str, Any]:
     search = {**about, "kind": "search", "architecture": None, "scores": None, "weights": None}
     if spec["method"]["name"] == "random":
         table = cost_table(space, Skeleton.from_json(spec["final"]), spec["predicted"])
-        return {**search, "architecture": sample_uniform(space, table, spec["budget"], draw).to_json()}
+        return {**search, "architecture": FeasibleSet(space, table, spec["budget"]).sample(draw).to_json()}
     return {
         **search,
         "scores": {name: draw.normal(size=group.shape).tolist() for name, group in space.groups.items()},

@@ -11,7 +11,7 @@ from moonas.errors import InfeasibleError
 from moonas.skeleton import Skeleton
 from moonas.spaces.choices import Choices
 from moonas.spaces.costs import CostTable, cost_in, cost_table, total_in
-from moonas.spaces.sampling import FeasibleSet, sample_uniform
+from moonas.spaces.sampling import FeasibleSet
 from moonas.spaces.space import make_space
 
 SKELETON = Skeleton(channels=4, cells=3, input_shape=(1, 8, 8), classes=10)
@@ -53,7 +53,7 @@ def test_samples_obey_bounds_on_both_sides_of_several_costs() -> None:
 
 
 def test_the_same_stream_draws_the_same_architecture() -> None:
-    draws = [sample_uniform(TINY, TABLE, None, np.random.default_rng(7)) for _ in range(2)]
+    draws = [FeasibleSet(TINY, TABLE).sample(np.random.default_rng(7)) for _ in range(2)]
     assert draws[0] == draws[1]
 
 
@@ -119,3 +119,14 @@ def _within(value: int, bound: dict[str, int]) -> bool:
 def _all(table: CostTable) -> list[Architecture]:
     choices = Choices(TINY, table)
     return [choices.architecture(chosen) for chosen in product(*(range(len(slot.costs)) for slot in choices.slots))]
+
+
+def test_five_groups_are_sampled_within_several_bounds() -> None:
+    space = make_space({"name": "darts-cnn", "levels": 3, "nodes": 2})
+    table = cost_table(space, Skeleton(channels=4, cells=5, input_shape=(1, 8, 8), classes=10))
+    bounds = {"params": {"lower": 4000, "upper": 9000}, "macs": {"upper": 120_000}}
+    feasible, rng = FeasibleSet(space, table, bounds), np.random.default_rng(0)
+    for _ in range(20):
+        costs = cost_in(table, space, feasible.sample(rng))
+        assert 4000 <= costs.params <= 9000
+        assert costs.macs <= 120_000

@@ -14,7 +14,10 @@ def environment_of_a_worker(slots: int) -> list[str]:
     pool = LocalPool(["cpu"] * slots)
     try:
         pid = pool.ready(0).rpartition("/")[2]
-        return Path(f"/proc/{pid}/environ").read_text().split("\0")
+        text = ""
+        while not text:  # until the process has begun
+            text = Path(f"/proc/{pid}/environ").read_text()
+        return text.split("\0")
     finally:
         pool.close()
 

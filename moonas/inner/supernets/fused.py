@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -32,6 +33,7 @@ from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
 from moonas.spaces.space import Space
 from moonas.study.partial import Partial
+from moonas.study.spaces import operation_name
 
 Term = tuple[int, Tensor | None]  # operation number, weight (None where the term stands unweighted)
 Chosen = tuple[int, Tensor | None, list[Term]]  # edge number, its factor (None for 1), its terms
@@ -63,11 +65,14 @@ class FusedSupernet(Frame):
 
     @contextmanager
     def twice_differentiable(self) -> Iterator[None]:
+        performance = self.performance
+        self.performance = replace(performance, memory="normal")  # a cell that is computed again is differentiated once
         self._fuse(False)
         try:
             yield
         finally:
             self._fuse(True)
+            self.performance = performance
 
     def _fuse(self, fused: bool) -> None:
         for cell in self.cells:
@@ -82,7 +87,8 @@ class SearchCell(nn.Module):
         super().__init__()
         group = space.groups[plan.group]
         self.index, self.group, self.place = plan.index, plan.group, group.place
-        self.names, self.edges, self.nodes, self.output = group.operations, group.edges, group.nodes, group.output
+        self.names = [operation_name(space.name, name) for name in group.operations]
+        self.edges, self.nodes, self.output = group.edges, group.nodes, group.output
         self.preprocess = preprocess(plan, affine=False)
         channels = plan.channels if partial is None else plan.channels // partial.channel_divisor
         self.candidates = [
