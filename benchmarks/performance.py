@@ -65,7 +65,7 @@ class Bench:
         ]
         if compiles:
             network = self.derived()
-            compiled = Compiled(network, self.batch)
+            compiled = Compiled(network)
             rows.append(Row("training: compile off, on", self.train(), partial(train_through, compiled, self.plain), 2 * repeats))
         return rows
 

@@ -12,26 +12,22 @@ from moonas.errors import MoonasWarning
 
 
 class Compiled:
-    """Called like `network`, compiled for batches of `images`; others go the plain way, as each size would cost minutes.
+    """Called like `network`, through torch.compile, anew for each size of a batch: an epoch has two at most.
 
-    Where compiling fails, at the first call, the plain way is taken from then on, with a warning.
+    Where compiling fails the plain way is taken from then on, with a warning.
     """
 
-    def __init__(self, network: nn.Module, images: int) -> None:
-        self.network, self.images = network, images
-        self.forward: Callable[[Tensor], Tensor] | None = None
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self.forward: Callable[[Tensor], Tensor] | None = None  # what is called, once there was a call
 
     def __call__(self, x: Tensor) -> Tensor:
-        if len(x) != self.images:
-            return self.network(x)
-        if self.forward is not None:
-            return self.forward(x)
-        try:
-            compiled = torch.compile(self.network, fullgraph=True, dynamic=False)
-            out = compiled(x)
-        except Exception as error:  # of many kinds; what is wrong with the network itself shows again on the plain way
-            reason = str(error).strip().partition("\n")[0]
-            warnings.warn(f"torch.compile failed, so the network trains without: {reason}", MoonasWarning, stacklevel=2)
-            compiled, out = self.network, self.network(x)
-        self.forward = compiled
-        return out
+        if self.forward is not self.network:
+            try:
+                self.forward = self.forward or torch.compile(self.network, fullgraph=True, dynamic=False)
+                return self.forward(x)
+            except Exception as error:  # of many kinds; what is wrong with the network itself shows again on the plain way
+                reason = str(error).strip().partition("\n")[0]
+                warnings.warn(f"torch.compile failed, so the network trains without: {reason}", MoonasWarning, stacklevel=2)
+                self.forward = self.network
+        return self.network(x)

@@ -38,7 +38,8 @@ def leading_cells(plans: Sequence[CellPlan]) -> int:
 def recompute(cell: nn.Module, *arguments: Any) -> Tensor:
     """`cell(*arguments)`, keeping only arguments and output for the backward pass, which computes the rest again.
 
-    Outputs, gradients, running statistics and random draws are those of a plain call, bit for bit.
+    Outputs, running statistics and random draws are those of a plain call, bit for bit; so are gradients, but for the order in
+    which those of a tensor that several cells share are added.
     arguments: tensors, and mappings, sequences and dataclasses that hold some; gradients flow into all of them.
     The result cannot be differentiated twice.
     """

@@ -49,7 +49,7 @@ class Training:
             self.network = build(spec.architecture, spec.skeleton).to(device)
         performance = settings_of(Performance, spec.performance)
         self.network.set_performance(performance)
-        self.forward = Compiled(self.network, config.batch) if performance.compile else self.network
+        self.forward = Compiled(self.network) if performance.compile else self.network
         self.network.drop_path.generator = torch.Generator(device)
         self.optimizer = sgd(
             self.network.parameters(), config.lr, config.momentum, config.weight_decay, nesterov=config.momentum > 0

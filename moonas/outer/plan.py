@@ -99,9 +99,10 @@ class Plan:
 
     @cached_property
     def protocol_identity(self) -> str:
-        """Name and a hash over all settings and which skeleton is measured, not its width: one front spans all widths."""
-        protocol = self.config.protocol
-        return f"{protocol.name}-{digest([protocol.to_json(), PROTOCOLS[protocol.name].skeleton], 8)}"
+        """Name and a hash over all settings, which skeleton is measured, not its width (one front spans all widths), and bf16."""
+        protocol, precision = self.config.protocol, self.config.performance.precision
+        parts = [protocol.to_json(), PROTOCOLS[protocol.name].skeleton, *([precision] if precision != "fp32" else [])]
+        return f"{protocol.name}-{digest(parts, 8)}"
 
     @cached_property
     def data_identity(self) -> str:

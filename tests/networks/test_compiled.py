@@ -51,16 +51,20 @@ def test_an_epoch_through_the_compiler_is_an_epoch_without(tiny_space, tiny_skel
     assert compiled.state_dict()["network"].keys() == plain.state_dict()["network"].keys()
 
 
-def test_batches_of_another_size_are_not_compiled(monkeypatch):
-    seen = []
-    monkeypatch.setattr(torch, "compile", lambda network, **_: lambda x: seen.append(len(x)) or network(x))
-    compiled = Compiled(nn.Flatten(), images=4)
-    for count in (4, 3, 4):
-        assert compiled(torch.zeros(count, 1, 2)).shape == (count, 2)
-    assert seen == [4, 4]
+def test_a_failure_at_a_later_size_is_a_failure_too(monkeypatch):
+    def choosy(network, **_):
+        return lambda x: network(x) if len(x) == 4 else 1 / 0
+
+    monkeypatch.setattr(torch, "compile", choosy)
+    compiled = Compiled(nn.Flatten())
+    assert compiled(torch.zeros(4, 1, 2)).shape == (4, 2)
+    with pytest.warns(MoonasWarning, match="division by zero") as warned:
+        assert compiled(torch.zeros(3, 1, 2)).shape == (3, 2)
+        assert compiled(torch.zeros(2, 1, 2)).shape == (2, 2)
+    assert len(warned) == 1
 
 
 def test_a_fault_of_the_network_is_not_hidden(monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda network, **_: network)
     with pytest.warns(MoonasWarning), pytest.raises(RuntimeError, match="mat1 and mat2"):
-        Compiled(nn.Linear(3, 1), images=2)(torch.zeros(2, 5))
+        Compiled(nn.Linear(3, 1))(torch.zeros(2, 5))

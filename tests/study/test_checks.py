@@ -125,6 +125,15 @@ def test_the_imagenet_stem_needs_even_widths():
     assert complaints(search={"channels": 6, "cells": 3, "stem": "imagenet"}, final={"channels": [9], "cells": 5}) == {}
 
 
+def test_compiling_goes_neither_with_low_memory_nor_with_drop_path():
+    told = complaints(performance={"compile": True, "memory": "low"})
+    assert "memory: low" in told["performance.compile"]
+    told = complaints(performance={"compile": True}, protocol={"name": "short", "drop_path": 0.2})
+    assert "drop_path" in told["performance.compile"]
+    assert complaints(performance={"compile": True}, protocol={"name": "short"}) == {}
+    assert complaints(performance={"memory": "low"}, protocol={"name": "short", "drop_path": 0.2}) == {}
+
+
 def test_a_mistake_in_one_part_does_not_hide_those_between_others():
     told = complaints(data="digitz", objectives=["macs", "macs"], protocol="inherited")
     assert set(told) == {"data.name", "objectives", "methods[0]"}
