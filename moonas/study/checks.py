@@ -16,7 +16,8 @@ from moonas.study.metrics import ADDITIVE, METRICS, PREDICTED
 from moonas.study.partial import Partial
 from moonas.study.protocols import PROTOCOLS, TABLES, TABULATED
 from moonas.study.samplers import SAMPLERS
-from moonas.study.validation import Place
+from moonas.study.spaces import SPACES
+from moonas.study.validation import Place, settings_of
 
 # of a URL as SQLAlchemy and the database drivers read it: scheme://user:password@host, or ...?password=...
 _PASSWORD = re.compile(r"(\w[\w+.-]*://[^/\s:@]*:)\S+(?=@)|([?&](?:password|passwd|pwd)=)[^&\s]+", re.IGNORECASE)
@@ -153,9 +154,17 @@ def _rewards_have_tables(place: Place, methods: Any, device_tables: Any) -> None
                 )
 
 
+def _is_space(settings: Mapping[str, Any], space: Any) -> bool:
+    """Whether settings, of which some may be left to their defaults, are those of the study's space."""
+    try:
+        return settings.get("name") == space.name and settings_of(SPACES[space.name].config, settings) == space.settings
+    except ValueError:  # as pydantic's errors are
+        return False
+
+
 def _tables_fit_space(place: Place, device_tables: Any, space: Any) -> None:
     for index, table in enumerate(device_tables):
-        if table.space != space.to_json():
+        if not _is_space(table.space, space):
             (place / "device_tables" / index).wrong(f"was fitted for the space {table.space}, not for {space.to_json()}")
 
 

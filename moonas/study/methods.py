@@ -382,7 +382,7 @@ METHODS: Registry[MethodEntry] = Registry(
         "tnd-nas": MethodEntry(
             config=TndNasConfig,
             load="moonas.inner.methods.tnd_nas:TndNas",
-            spaces=("tnd-cnn",),
+            spaces=("tnd-cnn", "nas-bench-201"),
             handlers=("reward", "none"),
             staged=True,
         ),

@@ -187,6 +187,17 @@ def test_inherited_accuracy_comes_from_the_search_s_weights_and_is_deterministic
         run(replace(spec, weights=None))
 
 
+def test_inherited_accuracy_is_measured_in_the_network_that_the_method_searched(tmp_path):
+    partial = {"name": "pc-darts-journal", "channel_divisor": 2, "epochs": 1, "warmup_epochs": 0, "batch": 64}
+    search = search_spec(method=partial)
+    weights = run(search, artifacts=str(tmp_path))["weights"]["url"]
+    protocol = {"name": "inherited", "calibration_batches": 2, "batch": 64}
+    spec = evaluate_spec(skeleton=SEARCHED, protocol=protocol, source=search.key, weights=weights)
+    assert lasting(run(spec)) == lasting(run(spec))
+    left = unpack(read_artifact(weights))
+    assert (left["method"], left["skeleton"]["channels"]) == (partial, 4)
+
+
 def test_random_needs_neither_data_nor_epochs():
     loop = Loop()
     random = {"method": {"name": "random"}, "data": {"name": "cifar10"}, "final": FINAL, "budget": {"params": {"upper": 6000}}}
