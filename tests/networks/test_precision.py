@@ -6,11 +6,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from moonas.errors import MoonasWarning
+from moonas.inner.health import dominant_eigenvalue
 from moonas.inner.supernets.fused import FusedSupernet
 from moonas.inner.supernets.supernet import Mixture
 from moonas.inner.updates import second_order_gradient
 from moonas.networks.network import build
-from moonas.networks.precision import full_precision
+from moonas.networks.precision import arithmetic, full_precision
 from moonas.skeleton import Skeleton
 from moonas.spaces.space import Space
 from moonas.study.sections import Performance
@@ -117,6 +118,20 @@ def second_loss(space: Space, images: Tensor, labels: Tensor) -> Tensor:
     _, fused = supernets(space)
     mixture = {name: torch.full(group.shape, 0.125) for name, group in space.groups.items()}
     return cross_entropy(fused(images, Mixture(mixture)), labels)
+
+
+def test_so_are_eigenvalues_taken():
+    kinds, x = [], torch.ones(2, requires_grad=True)
+
+    def loss() -> Tensor:
+        with arithmetic("bf16", x.device):
+            kinds.append((torch.eye(2) @ x).dtype)
+        return (x * x).sum()
+
+    dominant_eigenvalue(loss, [x])
+    loss()
+    assert set(kinds[:-1]) == {torch.float32}
+    assert kinds[-1] == torch.bfloat16
 
 
 def test_a_device_without_bf16_falls_back_to_fp32_with_a_warning(tiny_space, monkeypatch):
