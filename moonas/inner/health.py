@@ -16,6 +16,7 @@ from torch import Tensor
 
 from moonas.inner.expected_cost import ExpectedCost
 from moonas.inner.method import Method
+from moonas.networks.precision import full_precision
 from moonas.spaces.decode import Decoder
 from moonas.spaces.space import CellGroup, Space
 from moonas.specs import Bounds
@@ -79,6 +80,7 @@ def alarm(metrics: Mapping[str, float], at_first: Mapping[str, float], eigenvalu
     return None
 
 
+@full_precision()
 def dominant_eigenvalue(
     loss: Callable[[], Tensor], leaves: Sequence[Tensor], *, seed: int = 0, iterations: int = 20, radius: float = 1e-2
 ) -> float:
