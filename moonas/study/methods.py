@@ -367,7 +367,7 @@ METHODS: Registry[MethodEntry] = Registry(
         "random-shared": MethodEntry(
             config=RandomSharedConfig,
             load="moonas.inner.methods.random_shared:RandomShared",
-            spaces=("darts-cnn", "nas-bench-201"),
+            spaces=("darts-cnn", "nas-bench-201", "tnd-cnn"),
             handlers=("none",),
             draws=True,
         ),
@@ -382,7 +382,7 @@ METHODS: Registry[MethodEntry] = Registry(
         "tnd-nas": MethodEntry(
             config=TndNasConfig,
             load="moonas.inner.methods.tnd_nas:TndNas",
-            spaces=("tnd-cnn",),
+            spaces=("tnd-cnn", "nas-bench-201"),
             handlers=("reward", "none"),
             staged=True,
         ),
