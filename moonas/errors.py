@@ -114,6 +114,10 @@ class Interrupted(MoonasError):
         super().__init__(message)
 
 
+class MoonasWarning(UserWarning):
+    """Something the user should know though the work goes on; a task passes it on to whoever reads its reports."""
+
+
 def nearest(name: object, known: Iterable[str]) -> str:
     """The clause `; did you mean 'x'?` for a misspelt name, or nothing where no known name is close."""
     by_lower = {other.lower(): other for other in known}

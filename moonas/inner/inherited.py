@@ -19,6 +19,8 @@ from moonas.spaces.space import make_space
 from moonas.specs import EvaluateSpec, RerankSpec, Settings
 from moonas.study.methods import partial_channels
 from moonas.study.protocols import InheritedConfig
+from moonas.study.sections import Performance
+from moonas.study.validation import settings_of
 
 
 def inherited_metrics(
@@ -39,6 +41,7 @@ def inherited_metrics(
     space = make_space(spec.space)
     space.check(spec.architecture)
     net, path = FusedSupernet(space, skeleton, partial_channels(method)).to(device), Path(spec.architecture)
+    net.set_performance(settings_of(Performance, spec.performance))
     seed = stream(
         spec.seed, spec.architecture.key, spec.skeleton.key, dict(spec.protocol), spec.source, spec.replicate, "calibration"
     )
@@ -54,6 +57,7 @@ def compare(
     """The accuracy on `valid` of every architecture of `spec`, as `inherited` measures it with its defaults."""
     search, config = spec.search, InheritedConfig()
     net = FusedSupernet(make_space(search.space), skeleton, partial_channels(search.method)).to(device)
+    net.set_performance(settings_of(Performance, search.performance))
     accuracies = []
     for architecture in spec.architectures:
         path = Path(architecture)

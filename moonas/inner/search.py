@@ -25,6 +25,7 @@ from moonas.spaces.scores import JsonScores, scores_to_json
 from moonas.spaces.space import make_space
 from moonas.specs import SearchSpec
 from moonas.study.methods import HANDLERS, METHODS, partial_channels
+from moonas.study.sections import Performance
 from moonas.study.validation import settings_of
 
 
@@ -126,7 +127,9 @@ class Search:
         spec = self.spec
         skeleton = replace(spec.skeleton, cells=spec.skeleton.cells + deeper)
         with seeded(stream(spec.seed, spec.replicate, "weights", *([stage] if stage else []))):
-            return FusedSupernet(self.space, skeleton, partial_channels(spec.method)).to(self.device)
+            net = FusedSupernet(self.space, skeleton, partial_channels(spec.method)).to(self.device)
+        net.set_performance(settings_of(Performance, spec.performance))
+        return net
 
     def _endless(self, part: AnyPart, epoch: int) -> Iterator[Part]:
         for turn in count():

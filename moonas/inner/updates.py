@@ -6,12 +6,14 @@ Source of the second-order gradient: Liu et al., ICLR 2019, arXiv:1806.09055, an
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from moonas.errors import MoonasWarning
+from moonas.networks.descent import resting
+from moonas.networks.precision import full_precision
 from moonas.spaces.space import Space
 
 
@@ -57,19 +59,7 @@ def log_softmax_by_node(logits: Mapping[str, Tensor], space: Space) -> dict[str,
     return logs
 
 
-@contextmanager
-def resting(weights: Iterable[Tensor]) -> Iterator[None]:
-    """Losses computed inside have no gradient of `weights`, so that their backward pass leaves out what only that would need."""
-    active = [weight for weight in weights if weight.requires_grad]
-    for weight in active:
-        weight.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for weight in active:
-            weight.requires_grad_()
-
-
+@full_precision()
 def second_order_gradient(
     train_loss: Callable[[], Tensor],
     valid_loss: Callable[[], Tensor],
@@ -89,8 +79,8 @@ def second_order_gradient(
     at w +- radius / |v| * v. Where v is zero that term is 0, with a warning. radius None takes the exact second derivative by
     differentiating train_loss twice, another number where the loss has kinks.
     train_loss, valid_loss: compute the loss anew from the logits and weights as they stand. They are called three times (twice
-    where exact) and once; neither may change running statistics, and random numbers must be the same each time. All in one
-    precision, never below fp32.
+    where exact) and once; neither may change running statistics, and random numbers must be the same each time. Networks compute
+    in full precision, as the difference is too small for less.
     buffers: the optimizer's momentum of each weight, before this step; None before the first.
     """
     before = [weight.detach().clone() for weight in weights]
@@ -104,7 +94,8 @@ def second_order_gradient(
         direct, direction = gradients[: len(logits)], gradients[len(logits) :]
         length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(direction))).item()
         if length == 0:
-            warnings.warn("the validation loss does not depend on the weights: the second-order term is taken as 0", stacklevel=2)
+            message = "the validation loss does not depend on the weights: the second-order term is taken as 0"
+            warnings.warn(message, MoonasWarning, stacklevel=2)
             return direct
         ends = []
         for distance in () if radius is None else (radius / length, -radius / length):

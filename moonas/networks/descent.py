@@ -107,6 +107,19 @@ def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict[str, dict
 
 
 @contextmanager
+def resting(weights: Iterable[Tensor]) -> Iterator[None]:
+    """Losses computed inside have no gradient of `weights`, so that their backward pass leaves out what only that would need."""
+    active = [weight for weight in weights if weight.requires_grad]
+    for weight in active:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in active:
+            weight.requires_grad_()
+
+
+@contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """torch's global CPU generator at `seed` inside the block, and as it was afterwards."""
     with torch.random.fork_rng(devices=[]):

@@ -99,9 +99,10 @@ class Plan:
 
     @cached_property
     def protocol_identity(self) -> str:
-        """Name and a hash over all settings and which skeleton is measured, not its width: one front spans all widths."""
-        protocol = self.config.protocol
-        return f"{protocol.name}-{digest([protocol.to_json(), PROTOCOLS[protocol.name].skeleton], 8)}"
+        """Name and a hash over all settings, which skeleton is measured, not its width (one front spans all widths), and bf16."""
+        protocol, precision = self.config.protocol, self.config.performance.precision
+        parts = [protocol.to_json(), PROTOCOLS[protocol.name].skeleton, *([precision] if precision != "fp32" else [])]
+        return f"{protocol.name}-{digest(parts, 8)}"
 
     @cached_property
     def data_identity(self) -> str:
@@ -189,7 +190,7 @@ class Plan:
             budget=self.bounds(design.budget) if final else None,
             predicted=self.predicted(final) or None if final else None,
             health=config.to_json()["health"],
-            performance=config.to_json()["performance"],
+            performance=config.performance.spec(),
             threads=config.workers.threads_per_task,
         )
 
@@ -212,7 +213,7 @@ class Plan:
             protocol=config.protocol.to_json(),
             source=search.key if self.inherits else "",
             weights=weights if self.inherits else None,
-            performance=config.to_json()["performance"],
+            performance=config.performance.spec(),
             threads=config.workers.threads_per_task,
         )
 

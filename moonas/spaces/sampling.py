@@ -2,7 +2,7 @@
 
 Costs add up over slots, so the number of partial architectures of each cost follows slot by slot; drawing a total cost and then
 walking back gives every feasible architecture the same probability, without rejection. Parameters and multiply-adds take few
-distinct values. Where predicted costs take too many to be counted, they are counted on a coarser grid, rounded so that no feasible
+distinct values. Where bounded costs take too many to be counted, they are counted on a coarser grid, rounded so that no feasible
 architecture is lost, and what is drawn beyond the bounds is rejected: still every feasible architecture is equally likely.
 """
 
@@ -21,17 +21,25 @@ from moonas.spaces.costs import CostTable
 from moonas.spaces.space import Space
 from moonas.specs import Bounds
 
-PAIRS = 2_000_000  # partial architectures of one step of counting
-DRAWS = 100  # to estimate the share of those counted that meet the bounds
+PAIRS = 300_000  # partial architectures of one step of counting
+STEPS = 4096  # of a column's span, at most, once it is counted on a coarser grid
+DRAWS = 400  # to estimate the share of those counted that meet the bounds
 TRIES = 2000  # draws until one meets the bounds
 
 
 @dataclass(frozen=True)
 class _Counts:
-    """How many partial architectures have each cost: costs (n, metrics) distinct rows, numbers (n,) of them."""
+    """How many partial architectures have each cost: costs (n, metrics) distinct rows, rising; numbers (n,) of them."""
 
     costs: np.ndarray
     numbers: np.ndarray
+
+    def number_of(self, costs: np.ndarray) -> np.ndarray:
+        """(k,): how many have each of the given costs (k, metrics)."""
+        if not costs.shape[1]:
+            return np.repeat(self.numbers, len(costs))
+        place = np.minimum(np.searchsorted(_as_records(self.costs), _as_records(costs)), len(self.costs) - 1)
+        return np.where((self.costs[place] == costs).all(axis=1), self.numbers[place], 0)
 
 
 class FeasibleSet:
@@ -51,9 +59,12 @@ class FeasibleSet:
         self.lower, self.upper = np.array(ends, dtype=np.int64).reshape(-1, 2).T - table.fixed[columns]
         self.slots = [slot.costs[:, columns] for slot in self.choices.slots]
         grid = np.ones(len(columns), dtype=np.int64)
-        while (prefixes := self._count_on(grid)) is None:
-            grid[_finest(self.slots, grid)] *= 2
-        self.prefixes, self.exact = prefixes, bool((grid == 1).all())
+        spans = sum((costs.max(axis=0) - costs.min(axis=0) for costs in self.slots), 0 * grid)
+        while not self._count_on(grid, np.float64):  # whole numbers of any size take ten times as long
+            finest = _finest(self.slots, grid)
+            grid[finest] = max(2 * grid[finest], spans[finest] // STEPS)
+        fits = math.prod(map(len, self.slots)) < 2**62
+        self.prefixes, self.exact = self._count_on(grid, np.int64 if fits else object), bool((grid == 1).all())
         if not self.prefixes[-1].numbers.sum():
             raise InfeasibleError(f"no architecture meets {self._asked()} together")
 
@@ -74,21 +85,19 @@ class FeasibleSet:
                 return self.choices.architecture(chosen)
         raise InfeasibleError(f"no architecture that meets {self._asked()} was found among {TRIES:,} that nearly do")
 
-    def _count_on(self, grid: np.ndarray) -> list[_Counts] | None:
-        """Partial architectures over the first 0, 1, 2 ... slots by their cost in steps of `grid`; None where they are too many.
+    def _count_on(self, grid: np.ndarray, number: type) -> list[_Counts]:
+        """Partial architectures over the first 0, 1, 2 ... slots by their cost in steps of `grid`; none where they are too many.
 
         Every option is rounded down, so a total is short by less than a step per slot.
         """
         slots = [costs // grid for costs in self.slots]
         lower, upper = -((len(slots) * (grid - 1) - self.lower) // grid), self.upper // grid
-        size = math.prod(map(len, slots))
-        number = np.int64 if size < 2**62 else object
         self.options = [_count(costs, np.ones(len(costs), dtype=number)) for costs in slots]
         self.members = [_members(costs, counts.costs) for costs, counts in zip(slots, self.options, strict=True)]
         prefixes = [_Counts(np.zeros((1, len(grid)), dtype=np.int64), np.ones(1, dtype=number))]
         for place, options in enumerate(self.options):
             if len(prefixes[-1].costs) * len(options.costs) > PAIRS:
-                return None
+                return []
             rest = slots[place + 1 :]
             cheapest = sum((costs.min(axis=0) for costs in rest), np.zeros(len(grid), dtype=np.int64))
             dearest = sum((costs.max(axis=0) for costs in rest), np.zeros(len(grid), dtype=np.int64))
@@ -102,8 +111,7 @@ class FeasibleSet:
         for place in reversed(range(len(self.options))):
             options, before = self.options[place], self.prefixes[place]
             left = total - options.costs
-            matches = (left[:, None, :] == before.costs[None, :, :]).all(axis=2)
-            option = _pick(options.numbers * (matches * before.numbers).sum(axis=1), rng)
+            option = _pick(options.numbers * before.number_of(left), rng)
             members = self.members[place][option]
             chosen.append(int(members[rng.integers(len(members))]))
             total = left[option]
@@ -120,6 +128,11 @@ class FeasibleSet:
 def _finest(slots: list[np.ndarray], grid: np.ndarray) -> int:
     """The column that takes the most distinct values."""
     return int(np.argmax([sum(len(np.unique(costs[:, column] // step)) for costs in slots) for column, step in enumerate(grid)]))
+
+
+def _as_records(rows: np.ndarray) -> np.ndarray:
+    """(n,) of one record per row, which compare by their first entry, then the second ..."""
+    return np.ascontiguousarray(rows).view([("", rows.dtype)] * rows.shape[1]).ravel()
 
 
 def _count(costs: np.ndarray, numbers: np.ndarray) -> _Counts:

@@ -16,7 +16,8 @@ from moonas.study.metrics import ADDITIVE, METRICS, PREDICTED
 from moonas.study.partial import Partial
 from moonas.study.protocols import PROTOCOLS, TABLES, TABULATED
 from moonas.study.samplers import SAMPLERS
-from moonas.study.validation import Place
+from moonas.study.spaces import SPACES
+from moonas.study.validation import Place, settings_of
 
 # of a URL as SQLAlchemy and the database drivers read it: scheme://user:password@host, or ...?password=...
 _PASSWORD = re.compile(r"(\w[\w+.-]*://[^/\s:@]*:)\S+(?=@)|([?&](?:password|passwd|pwd)=)[^&\s]+", re.IGNORECASE)
@@ -146,9 +147,17 @@ def _rewards_have_tables(place: Place, methods: Any, device_tables: Any) -> None
                 )
 
 
+def _is_space(settings: Mapping[str, Any], space: Any) -> bool:
+    """Whether settings, of which some may be left to their defaults, are those of the study's space."""
+    try:
+        return settings.get("name") == space.name and settings_of(SPACES[space.name].config, settings) == space.settings
+    except ValueError:  # as pydantic's errors are
+        return False
+
+
 def _tables_fit_space(place: Place, device_tables: Any, space: Any) -> None:
     for index, table in enumerate(device_tables):
-        if table.space != space.to_json():
+        if not _is_space(table.space, space):
             (place / "device_tables" / index).wrong(f"was fitted for the space {table.space}, not for {space.to_json()}")
 
 
@@ -187,6 +196,13 @@ def _sampler_knows_its_end(place: Place, sampler: Any, trials: Any) -> None:
         (place / "trials").wrong(f"is missing: the sampler {sampler.name!r} needs a number of trials")
 
 
+def _compiling_suits(place: Place, performance: Any, protocol: Any) -> None:
+    if performance.compile and performance.memory == "low":
+        (place / "performance" / "compile").wrong("decides itself what is kept, so it does not go with memory: low")
+    if performance.compile and getattr(protocol.settings, "drop_path", 0):
+        (place / "performance" / "compile").wrong("cannot follow the random stream of drop_path; leave one of them out")
+
+
 def _parts_fit_data(place: Place, data: Any) -> None:
     images, fractions = data.settings.images, data.settings.fractions
     here = place / "data" / "fractions"
@@ -223,4 +239,5 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _sampler_knows_its_end,
     _parts_fit_data,
     _widths_suit_stem,
+    _compiling_suits,
 )

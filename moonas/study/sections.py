@@ -169,9 +169,23 @@ class Health:
 
 @dataclass(frozen=True, kw_only=True)
 class Performance:
-    """How searches and evaluations compute; both settings change the last digits and are fixed with the study."""
+    """How networks compute. Every setting changes the last digits, so that all are fixed with the study.
+
+    memory: "low" computes cells again in the backward pass instead of keeping what is inside them. precision: of forward passes;
+    weights, statistics and second-order gradients stay fp32. compile: of trained networks, by torch.compile. channels_last: the
+    layout of maps; "auto" means on a CPU only.
+    """
 
     __pydantic_config__ = _FORBID
 
-    memory: Literal["normal"] = "normal"
-    precision: Literal["fp32"] = "fp32"
+    memory: Literal["normal", "low"] = "normal"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+    channels_last: bool | Literal["auto"] = "auto"
+
+    def spec(self) -> dict[str, Any]:
+        """The form that task specs carry; where `compile` and `channels_last` are not set, as before there were such settings."""
+        later = {"compile": self.compile, "channels_last": self.channels_last}
+        defaults = {"compile": False, "channels_last": "auto"}
+        changed = {name: value for name, value in later.items() if value != defaults[name]}
+        return {"memory": self.memory, "precision": self.precision, **changed}

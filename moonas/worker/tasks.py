@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any, Protocol
 
 import torch
 
 from moonas.data.dataset import load_data
-from moonas.errors import CheckpointError, DeviceError, NonFiniteLossError, StorageError, UsageError
+from moonas.errors import CheckpointError, DeviceError, MoonasWarning, NonFiniteLossError, StorageError, UsageError
 from moonas.inner.inherited import compare, inherited_metrics
 from moonas.inner.search import Search
 from moonas.metrics.device import device_of, fingerprint
@@ -62,6 +64,7 @@ def run_task(
     artifacts: URL of the folder for checkpoints and weights; None keeps nothing.
     checkpoint: where to go on; where it is missing or damaged the one before, else the start.
     A spec `{"kind": "time", "of": spec}` runs a few steps of a task instead and returns what `moonas.worker.timing.time_task` does.
+    MoonasWarnings are reported that way too.
     Raises TaskInterrupted after the checkpoint of an epoch whose report was answered so, NonFiniteLossError, DataError,
     DeviceError, InfeasibleError, StorageError.
     """
@@ -75,7 +78,8 @@ def run_task(
     run = {"search": search, "evaluate": evaluate}.get(spec["kind"])
     if run is None:
         raise UsageError(f"{spec['kind']!r} is not a kind of task; known: evaluate, measure, rerank, search, time")
-    return run(spec, report, artifacts=artifacts, checkpoint=checkpoint, data_root=data_root, device=device)
+    with _reported_warnings(report):
+        return run(spec, report, artifacts=artifacts, checkpoint=checkpoint, data_root=data_root, device=device)
 
 
 def search(
@@ -258,6 +262,23 @@ def _search_weights(url: str | None, search_key: str) -> tuple[Skeleton, dict[st
     if saved.get("key") != search_key:
         raise CheckpointError(f"the weights {url} are not those of the search {search_key}")
     return Skeleton.from_json(saved["skeleton"]), saved["method"], saved["net"]
+
+
+@contextmanager
+def _reported_warnings(report: Report) -> Iterator[None]:
+    """Each MoonasWarning of the block is reported once; others are shown as ever."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", MoonasWarning)
+        show = warnings.showwarning
+
+        def tell(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, MoonasWarning):
+                report({"warning": str(message)})
+            else:
+                show(message, category, *where, **more)
+
+        warnings.showwarning = tell  # restored by catch_warnings
+        yield
 
 
 def _prepare(threads: int) -> None:

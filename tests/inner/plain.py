@@ -158,7 +158,7 @@ class CifarStem(nn.Module):
 class ImagenetStem(nn.Module):
     def __init__(self, skeleton: Skeleton) -> None:
         super().__init__()
-        channels = skeleton.channels
+        channels = skeleton.channels * (3 if skeleton.stem == "imagenet-search" else 1)
         self.quarter = nn.Sequential(*halving(skeleton.input_shape[0], channels // 2), nn.ReLU(), *halving(channels // 2, channels))
         self.eighth = nn.Sequential(nn.ReLU(), *halving(channels, channels))
 

@@ -89,7 +89,7 @@ def test_dropout_zeroes_single_values_of_identities_in_mixtures_and_nothing_else
     x = torch.randn(64, 12, 8, 8)
 
     def node() -> torch.Tensor:
-        return cell([x, x], Mixture(weights, remaining=remaining), None).detach()
+        return cell([x, x], Mixture(weights, remaining=remaining)).detach()
 
     whole = node()
     net.skip_dropout.probability, net.skip_dropout.generator = 0.25, torch.Generator().manual_seed(0)
@@ -101,8 +101,8 @@ def test_dropout_zeroes_single_values_of_identities_in_mixtures_and_nothing_else
     net.skip_dropout.generator.manual_seed(0)
     assert torch.equal(node(), dropped)
     identity = space.architecture([((2, 0, "skip_connect"), (2, 1, "conv_1x1")), ((2, 0, "none"), (2, 1, "skip_connect"))])
-    first = cell([x, x], Path(identity), None)
-    assert torch.equal(cell([x, x], Path(identity), None), first)  # paths have none
+    first = cell([x, x], Path(identity))
+    assert torch.equal(cell([x, x], Path(identity)), first)  # paths have none
     net.eval()
     assert torch.equal(node(), node())
 

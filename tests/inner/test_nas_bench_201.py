@@ -17,7 +17,7 @@ from moonas.spaces.decode import Decoder
 from moonas.spaces.nas_bench_201 import EDGES
 from moonas.spaces.space import live_edges, make_space
 from moonas.specs import SearchSpec
-from moonas.study.methods import METHODS
+from moonas.study.methods import HANDLERS, METHODS
 from moonas.study.validation import plain
 from tests.inner.paths import with_weights_of
 from tests.inner.test_fused import CLOSE, images, mixture, run
@@ -165,31 +165,39 @@ def test_gradients_of_a_path_reach_its_own_weights_only() -> None:
 
 
 SEARCHING = [name for name, entry in METHODS.items() if entry.searches and "nas-bench-201" in entry.spaces]
+SHORT = {"epochs": 1, "warmup_epochs": 0, "batch": 64, "samples": 2, "weight_samples": 2, "deepen": 3}
 
 
 @pytest.mark.parametrize("name", SEARCHING)
-def test_methods_that_name_this_space_search_it_and_decode_to_connected_cells_within_budgets(name: str) -> None:
+def test_methods_that_name_this_space_search_it_resume_and_decode_to_connected_cells_within_budgets(name: str) -> None:
     skeleton = Skeleton(space="nas-bench-201", channels=4, cells=3, input_shape=(1, 8, 8), classes=10)
-    config = {**plain(METHODS[name].config()), "epochs": 2, "warmup_epochs": 0, "batch": 64}
+    decoder = Decoder(SPACE, cost_table(SPACE, skeleton))
+    low, high = decoder.reachable()["params"]
+    handler = METHODS[name].handlers[0]
+    config = plain(METHODS[name].config())
+    method = {"name": name, **config, **{key: value for key, value in SHORT.items() if key in config}}
     spec = SearchSpec(
         seed=0,
         replicate=0,
         data={"name": "digits", "images": 200},
         space={"name": "nas-bench-201"},
         skeleton=skeleton,
-        method={"name": name, **config},
-        handler={"name": "none"},
+        method=method,
+        handler={"name": handler, **plain(HANDLERS[handler].config())},
+        final=skeleton,
+        budget={"params": {"upper": (low + high) // 2}},
     )
     data = load_data(spec.data, spec.seed)
     whole, parted, resumed = (Search(spec, data) for _ in range(3))
-    expected = [whole.run_epoch(epoch) for epoch in (0, 1)][1]
-    parted.run_epoch(0)
+    epochs = max(2, whole.epochs)  # methods of several stages have an epoch in each
+    expected = [whole.run_epoch(epoch) for epoch in range(epochs)][-1]
+    for epoch in range(epochs - 1):
+        parted.run_epoch(epoch)
     resumed.load_state_dict(parted.state_dict())
-    assert resumed.run_epoch(1) == expected
-    decoder = Decoder(SPACE, cost_table(SPACE, skeleton))
-    low, high = decoder.reachable()["params"]
+    assert resumed.run_epoch(epochs - 1) == expected
     for bound in (low, (low + high) // 2, high):
-        scores = {group: torch.tensor(matrix).numpy() for group, matrix in whole.scores().items()}
-        found = decoder.decode(scores, {"params": {"upper": bound}}).architecture
-        assert live_edges(found.groups["cell"], 1, (3,))
-        assert cost(found, skeleton).params <= bound
+        found = decoder.decode(
+            {group: matrix.cpu().numpy() for group, matrix in whole.method.scores().items()}, {"params": {"upper": bound}}
+        )
+        assert live_edges(found.architecture.groups["cell"], 1, (3,))
+        assert cost(found.architecture, skeleton).params <= bound

@@ -89,7 +89,7 @@ def test_a_mixture_equals_the_plain_one_with_its_gradients_and_statistics(space,
     [
         replace(SMALL, channels=64, input_shape=(2, 3, 5)),
         replace(SMALL, cells=5, input_shape=(1, 7, 9)),
-        replace(SMALL, stem="imagenet", input_shape=(3, 31, 40)),
+        replace(SMALL, stem="imagenet-search", input_shape=(3, 31, 40)),
         replace(SMALL, stem="imagenet", input_shape=(3, 130, 136)),
     ],
     ids=str,

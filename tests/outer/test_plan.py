@@ -158,6 +158,21 @@ def test_what_a_search_does_not_depend_on_is_not_in_its_key():
         assert other.search_spec(designs(other, "darts")[0], 0).key != keys[0]
 
 
+def test_how_to_compute_belongs_to_every_spec_and_precision_to_what_is_measured():
+    usual, same = plan(), plan(performance={"compile": False, "channels_last": "auto"})
+    assert same.search_spec(designs(same, "darts")[0], 0).key == usual.search_spec(designs(usual, "darts")[0], 0).key
+    specs = {usual.search_spec(designs(usual, "darts")[0], 0).key}
+    for number, performance in enumerate([{"memory": "low"}, {"precision": "bf16"}, {"compile": True}, {"channels_last": True}]):
+        other = plan(performance=performance)
+        specs.add(other.search_spec(designs(other, "darts")[0], 0).key)
+        assert len(specs) == number + 2
+        assert (other.protocol_identity == usual.protocol_identity) == (performance != {"precision": "bf16"})
+
+
+def test_a_study_that_says_nothing_of_it_computes_as_before_there_was_a_choice():
+    assert plan().search_spec(designs(plan(), "darts")[0], 0).performance == {"memory": "normal", "precision": "fp32"}
+
+
 def test_inherited_accuracy_is_measured_in_the_search_network_with_its_weights():
     found = plan(protocol="inherited", methods=["darts"])
     design = next(found.designs({"darts": [{}]}))

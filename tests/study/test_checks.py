@@ -87,12 +87,52 @@ def test_a_sampler_without_an_end_of_its_own_needs_a_number_of_trials():
     assert complaints(sampler="grid", trials=5) == complaints(sampler="grid") == {}
 
 
+@pytest.mark.parametrize(
+    ("settings", "wrong"),
+    [
+        ({}, {}),
+        ({"channel_divisor": [2, 4, 8]}, {}),
+        ({"channel_divisor": 3}, {"channel_divisor": "3 does not divide the 8 channels of the first cells; these do: 1, 2, 4, 8"}),
+        (
+            {"channel_divisor": [4, 16]},
+            {"channel_divisor": "16 does not divide the 8 channels of the first cells; these do: 1, 2, 4, 8"},
+        ),
+        (
+            {"channel_divisor": {"int": [1, 4]}},
+            {"channel_divisor": "3 does not divide the 8 channels of the first cells; these do: 1, 2, 4, 8"},
+        ),
+        ({"side": "conv1x1", "side_groups": [2, 3]}, {}),
+        (
+            {"side": ["none", "conv1x1"], "side_groups": 4},
+            {"side_groups": "4 does not divide the 6 channels that bypass the operations"},
+        ),
+        (
+            {"side": "conv1x1", "channel_divisor": 1},
+            {"side": "needs channels that bypass the operations: a channel_divisor above 1"},
+        ),
+    ],
+    ids=str,
+)
+def test_partial_channels_must_fit_the_cells_of_the_search_network(settings, wrong):
+    told = complaints(methods=[{"name": "pc-darts", **settings}], search={"channels": 8, "cells": 3})
+    assert told == {f"methods[0].{setting}": message for setting, message in wrong.items()}
+
+
 def test_the_imagenet_stem_needs_even_widths():
     told = complaints(
         search={"channels": 5, "cells": 3, "stem": "imagenet"}, final={"channels": [8, 9], "cells": 5, "stem": "imagenet"}
     )
     assert set(told) == {"search.channels", "final.channels"}
     assert complaints(search={"channels": 6, "cells": 3, "stem": "imagenet"}, final={"channels": [9], "cells": 5}) == {}
+
+
+def test_compiling_goes_neither_with_low_memory_nor_with_drop_path():
+    told = complaints(performance={"compile": True, "memory": "low"})
+    assert "memory: low" in told["performance.compile"]
+    told = complaints(performance={"compile": True}, protocol={"name": "short", "drop_path": 0.2})
+    assert "drop_path" in told["performance.compile"]
+    assert complaints(performance={"compile": True}, protocol={"name": "short"}) == {}
+    assert complaints(performance={"memory": "low"}, protocol={"name": "short", "drop_path": 0.2}) == {}
 
 
 def test_a_mistake_in_one_part_does_not_hide_those_between_others():

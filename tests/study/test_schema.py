@@ -58,7 +58,7 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_name():
         "space.nodes": "must be less than or equal to 8, got 9",
         "search.channels": "must be greater than or equal to 1, got 0",
         "search.cells": "expected a whole number, got 2.5",
-        "search.stem": "must be 'cifar' or 'imagenet', got 'cifer'",
+        "search.stem": "must be 'cifar', 'imagenet' or 'imagenet-search', got 'cifer'",
         "search.depth": "'depth' is not known here",
         "final.channels[1]": "'x' is not a number; write it like 0.025, 1e-4, 600e6, 30k or 2M",
         "final.channels[2]": "expected a number, got [9]",
@@ -81,7 +81,7 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_name():
         "workers.backend": "must be 'local', got 'cloud'",
         "workers.devices": "must be auto, cpu, or GPU indices such as [0, 1], got 'gpu'",
         "limits.hours": "must be greater than 0, got 0",
-        "performance.precision": "must be 'fp32', got 'fp8'",
+        "performance.precision": "must be 'fp32' or 'bf16', got 'fp8'",
         "storage": "expected text, got 5",
     }
 
@@ -235,7 +235,7 @@ FULL = raw(
     decode={"extra": 1},
     workers={"backend": "local", "devices": "auto", "tasks_per_device": 1},
     limits={"hours": 1},
-    performance={"memory": "normal"},
+    performance={"memory": "normal", "compile": False, "channels_last": "auto"},
     storage="sqlite:///a.db",
 )
 JUNK = [

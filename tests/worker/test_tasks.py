@@ -107,6 +107,30 @@ def test_an_interrupted_search_goes_on_from_its_checkpoint_as_if_nothing_had_hap
     assert [message["step"] for message in resumed.progress] == [3] * (3 - loop.step)
 
 
+@pytest.mark.parametrize("performance", [{"memory": "low"}, {"precision": "bf16", "channels_last": False}], ids=str)
+def test_other_ways_to_compute_resume_exactly_too(tmp_path, performance):
+    for make in (search_spec, evaluate_spec):
+        spec = make(performance=performance)
+        expected, loop = run(spec, artifacts=str(tmp_path)), Loop("pause", step=2)
+        with pytest.raises(TaskInterrupted):
+            run(spec, loop, artifacts=str(tmp_path))
+        assert lasting(run(spec, artifacts=str(tmp_path), checkpoint=loop.checkpoints[-1])) == lasting(expected)
+
+
+def test_what_the_machine_cannot_do_is_told_once_and_done_without(monkeypatch):
+    monkeypatch.setattr("moonas.networks.frame.can_compute", lambda precision, device: precision == "fp32")
+    monkeypatch.setattr("torch.compile", lambda network, **_: 1 / 0)
+    loop, short = Loop(), {"name": "short", "epochs": 1, "batch": 32}
+    result = run(evaluate_spec(protocol=short, performance={"precision": "bf16", "compile": True}), loop)
+    assert loop.warnings == [
+        "cpu has no bf16 arithmetic: using fp32",
+        "torch.compile failed, so the network trains without: division by zero",
+    ]
+    assert lasting(result) == lasting(run(evaluate_spec(protocol=short)))
+    run(evaluate_spec(protocol=short, performance={"precision": "bf16"}), loop)
+    assert len(loop.warnings) == 3
+
+
 @pytest.mark.parametrize("damage", ["truncated", "gone"])
 def test_a_damaged_checkpoint_gives_way_to_the_one_before_with_a_warning(searched, tmp_path, damage):
     expected, _, _ = searched
@@ -161,6 +185,17 @@ def test_inherited_accuracy_comes_from_the_search_s_weights_and_is_deterministic
         run(replace(spec, source="another"))
     with pytest.raises(StorageError, match="names no weights"):
         run(replace(spec, weights=None))
+
+
+def test_inherited_accuracy_is_measured_in_the_network_that_the_method_searched(tmp_path):
+    partial = {"name": "pc-darts-journal", "channel_divisor": 2, "epochs": 1, "warmup_epochs": 0, "batch": 64}
+    search = search_spec(method=partial)
+    weights = run(search, artifacts=str(tmp_path))["weights"]["url"]
+    protocol = {"name": "inherited", "calibration_batches": 2, "batch": 64}
+    spec = evaluate_spec(skeleton=SEARCHED, protocol=protocol, source=search.key, weights=weights)
+    assert lasting(run(spec)) == lasting(run(spec))
+    left = unpack(read_artifact(weights))
+    assert (left["method"], left["skeleton"]["channels"]) == (partial, 4)
 
 
 def test_random_needs_neither_data_nor_epochs():

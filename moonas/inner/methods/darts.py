@@ -17,7 +17,7 @@ from moonas.data.dataset import Part
 from moonas.inner.handlers.handler import Handler
 from moonas.inner.method import Method, StepOutcomes
 from moonas.inner.supernets.supernet import Mixture, Supernet
-from moonas.inner.updates import adam, resting, second_order_gradient, small_logits, softmax, step_logits
+from moonas.inner.updates import adam, second_order_gradient, small_logits, softmax, step_logits
 from moonas.networks.descent import (
     Outcome,
     cosine,
@@ -26,6 +26,7 @@ from moonas.networks.descent import (
     load_optimizer_state,
     momentum_buffers,
     optimizer_state,
+    resting,
     set_lr,
     sgd,
 )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -64,11 +65,14 @@ class FusedSupernet(Frame):
 
     @contextmanager
     def twice_differentiable(self) -> Iterator[None]:
+        performance = self.performance
+        self.performance = replace(performance, memory="normal")  # a cell that is computed again is differentiated once
         self._fuse(False)
         try:
             yield
         finally:
             self._fuse(True)
+            self.performance = performance
 
     def _fuse(self, fused: bool) -> None:
         for cell in self.cells:
