@@ -367,7 +367,7 @@ METHODS: Registry[MethodEntry] = Registry(
         "random-shared": MethodEntry(
             config=RandomSharedConfig,
             load="moonas.inner.methods.random_shared:RandomShared",
-            spaces=("darts-cnn", "nas-bench-201"),
+            spaces=("darts-cnn", "nas-bench-201", "tnd-cnn"),
             handlers=("none",),
             draws=True,
         ),
