@@ -33,11 +33,49 @@ def print_error(message: str) -> None:
 def print_outcome(study: Study) -> bool:
     """The end of a run: the front, and where to go from here. False where every trial failed."""
     print_front(study, study.front())
+    print_race(study)
     failed = [trial.number for trial in study.trials() if trial.state is TrialState.FAIL]
     if failed:
         console.print(f"{_count(len(failed), 'trial')} failed, first trial {failed[0]}: moonas logs {study.name} {failed[0]}")
     console.print(f"state {study.state.value}; the report: [bold]moonas report {study.name}[/bold]")
     return not failed or len(failed) < len(study.trials())
+
+
+def print_race(study: Study) -> None:
+    """What each method of a study alone added, and what it cost; nothing where there is one method only."""
+    from moonas.race import race
+
+    runners = race(study)
+    if len(runners) < 2 or not any(runner.complete for runner in runners):
+        return
+    table = _table("methods: what each alone adds to the front")
+    table.add_column("method", no_wrap=True)
+    for heading in (
+        "trials",
+        "networks",
+        "mean accuracy",
+        "hypervolume",
+        "exclusive",
+        "device-hours",
+        "per hour",
+        "collapsed",
+        "missed",
+    ):
+        table.add_column(heading, justify="right")
+    for runner in runners:
+        table.add_row(
+            escape(runner.method),
+            str(runner.complete),
+            str(runner.networks),
+            "" if runner.accuracy is None else f"{runner.accuracy:.4f}",
+            f"{runner.hypervolume:.4f}",
+            f"{runner.exclusive:.5f}",
+            f"{runner.device_hours:.3f}",
+            "" if runner.exclusive_per_hour is None else f"{runner.exclusive_per_hour:.4f}",
+            str(runner.collapses),
+            str(runner.misses),
+        )
+    console.print(table)
 
 
 def print_front(study: Study, members: Sequence[Network], number: int | None = None) -> None:
@@ -91,6 +129,8 @@ def print_studies(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def summary(study: Study) -> dict[str, Any]:
     """A study in one mapping, as `moonas show --format json` prints it."""
+    from moonas.race import race
+
     history = study.front_history()
     counts: dict[str, int] = {}
     for trial in study.trials():
@@ -103,6 +143,7 @@ def summary(study: Study) -> dict[str, Any]:
         "version": study.record.version,
         "trials": counts,
         "collapsed": list(study.collapses()),
+        "methods": [runner.to_json() for runner in race(study)],
         "front": len(study.front()),
         "architectures": len(study.archive()),
         "hypervolume": history[-1].hypervolume if history else None,
@@ -135,6 +176,7 @@ def print_study(study: Study) -> None:
     console.print(Text(study.name, style="bold"))
     console.print(facts)
     print_front(study, study.front())
+    print_race(study)
 
 
 def trial_row(trial: TrialRecord, collapse: str | None, fallback: str | None) -> dict[str, Any]:

@@ -70,14 +70,14 @@ def additive(monkeypatch: pytest.MonkeyPatch) -> Additive:
 
 def test_an_additive_device_is_predicted_and_the_error_on_networks_held_out_told(study_file: Path, additive: Additive) -> None:
     counted: list[tuple[int, int]] = []
-    table = fit_device_table(study_file, networks=150, report=lambda done, of: counted.append((done, of)))
-    assert counted == [(number, 300) for number in range(1, 301)]
+    table = fit_device_table(study_file, networks=75, report=lambda done, of: counted.append((done, of)))
+    assert counted == [(number, 150) for number in range(1, 151)]
     assert table["device"] == DEVICE
     keys = {(json.dumps(t["spec"]["architecture"]), t["spec"]["skeleton"]["channels"]) for t in additive.started}
-    assert len(keys) == 300  # all different
+    assert len(keys) == 150  # all different
     for fitted in table["skeletons"]:
         fit = fitted["fit"]
-        assert (fit["networks"], fit["held_out"]) == (120, 30)
+        assert (fit["networks"], fit["held_out"]) == (60, 15)
         assert 0 <= fit["error"] < 0.009  # at most 8 edges and the fixed part of 1 ms, each rounded up to a microsecond
         assert fit["rank_correlation"] > 0.99
         assert fit["spread"] == pytest.approx(0.1)

@@ -33,6 +33,7 @@ LINES = [
     ("worker.local", "worker.inline", "worker.ray"),
     ("outer",),
     ("results",),
+    ("race",),
     ("report",),
     ("api",),
     ("preview", "device_table"),

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from moonas.inner.expected_cost import ExpectedCost
 from moonas.inner.method import Method
-from moonas.spaces.decode import Decoder
+from moonas.networks.precision import full_precision
+from moonas.spaces.decode import Decoder, latest_within
 from moonas.spaces.space import CellGroup, Space
 from moonas.specs import Bounds
 from moonas.study.operations import OPERATIONS
@@ -35,9 +36,9 @@ def vitals(
     reductions: skips, the share of the edges decoded without bounds; weightless, the mean probability of what has no weights.
     """
     probabilities = method.probabilities()
-    scores = method.slot_scores() or {name: matrix.cpu().numpy() for name, matrix in method.scores().items()}
-    unbounded = decoder.decode(scores)
-    decoded = decoder.decode(scores, budget) if budget else unbounded
+    stages = [method.slot_scores() or _arrays(method.scores()), *map(_arrays, method.earlier_scores())]
+    unbounded = decoder.decode(stages[0])
+    decoded = decoder.decode(latest_within(decoder, stages, budget), budget) if budget else unbounded
     watched = [name for name in space.groups if not name.startswith("reduce")]
     operations = [operation for name in watched for _, _, operation in unbounded.architecture.groups[name]]
     free = [probabilities[name][:, _weightless(space.groups[name])].sum(dim=1) for name in watched]
@@ -49,6 +50,10 @@ def vitals(
         "expected_params": float(expected_cost(probabilities, method.shares())[0]),
         "decoded_params": float(decoded.costs["params"]),
     }
+
+
+def _arrays(scores: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    return {name: matrix.cpu().numpy() for name, matrix in scores.items()}
 
 
 def _weightless(group: CellGroup) -> list[int]:
@@ -79,6 +84,7 @@ def alarm(metrics: Mapping[str, float], at_first: Mapping[str, float], eigenvalu
     return None
 
 
+@full_precision()
 def dominant_eigenvalue(
     loss: Callable[[], Tensor], leaves: Sequence[Tensor], *, seed: int = 0, iterations: int = 20, radius: float = 1e-2
 ) -> float:

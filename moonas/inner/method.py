@@ -51,6 +51,13 @@ class Method(Protocol):
         """The scores of all options of every slot of the space; None where `scores` add up over edges."""
         return None
 
+    def earlier_scores(self) -> list[dict[str, Tensor]]:
+        """As `scores`, at the end of each stage before the present one, the latest first.
+
+        They are decoded in this order where no architecture of the operations left meets the bounds.
+        """
+        return []
+
     def metrics(self) -> dict[str, float]:
         """Further numbers to report of the epoch that ended."""
         return {}
@@ -60,11 +67,7 @@ class Method(Protocol):
         return None
 
     def leaves(self) -> dict[str, Any]:
-        """JSON data that joins the result of the search.
-
-        What later searches may start from; under "earlier" the scores at the end of the stages before the last, the latest first,
-        which are decoded in this order where no architecture of the operations left meets the bounds.
-        """
+        """JSON data that joins the result of the search, for later searches to start from."""
         return {}
 
     def state_dict(self) -> dict[str, Any]: ...

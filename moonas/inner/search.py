@@ -119,7 +119,8 @@ class Search:
         collapse = self.watch.state["collapse"]
         if collapse is not None and self.spec.health.get("on_collapse") == "stop":
             final = collapse["before"]
-        return {**final, "operations": operations, "collapse": collapse, **self.method.leaves()}
+        earlier = [scores_to_json(scores) for scores in self.method.earlier_scores()]
+        return {**final, "earlier": earlier, "operations": operations, "collapse": collapse, **self.method.leaves()}
 
     def _make_net(self, stage: int = 0, deeper: int = 0) -> FusedSupernet:
         """A search network, `deeper` cells deeper than the search skeleton; the initial weights depend on the stage."""

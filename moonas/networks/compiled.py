@@ -24,7 +24,8 @@ class Compiled:
     def __call__(self, x: Tensor) -> Tensor:
         if self.forward is not self.network:
             try:
-                self.forward = self.forward or torch.compile(self.network, fullgraph=True, dynamic=False)
+                if self.forward is None:
+                    self.forward = torch.compile(self.network, fullgraph=True, dynamic=False)
                 return self.forward(x)
             except Exception as error:  # of many kinds; what is wrong with the network itself shows again on the plain way
                 reason = str(error).strip().partition("\n")[0]

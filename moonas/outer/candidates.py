@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from moonas.architecture import Architecture
-from moonas.errors import InfeasibleError
 from moonas.outer.plan import Design, Plan
 from moonas.seeds import stream
 from moonas.skeleton import Skeleton
 from moonas.spaces.choices import Scores
 from moonas.spaces.costs import total_in
-from moonas.spaces.decode import Decoded, Decoder
+from moonas.spaces.decode import Decoded, Decoder, latest_within
 from moonas.spaces.sampling import FeasibleSet
 from moonas.spaces.scores import scores_from_json
 from moonas.spaces.space import Space
@@ -113,11 +112,6 @@ def fell_back(space: Space, result: Mapping[str, Any], architecture: Architectur
 
 
 def _scores(decoder: Decoder, found: Mapping[str, Any], result: Mapping[str, Any], bounds: Bounds) -> Scores:
-    """Those of `found`; where no architecture that they leave meets the bounds, those of the latest stage where one does."""
-    scores = found.get("slot_scores") or scores_from_json(found["scores"])
-    for earlier in result.get("earlier", ()):
-        try:
-            decoder.decode(scores, bounds)
-        except InfeasibleError:
-            scores = scores_from_json(earlier)
-    return scores
+    """Those of `found`, or of an earlier stage."""
+    first: Scores = found.get("slot_scores") or scores_from_json(found["scores"])
+    return latest_within(decoder, [first, *map(scores_from_json, result.get("earlier", ()))], bounds)

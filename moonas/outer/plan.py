@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -249,6 +249,12 @@ class Plan:
                 self.space.cells(make())
             except SkeletonError as error:
                 problems.append(Problem(path, str(error).removeprefix("skeleton: ")))
+        for index, method in enumerate(self.config.methods if not problems else ()):
+            for deeper in method.values("deepen"):
+                try:
+                    self.space.cells(replace(self.search_skeleton, cells=self.search_skeleton.cells + deeper))
+                except SkeletonError as error:
+                    problems.append(Problem(f"methods[{index}].deepen", str(error).removeprefix("skeleton: ")))
         if problems:
             raise StudyFileError(source, list(dict.fromkeys(problems)))
 

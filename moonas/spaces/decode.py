@@ -160,3 +160,17 @@ def _without(scores: np.ndarray, index: int) -> np.ndarray:
     left = scores.copy()
     left[index] = -np.inf
     return left
+
+
+def latest_within(decoder: Decoder, stages: Sequence[Scores], bounds: Bounds) -> Scores:
+    """The first of `stages` that leaves an architecture within the bounds, or the last of them.
+
+    stages: scores of one search, those at its end first, which rule out the most.
+    """
+    for scores in stages[:-1]:
+        try:
+            decoder.decode(scores, bounds)
+        except InfeasibleError:
+            continue
+        return scores
+    return stages[-1]

@@ -90,16 +90,9 @@ def _handlers_fit(place: Place, methods: Any) -> None:
 
 def _warmup_leaves_epochs(place: Place, methods: Any) -> None:
     for index, method in enumerate(methods):
-        epochs, warmup = min(_values(method, "epochs"), default=None), max(_values(method, "warmup_epochs"), default=0)
+        epochs, warmup = min(method.values("epochs"), default=None), max(method.values("warmup_epochs"), default=0)
         if epochs is not None and warmup >= epochs:
             (place / "methods" / index / "warmup_epochs").wrong(f"must leave epochs to search in: {warmup} of {epochs} are warm-up")
-
-
-def _values(method: Any, name: str) -> tuple[Any, ...]:
-    """What a setting may be: its one value, or the listed values or ends of its range; nothing where there is no such setting."""
-    if name in method.open:
-        return tuple(method.open[name].values)
-    return (method.settings[name],) if name in method.settings else ()
 
 
 def _partial_channels_fit(place: Place, methods: Any, search: Any) -> None:
@@ -118,7 +111,7 @@ def _choices(method: Any, name: str) -> tuple[Any, ...]:
     if name in method.open and method.open[name].kind == "int":
         low, high = method.open[name].values
         return tuple(range(low, high + 1))
-    return _values(method, name)
+    return method.values(name)
 
 
 def _handlers_have_budgets(place: Place, methods: Any, budgets: Any, constraints: Any) -> None:

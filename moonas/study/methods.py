@@ -349,13 +349,13 @@ METHODS: Registry[MethodEntry] = Registry(
         "pc-darts": MethodEntry(
             config=PCDartsConfig,
             load="moonas.inner.methods.pc_darts:PCDarts",
-            spaces=("darts-cnn",),
+            spaces=("darts-cnn", "nas-bench-201"),
             handlers=("none", "penalty", "projection"),
         ),
         "pc-darts-journal": MethodEntry(
             config=PCDartsJournalConfig,
             load="moonas.inner.methods.pc_darts:PCDarts",
-            spaces=("darts-cnn",),
+            spaces=("darts-cnn", "nas-bench-201"),
             handlers=("none", "penalty", "projection"),
         ),
         "parsec": MethodEntry(
@@ -367,7 +367,7 @@ METHODS: Registry[MethodEntry] = Registry(
         "random-shared": MethodEntry(
             config=RandomSharedConfig,
             load="moonas.inner.methods.random_shared:RandomShared",
-            spaces=("darts-cnn", "nas-bench-201"),
+            spaces=("darts-cnn", "nas-bench-201", "tnd-cnn"),
             handlers=("none",),
             draws=True,
         ),

@@ -62,6 +62,12 @@ class Method:
         """Whether a search depends on the budget, so that budgets cannot share it."""
         return self.entry.uses_budget or HANDLERS[self.handler.name].uses_budget
 
+    def values(self, name: str) -> tuple[Any, ...]:
+        """What a setting may be: its one value, or the listed values or ends of its range; nothing for no setting."""
+        if name in self.open:
+            return tuple(self.open[name].values)
+        return (self.settings[name],) if name in self.settings else ()
+
     def spec(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """The method part of a search spec, with a chosen value for each open setting."""
         return {"name": self.name, **self.settings, **{name: chosen[name] for name in self.open}}

@@ -12,6 +12,7 @@ from moonas.inner.supernets.supernet import Mixture, Path
 from moonas.networks.network import build
 from moonas.skeleton import Skeleton
 from moonas.spaces.space import make_space
+from moonas.study.sections import Performance
 from tests.inner.paths import with_weights_of
 from tests.inner.test_fused import CLOSE, assert_equal_runs, images, mixture, pair, run
 
@@ -114,6 +115,19 @@ def test_a_reduction_of_a_skip_is_no_identity() -> None:
     assert cell.group == "reduce"
     weights = {name: torch.tensor([[0.0, 1.0], [0.0, 1.0]]) for name in ("normal", "reduce")}
     inputs = [torch.randn(8, 12, 8, 8), torch.randn(8, 4, 8, 8)]
-    before = cell(inputs, Mixture(weights), None)
+    before = cell(inputs, Mixture(weights))
     net.skip_dropout.probability, net.skip_dropout.generator = 0.9, torch.Generator().manual_seed(0)
-    torch.testing.assert_close(cell(inputs, Mixture(weights), None), before)
+    torch.testing.assert_close(cell(inputs, Mixture(weights)), before)
+
+
+def test_cells_that_are_computed_again_drop_the_same_values() -> None:
+    gradients = []
+    for memory in ("normal", "low"):
+        _, net = pair(SPACE, replace(DIGITS, cells=4))
+        net.set_performance(Performance(memory=memory))
+        net.skip_dropout.probability, net.skip_dropout.generator = 0.5, torch.Generator().manual_seed(0)
+        remaining = {name: torch.ones(group.shape, dtype=torch.bool) for name, group in SPACE.groups.items()}
+        _, found, _ = run(net, images(DIGITS), Mixture(mixture(SPACE).weights, remaining=remaining))
+        gradients.append(found)
+    for normal, low in zip(*gradients, strict=True):
+        torch.testing.assert_close(low, normal, **CLOSE)

@@ -170,7 +170,7 @@ SHORT = {"epochs": 1, "warmup_epochs": 0, "batch": 64, "samples": 2, "weight_sam
 
 @pytest.mark.parametrize("name", SEARCHING)
 def test_methods_that_name_this_space_search_it_resume_and_decode_to_connected_cells_within_budgets(name: str) -> None:
-    skeleton = Skeleton(space="nas-bench-201", channels=4, cells=3, input_shape=(1, 8, 8), classes=10)
+    skeleton = Skeleton(space="nas-bench-201", channels=8, cells=3, input_shape=(1, 8, 8), classes=10)
     decoder = Decoder(SPACE, cost_table(SPACE, skeleton))
     low, high = decoder.reachable()["params"]
     handler = METHODS[name].handlers[0]

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -54,15 +55,16 @@ def make_tnd(handler=NO_HANDLER, seed: int = 0, **settings) -> TndNas:
     return TndNas(make_net, SPACE, TndNasConfig(**{**QUICK, **settings}), handler, seed)
 
 
-def make_search(**settings) -> Search:
+def make_search(space: str = "tnd-cnn", **settings) -> Search:
+    skeleton = replace(TINY, space=space)
     spec = SearchSpec(
         seed=0,
         replicate=0,
         data={"name": "digits", "images": 200},
-        space={"name": "tnd-cnn", "nodes": 2},
-        skeleton=TINY,
-        final=TINY,
-        budget={"params": {"upper": 3000}},
+        space={"name": "tnd-cnn", "nodes": 2} if space == "tnd-cnn" else {"name": space},
+        skeleton=skeleton,
+        final=skeleton,
+        budget={"params": {"upper": 3000 if space == "tnd-cnn" else 10_000}},
         method={"name": "tnd-nas", **QUICK, **settings},
         handler={"name": "reward"},
     )
@@ -227,10 +229,10 @@ def test_without_a_bound_decoding_is_the_last_drop():
     assert decoded == method._architecture(strongest)
 
 
-@pytest.mark.parametrize("done", [1, 2, 3, 4, 5])
-def test_a_search_resumed_in_any_stage_repeats_the_uninterrupted_one_bit_for_bit(done: int):
-    settings = {"epochs": 2, "warmup_epochs": 1, "every": 2, "explore": 0.3}
-    whole, resumed = make_search(**settings), make_search(**settings)
+@pytest.mark.parametrize(("space", "done"), [("tnd-cnn", 1), ("tnd-cnn", 2), ("tnd-cnn", 3), ("tnd-cnn", 5), ("nas-bench-201", 3)])
+def test_a_search_resumed_in_any_stage_repeats_the_uninterrupted_one_bit_for_bit(space: str, done: int):
+    settings = {"epochs": 2, "warmup_epochs": 1, "every": 2, "explore": 0.3, "deepen": 3 if space == "nas-bench-201" else 1}
+    whole, resumed = make_search(space, **settings), make_search(space, **settings)
     for epoch in range(done):
         whole.run_epoch(epoch)
     saved = pack(whole.state_dict())
@@ -251,6 +253,20 @@ def test_a_result_holds_the_scores_of_every_stage_as_json():
     assert [int((scores["normal"][0] > -np.inf).sum()) for scores in stages] == [3, 6, 10]
     assert 0 < metrics["entropy"] < math.log(3)
     assert search.net.skeleton.cells == 5
+
+
+def test_the_cell_of_nas_bench_201_is_searched_in_stages_too():
+    search = make_search("nas-bench-201", deepen=3)
+    for epoch, left in enumerate((5, 3, 2)):
+        search.run_epoch(epoch)
+        assert search.method.remaining["cell"].sum(1).tolist() == [left] * 6
+        assert search.net.skeleton.cells == 3 + 3 * epoch
+    scores = scores_from_json(search.result()["scores"])
+    decoded = search.decoder.decode(scores).architecture
+    search.space.check(decoded)
+    for node, predecessor, operation in decoded.groups["cell"]:
+        row, column = search.space.groups["cell"].place((node, predecessor, operation))
+        assert scores["cell"][row, column] > -np.inf
 
 
 # What it searches for

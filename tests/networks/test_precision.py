@@ -6,11 +6,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from moonas.errors import MoonasWarning
+from moonas.inner.health import dominant_eigenvalue
 from moonas.inner.supernets.fused import FusedSupernet
 from moonas.inner.supernets.supernet import Mixture
 from moonas.inner.updates import second_order_gradient
 from moonas.networks.network import build
-from moonas.networks.precision import full_precision
+from moonas.networks.precision import arithmetic, full_precision
 from moonas.skeleton import Skeleton
 from moonas.spaces.space import Space
 from moonas.study.sections import Performance
@@ -79,7 +80,18 @@ def test_low_memory_computes_again_in_the_same_precision(tiny_space):
         _, fused = supernets(tiny_space)
         fused.set_performance(Performance(precision="bf16", memory=memory))
         found.append(gradients(fused, tiny_space))
-    assert all(map(torch.equal, *found))
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-6)
+
+
+def test_a_derived_network_in_low_memory_computes_again_in_the_same_precision(tiny_space):
+    found = []
+    for memory in ("normal", "low"):
+        torch.manual_seed(0)
+        network = build(tiny_space.architecture([slot.options[-1] for slot in tiny_space.slots()]), SKELETON)
+        network.set_performance(Performance(precision="bf16", memory=memory))
+        images, labels = batch()
+        found.append(torch.autograd.grad(cross_entropy(network(images), labels), list(network.parameters())))
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-6)
 
 
 def test_a_derived_network_in_bf16_stays_close_and_returns_logits_of_its_weights_type(tiny_space):
@@ -117,6 +129,20 @@ def second_loss(space: Space, images: Tensor, labels: Tensor) -> Tensor:
     _, fused = supernets(space)
     mixture = {name: torch.full(group.shape, 0.125) for name, group in space.groups.items()}
     return cross_entropy(fused(images, Mixture(mixture)), labels)
+
+
+def test_so_are_eigenvalues_taken():
+    kinds, x = [], torch.ones(2, requires_grad=True)
+
+    def loss() -> Tensor:
+        with arithmetic("bf16", x.device):
+            kinds.append((torch.eye(2) @ x).dtype)
+        return (x * x).sum()
+
+    dominant_eigenvalue(loss, [x])
+    loss()
+    assert set(kinds[:-1]) == {torch.float32}
+    assert kinds[-1] == torch.bfloat16
 
 
 def test_a_device_without_bf16_falls_back_to_fp32_with_a_warning(tiny_space, monkeypatch):

@@ -207,3 +207,11 @@ def test_a_design_comes_back_from_the_parameters_stored_with_its_trial(budget):
 def test_a_reference_no_worse_than_the_best_is_refused(objectives, words):
     with pytest.raises(StudyFileError, match=words):
         plan(objectives=objectives)
+
+
+def test_every_stage_of_a_search_must_be_a_network_that_the_space_can_lay_out():
+    cells = {"channels": 4, "cells": 3}
+    told = {"space": "nas-bench-201", "search": cells, "final": cells, "budgets": {"params": ["30%"]}}
+    with pytest.raises(StudyFileError, match=r"methods\[0\]\.deepen: .*multiple of 3, not 5"):
+        plan(**told, methods=[{"name": "tnd-nas", "deepen": [3, 2]}])
+    assert plan(**told, methods=[{"name": "tnd-nas", "deepen": [3, 6]}]).pairs

@@ -4,6 +4,7 @@ import pytest
 
 from moonas.errors import Problem
 from moonas.study.checks import check_parts
+from moonas.study.loading import study_from
 from moonas.study.methods import MethodEntry, RandomConfig
 from moonas.study.schema import Method, Named
 from moonas.study.validation import Place
@@ -137,3 +138,33 @@ def test_compiling_goes_neither_with_low_memory_nor_with_drop_path():
 def test_a_mistake_in_one_part_does_not_hide_those_between_others():
     told = complaints(data="digitz", objectives=["macs", "macs"], protocol="inherited")
     assert set(told) == {"data.name", "objectives", "methods[0]"}
+
+
+def tnd(**handler) -> dict:
+    return {"space": "tnd-cnn", "methods": [{"name": "tnd-nas", "handler": {"name": "reward", **handler}}]}
+
+
+def test_a_reward_needs_a_budget_or_references_of_its_own():
+    assert "works on a budget" in complaints(**tnd())["methods[0].handler"]
+    assert complaints(**tnd(references={"params": "2M"})) == {}
+    assert complaints(**tnd(), budgets={"params": ["30%"]}) == {}
+
+
+def test_a_reward_names_costs_that_are_known_of_a_sampled_network():
+    path = "methods[0].handler"
+    told = complaints(**tnd(references={"accuracy": 1, "flops": "2M"}))
+    assert [text for place, text in told.items() if place.startswith(f"{path}.references.accuracy")] == [
+        "accuracy is not known of a sampled network; known: params, macs, predicted_latency_us, predicted_energy_uj"
+    ]
+    predicted = complaints(**tnd(references={"predicted_latency_us": 900}))
+    assert predicted == {
+        f"{path}.references": "predicted_latency_us is read off a device table: give the study one in `device_tables`"
+    }
+    assert list(complaints(**tnd(references={"params": 0}))) == [f"{path}.references.params"]
+
+
+def test_a_reward_s_settings_survive_being_stored():
+    settings = {"references": {"flops": "2M"}, "exponents": {"params": 0.5}, "one_sided": True}
+    config = study(**tnd(**settings), budgets={"params": ["30%"]})
+    assert config.methods[0].handler.settings.references == {"macs": 2e6}
+    assert study_from(config.to_json()) == config

@@ -22,7 +22,6 @@ from moonas.inner.supernets.supernet import Mixture, Path
 from moonas.inner.updates import adam, small_logits, step_logits
 from moonas.networks.descent import Outcome, cosine, descend, judge, load_optimizer_state, optimizer_state, set_lr, sgd
 from moonas.seeds import stream
-from moonas.spaces.scores import scores_to_json
 from moonas.spaces.space import Space
 from moonas.study.methods import TndNasConfig
 
@@ -97,8 +96,8 @@ class TndNas(Method):
         mean = {"reward": sum(rewards) / len(rewards)} if rewards else {}
         return {"stage": float(self.stage + 1), **mean}
 
-    def leaves(self) -> dict[str, Any]:
-        return {"earlier": [scores_to_json(scores) for scores in self.earlier[::-1]]}
+    def earlier_scores(self) -> list[dict[str, Tensor]]:
+        return self.earlier[::-1]
 
     def state_dict(self) -> dict[str, Any]:
         return {
