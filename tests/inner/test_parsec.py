@@ -13,12 +13,14 @@ from moonas.inner.handlers.none import NoHandler
 from moonas.inner.handlers.penalty import Penalty
 from moonas.inner.methods.parsec import Parsec, posterior_weights
 from moonas.inner.supernets.fused import FusedSupernet
-from moonas.inner.supernets.supernet import Path
+from moonas.inner.supernets.supernet import Mixture, Path
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import cost_table
 from moonas.spaces.decode import Decoder
 from moonas.spaces.space import CellGroup, make_space
 from moonas.study.methods import NoneConfig, ParsecConfig, PenaltyConfig, WarmStart
+from tests.inner.plain import PlainSupernet
+from tests.memory import peak_held
 
 DOUBLE = torch.float64
 
@@ -337,3 +339,26 @@ def test_a_search_starts_from_the_distribution_it_is_given_at_another_depth_and_
     start = WarmStart(study="small", distribution=first.to_json())
     method = make_parsec(tiny_space, deeper, warm_start=start)
     assert torch.equal(method.distribution.logits * method.distribution.open, first.logits.detach() * first.open)
+
+
+def test_memory_is_that_of_one_architecture_beside_the_shared_weights_and_a_third_of_the_published_mixtures():
+    """What is held for the backward pass, and weights, gradients and momentum; our own mixture is thriftier than the published."""
+    space, skeleton = make_space({"name": "darts-cnn"}), Skeleton(channels=8, cells=5, input_shape=(1, 16, 16), classes=10)
+    part = Part(torch.randn(8, 1, 16, 16), torch.randint(0, 10, (8,)))
+    method = make_parsec(space, skeleton)
+    shared = 3 * sum(weight.nbytes for weight in method.weights)
+
+    def held(net, step) -> int:
+        return shared + peak_held(step, [*net.parameters(), *net.buffers()])
+
+    def held_by(net, choice) -> int:
+        return held(net, lambda: torch.nn.functional.cross_entropy(net(part.images, choice), part.labels).backward())
+
+    choices = method.distribution.draw(6, method.generator)
+    largest = max(held_by(method.net, Path(method.distribution.cell(choice.tolist()))) for choice in choices)
+    omega = torch.full((6,), 1 / 6, dtype=DOUBLE)  # all of them are trained
+    together = held(method.net, lambda: method._train(part, choices, omega))
+    assert together <= 1.1 * largest
+    even = Mixture({name: torch.full(group.shape, 1 / group.shape[1]) for name, group in space.groups.items()})
+    assert held_by(PlainSupernet(space, skeleton), even) >= 3 * together
+    assert held_by(method.net, even) >= 2 * together

@@ -1,7 +1,8 @@
-"""A planted task, from images to the decoded architecture: one operation shows an image its own features, the others another image's.
+"""A planted task, from images to the decoded architecture: of three operations only one shows an image its own features.
 
-Methods that learn must put the one that helps on the edges of every space that their entries name, but for `LEFT_OUT`. Where labels mean nothing it
-must not, so that what it finds is what the images tell and no liking of the method or the space.
+The others show it another image's. Methods that learn must put the one that helps on the edges of every space that their entries
+name, but for `LEFT_OUT`. Where labels mean nothing it must not win, so that what is found is what the images tell, and no liking
+of the method or the space.
 """
 
 from __future__ import annotations
