@@ -50,7 +50,7 @@ def print_race(study: Study) -> None:
         return
     table = _table("methods: what each alone adds to the front")
     table.add_column("method", no_wrap=True)
-    for heading in (
+    headings = (
         "trials",
         "networks",
         "mean accuracy",
@@ -60,7 +60,8 @@ def print_race(study: Study) -> None:
         "per hour",
         "collapsed",
         "missed",
-    ):
+    )
+    for heading in headings:
         table.add_column(heading, justify="right")
     for runner in runners:
         table.add_row(
