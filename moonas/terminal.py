@@ -231,6 +231,8 @@ def print_network(study: Study, network: Network) -> None:
         for node in sorted({node for node, _, _ in edges}):
             inputs = "  +  ".join(f"{operation}({_node(predecessor)})" for n, predecessor, operation in edges if n == node)
             console.print(f"  node {node} = {inputs}", soft_wrap=True)
+        for _, source, operation in network.architecture.links.get(group, ()):
+            console.print(f"  {_node(source)} comes by {operation}", soft_wrap=True)
     console.print(f"\n{network.architecture.to_text()}\n", soft_wrap=True, markup=False)
 
 

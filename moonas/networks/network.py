@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from moonas.architecture import Architecture, Edge
+from moonas.architecture import Architecture
+from moonas.networks.connections import make_connection
 from moonas.networks.frame import Frame, preprocess
 from moonas.networks.operations import Zero, make_operation
 from moonas.skeleton import Skeleton
@@ -47,32 +48,36 @@ class Network(Frame):
 
     def __init__(self, architecture: Architecture, skeleton: Skeleton, plans: Sequence[CellPlan]) -> None:
         drop_path = DropPath()
-        cells = [Cell(plan, architecture.groups[plan.group], architecture.concat[plan.group], drop_path) for plan in plans]
+        cells = [Cell(plan, architecture, drop_path) for plan in plans]
         super().__init__(skeleton, plans, cells, len(architecture.concat[plans[-1].group]) * plans[-1].channels)
         self.drop_path = drop_path
 
 
 class Cell(nn.Module):
-    """edges: (node, predecessor, operation), sorted. concat: the nodes that make up the output.
+    """The cell of an architecture at one place.
 
     A node is the sum of its edges, zeros where none but `none` lead to it; what `none` gives is not computed.
     """
 
-    def __init__(self, plan: CellPlan, edges: Sequence[Edge], concat: Iterable[int], drop_path: DropPath) -> None:
+    def __init__(self, plan: CellPlan, architecture: Architecture, drop_path: DropPath) -> None:
         super().__init__()
-        edges = [edge for edge in edges if edge[2] != "none"]
+        edges = [edge for edge in architecture.groups[plan.group] if edge[2] != "none"]
+        links = architecture.links.get(plan.group, ())
+        self.connections = nn.ModuleList(make_connection(name, plan, place, affine=True) for place, _, name in links)
         self.preprocess = preprocess(plan, affine=True)
         self.operations = nn.ModuleList(
             make_operation(name, plan.channels, plan.stride(predecessor), affine=True) for _, predecessor, name in edges
         )
         self.wiring = [(node, predecessor) for node, predecessor, _ in edges]
-        self.concat = tuple(concat)
+        self.concat = architecture.concat[plan.group]
         read = {predecessor for _, predecessor in self.wiring} | set(self.concat)
         self.empty = sorted(read - set(range(len(plan.input_channels))) - {node for node, _ in self.wiring})
         self.zero = Zero(plan.stride(0))
         self.drop_path = drop_path
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        if self.connections:
+            inputs = [module(x) for module, x in zip(self.connections, inputs, strict=True)]
         states = {number: module(x) for number, (module, x) in enumerate(zip(self.preprocess, inputs, strict=True))}
         states |= {node: self.zero(states[0]) for node in self.empty}
         for (node, predecessor), operation in zip(self.wiring, self.operations, strict=True):

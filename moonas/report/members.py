@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from moonas.report import parts, text
-from moonas.report.cells import draw_cell, legend
+from moonas.report.cells import draw_cell, legend, operation_text
 from moonas.report.parts import Cell
 from moonas.report.records import Point, ReportData
 
@@ -50,7 +50,8 @@ def _card(data: ReportData, point: Point, names: list[str]) -> str:
     cells = "".join(
         f'<figure class="cell-figure"><figcaption>{escape(group)} cell</figcaption>'
         f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(group)} cell of {escape(point.key)}">'
-        f"{draw_cell(edges, point.architecture.concat.get(group, ()), title=f'{group} cell')}</div></figure>"
+        f"{draw_cell(edges, point.architecture.concat.get(group, ()), title=f'{group} cell')}</div>"
+        f"{_links(point, group)}</figure>"
         for group, edges in point.architecture.groups.items()
     )
     trained = ("mean of " if point.replicates > 1 else "") + text.counted(point.replicates, "evaluation")
@@ -63,3 +64,10 @@ def _card(data: ReportData, point: Point, names: list[str]) -> str:
         f'<div class="genotype"><details><summary>Genotype</summary><code>{escape(point.architecture.to_text())}</code></details>'
         '<button type="button">Copy</button></div></article>'
     )
+
+
+def _links(point: Point, group: str) -> str:
+    """By what the inputs of a cell come, where a connection cell was chosen."""
+    edges = point.architecture.links.get(group, ())
+    told = ", ".join(f"c(k−{len(edges) - source}) by {operation_text(name)}" for _, source, name in edges)
+    return f'<p class="note">{escape(told)}</p>' if edges else ""

@@ -14,6 +14,7 @@ import numpy as np
 
 from moonas.architecture import Architecture
 from moonas.skeleton import Skeleton
+from moonas.spaces.connections import chosen_edges, connection_cost, halves
 from moonas.spaces.space import Space, operation_cost, space_of
 from moonas.study.metrics import COSTS
 
@@ -53,13 +54,17 @@ def cost_table(space: Space, skeleton: Skeleton) -> CostTable:
             size = cell.size if stride == 2 else cell.output_size
             for column, name in enumerate(group.operations):
                 edges[cell.group][index, column] += operation_cost(name, cell.channels, stride, size)
+        for place, connection in enumerate(cell.connections):
+            for column, name in enumerate(space.groups[connection].operations):
+                halved, channels = halves(cell, place), cell.input_channels[place]
+                edges[connection][0, column] += connection_cost(name, channels, cell.channels, halved, cell.size)
     return CostTable(COSTS, np.array(space.fixed_cost(skeleton), dtype=np.int64), edges)
 
 
 def cost_in(table: CostTable, space: Space, architecture: Architecture) -> Costs:
     """The exact costs of `architecture` by a table of its space; the table must hold `params` and `macs`."""
     total = table.fixed.copy()
-    for group, edges in architecture.groups.items():
+    for group, edges in chosen_edges(architecture).items():
         for edge in edges:
             total += table.edges[group][space.groups[group].place(edge)]
     return Costs(**{metric: int(value) for metric, value in zip(table.metrics, total, strict=True)})

@@ -6,12 +6,14 @@ Source: Liu et al., ICLR 2019, arXiv:1806.09055, and its published code.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations, permutations, product
 
 from moonas.architecture import Architecture, Edge
 from moonas.errors import ArchitectureError, nearest
 from moonas.seeds import digest
 from moonas.skeleton import Skeleton
+from moonas.spaces.connections import candidates, connection_group
 from moonas.spaces.layout import CellPlan, plan_darts_cells, plan_stem
 from moonas.spaces.operations import OperationCost, area, halve, pointwise
 from moonas.spaces.space import CellGroup, Option, Slot
@@ -32,7 +34,16 @@ class DartsCnn:
         self.nodes = tuple(range(INPUTS, INPUTS + config.nodes))
         edges = tuple((predecessor, node) for node in self.nodes for predecessor in range(node))
         self.levels = config.levels
-        self.groups = dict.fromkeys(GROUPS[config.levels], CellGroup(self.operations, edges, INPUTS, self.nodes, kept=2))
+        self.cell_groups = GROUPS[config.levels]
+        self.groups = dict.fromkeys(self.cell_groups, CellGroup(self.operations, edges, INPUTS, self.nodes, kept=2))
+        self.connections = {}
+        if config.connections:
+            self.connections = {
+                (group, place): CellGroup(candidates(group, place, config.nodes), ((place, place),), INPUTS, (place,), kept=None)
+                for group in self.cell_groups
+                for place in range(INPUTS)
+            }
+            self.groups |= {connection_group(*of): group for of, group in self.connections.items()}
 
     @classmethod
     def holding(cls, architecture: Architecture) -> DartsCnn:
@@ -43,7 +54,12 @@ class DartsCnn:
             OPERATIONS[name]
         nodes = max((node for node, _, _ in edges), default=INPUTS) - INPUTS + 1
         space = cls(
-            DartsCnnConfig(operations=tuple(operations), nodes=nodes, levels=3 if set(architecture.groups) == set(GROUPS[3]) else 1)
+            DartsCnnConfig(
+                operations=tuple(operations),
+                nodes=nodes,
+                levels=3 if set(architecture.groups) == set(GROUPS[3]) else 1,
+                connections=bool(architecture.links),
+            )
         )
         space.check(architecture)
         return space
@@ -51,10 +67,12 @@ class DartsCnn:
     def slots(self) -> list[Slot]:
         """One slot per node and group; an option is two distinct predecessors with an operation other than none on each.
 
+        Then one per connection, whose options are its candidates.
+
         Options are ordered by predecessors, then operations, which is the published rule for ties.
         """
         names = [name for name in self.operations if name != "none"]
-        return [
+        nodes = [
             Slot(
                 group,
                 tuple(
@@ -63,8 +81,12 @@ class DartsCnn:
                     for one, other in product(names, repeat=2)
                 ),
             )
-            for group in self.groups
+            for group in self.cell_groups
             for node in self.nodes
+        ]
+        return nodes + [
+            Slot(connection_group(*of), tuple(((of[1], of[1], name),) for name in group.operations))
+            for of, group in self.connections.items()
         ]
 
     def architecture(self, options: Sequence[Option]) -> Architecture:
@@ -72,18 +94,31 @@ class DartsCnn:
         per_group = len(self.nodes)
         groups = {
             group: [edge for option in options[index * per_group : (index + 1) * per_group] for edge in option]
-            for index, group in enumerate(self.groups)
+            for index, group in enumerate(self.cell_groups)
         }
-        return Architecture(self.name, groups, dict.fromkeys(self.groups, self.nodes))
+        links: dict[str, list[Edge]] = {}
+        for (group, _), (edge,) in zip(self.connections, options[len(self.cell_groups) * per_group :], strict=True):
+            links.setdefault(group, []).append(edge)
+        return Architecture(self.name, groups, dict.fromkeys(groups, self.nodes), links)
 
     def check(self, architecture: Architecture) -> None:
         """Raise ArchitectureError unless every group gives each node two distinct predecessors and known operations."""
         if architecture.space != self.name:
             raise ArchitectureError(f"an architecture of {architecture.space!r} does not belong to {self.name!r}")
-        if list(architecture.groups) != list(self.groups) or architecture.links:
+        if set(architecture.groups) != set(self.cell_groups):
             raise ArchitectureError(
-                f"{self.name} has the cell groups {', '.join(self.groups)}, not {', '.join(architecture.groups)}"
+                f"{self.name} has the cell groups {', '.join(self.cell_groups)}, not {', '.join(architecture.groups)}"
             )
+        links = {(group, edge[0]): edge for group, edges in architecture.links.items() for edge in edges}
+        if set(links) != set(self.connections) or sum(map(len, architecture.links.values())) != len(links):
+            wanted = "one connection for each input of each cell group" if self.connections else "no connection cells"
+            raise ArchitectureError(f"{self.name}: this space has {wanted}")
+        for (group, place), (_, source, name) in links.items():
+            fitting = self.connections[group, place].operations
+            if source != place or name not in fitting:
+                raise ArchitectureError(
+                    f"{group}: input {place} is read by one of {', '.join(fitting)}, not by {name!r} of input {source}"
+                )
         for group, edges in architecture.groups.items():
             for node, predecessor, operation in edges:
                 if operation not in self.operations or operation == "none":
@@ -99,13 +134,17 @@ class DartsCnn:
 
     def cells(self, skeleton: Skeleton) -> tuple[CellPlan, ...]:
         """Where each cell stands. Raises SkeletonError for fewer than 3 cells, with 3 levels 5."""
-        return plan_darts_cells(skeleton, len(self.nodes), self.levels)
+        cells = plan_darts_cells(skeleton, len(self.nodes), self.levels)
+        if not self.connections:
+            return cells
+        names = {group: tuple(connection_group(group, place) for place in range(INPUTS)) for group in self.cell_groups}
+        return tuple(replace(cell, preprocessed=False, connections=names[cell.group]) for cell in cells)
 
     def fixed_cost(self, skeleton: Skeleton) -> OperationCost:
-        """Stem, the two preprocessing convolutions of every cell, classifier; without auxiliary head."""
+        """Stem, classifier, and the two preprocessing convolutions of every cell unless searched; without auxiliary head."""
         cells = self.cells(skeleton)
         parts = [_stem_cost(skeleton)]
-        for cell in cells:
+        for cell in cells if not self.connections else ():
             parts += [pointwise(channels, cell.channels, cell.size) for channels in cell.input_channels]
         features = len(self.nodes) * cells[-1].channels
         parts.append(OperationCost((features + 1) * skeleton.classes, features * skeleton.classes))
@@ -116,7 +155,8 @@ class DartsCnn:
 
         No part of such an architecture is dead: every node has two inputs and is concatenated.
         """
-        return digest([self.name, {name: _smallest_order(edges) for name, edges in architecture.groups.items()}])
+        links = [{name: list(edges) for name, edges in architecture.links.items()}] if architecture.links else []
+        return digest([self.name, {name: _smallest_order(edges) for name, edges in architecture.groups.items()}, *links])
 
 
 def _smallest_order(edges: tuple[Edge, ...]) -> list[Edge]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from moonas.architecture import Architecture
 from moonas.inner.supernets.fused import FusedSupernet
 from moonas.networks.network import Network
+from moonas.spaces.connections import connection_group
 
 
 def with_weights_of(searched: FusedSupernet, derived: Network, architecture: Architecture) -> Network:
@@ -20,6 +21,9 @@ def with_weights_of(searched: FusedSupernet, derived: Network, architecture: Arc
             row, column = groups[cell.group].place(edge)
             module.load_state_dict(cell.operations[row][column].state_dict(), strict=False)
         own.preprocess.load_state_dict(cell.preprocess.state_dict(), strict=False)
+        for place, _, name in architecture.links.get(cell.group, ()):
+            column = groups[connection_group(cell.group, place)].operations.index(name)
+            own.connections[place].load_state_dict(cell.connections[place][column].state_dict(), strict=False)
     for part in ("stem", "before", "head", "classifier"):
         getattr(derived, part).load_state_dict(getattr(searched, part).state_dict())
     return derived.double()

@@ -37,7 +37,11 @@ def test_the_published_cells_make_networks_of_the_known_size(name, skeleton, col
 
 
 @pytest.mark.parametrize("stem", ["cifar", "imagenet"])
-@pytest.mark.parametrize("settings", [{"nodes": 2}, {"nodes": 4}, {"nodes": 2, "levels": 3}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [{"nodes": 2}, {"nodes": 4}, {"nodes": 2, "levels": 3}, {"nodes": 2, "connections": True}, {"connections": True}],
+    ids=str,
+)
 def test_built_networks_cost_what_the_table_says(stem, settings):
     space, rng = make_space({"name": "darts-cnn", **settings}), random.Random(0)
     for size in ((32, 32), (29, 31), (7, 5)):

@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from moonas.inner.supernets.fan import Fan, Statistics, prepare
 from moonas.inner.supernets.folding import Concat, WeightedSum
 from moonas.inner.supernets.supernet import Choice, Mixture
+from moonas.networks.connections import make_connection
 from moonas.networks.frame import Frame, preprocess
 from moonas.networks.operations import Zero, make_operation
 from moonas.skeleton import Skeleton
+from moonas.spaces.connections import chosen_edges
 from moonas.spaces.layout import CellPlan
 from moonas.spaces.space import Space
 
@@ -43,7 +45,7 @@ class FusedSupernet(Frame):
         groups = self.space.groups
         terms: dict[str, list[Term]] = {
             name: [(*groups[name].place(edge), None) for edge in edges if edge[2] != "none"]
-            for name, edges in choice.architecture.groups.items()
+            for name, edges in chosen_edges(choice.architecture).items()
         }
         return super().forward(x, terms)
 
@@ -82,6 +84,8 @@ class SearchCell(nn.Module):
         group = space.groups[plan.group]
         self.group = plan.group
         self.names, self.edges, self.nodes, self.output = group.operations, group.edges, group.nodes, group.output
+        self.connected = plan.connections
+        self.connections = nn.ModuleList(Connection(plan, place, space) for place in range(len(plan.connections)))
         self.preprocess = preprocess(plan, affine=False)
         self.candidates = [
             [make_operation(name, plan.channels, plan.stride(predecessor), affine=False) for name in self.names]
@@ -99,6 +103,8 @@ class SearchCell(nn.Module):
     def forward(self, inputs: Sequence[Tensor], choice: dict[str, Tensor] | dict[str, list[Term]]) -> Tensor:
         """choice: {group: (edges, operations) weights, or terms}."""
         chosen = choice[self.group]
+        if self.connections:
+            inputs = [module(x, choice[group]) for module, group, x in zip(self.connections, self.connected, inputs, strict=True)]
         cumulative = any(norm.momentum is None for norm in self.norms[:1])
         if self.fused and self.training and not cumulative and not isinstance(chosen, list):
             states = self._mix(inputs, chosen)
@@ -150,3 +156,17 @@ class SearchCell(nn.Module):
 
     def _state(self, states: dict[int, Tensor], node: int) -> Tensor:
         return states[node] if node in states else self.zero(states[0])
+
+
+class Connection(nn.ModuleList):
+    """Every candidate that brings one input of a cell to its channels, module by module."""
+
+    def __init__(self, plan: CellPlan, place: int, space: Space) -> None:
+        names = space.groups[plan.connections[place]].operations
+        super().__init__(make_connection(name, plan, place, affine=False) for name in names)
+
+    def forward(self, x: Tensor, choice: Tensor | list[Term]) -> Tensor:
+        """choice: weights (1, candidates), or the one term of a path."""
+        if isinstance(choice, list):
+            return self[choice[0][1]](x)
+        return sum(weight * module(x) for weight, module in zip(choice[0], self, strict=True))
