@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,12 @@ from moonas.store.records import Records, StudyRecord, StudySummary
 from moonas.store.states import StudyState
 
 if TYPE_CHECKING:  # what only some commands need is imported where they need it: `moonas list` answers at once
-    from moonas.outer.loop import Loop, Watcher
+    from moonas.outer.loop import Loop, Pool, Watcher
     from moonas.outer.plan import Plan
     from moonas.results import Study
-    from moonas.specs import SearchSpec
+    from moonas.specs import Device, SearchSpec
     from moonas.store.store import Store
     from moonas.study.schema import StudyConfig
-    from moonas.worker.local import LocalPool
 
 
 class Silent:
@@ -126,10 +126,11 @@ def search(
     """One inner search of a study file, without a database.
 
     method: label of the method variant; the first one that searches where absent. report: called with every epoch's metrics.
-    Returns the search's result, with `decoded`: the architecture at each budget and size, as JSON with its costs.
+    Returns the search's result, with `decoded`: the architecture of the highest score at each budget and size, as JSON with its
+    costs; nothing is re-ranked.
     Raises UsageError for a variant with open settings, whose values only a sweep chooses.
     """
-    from moonas.outer.candidates import decode_trial
+    from moonas.outer.candidates import decode_trial, shortlist
     from moonas.outer.plan import Design
 
     plan = validate(question)
@@ -139,6 +140,10 @@ def search(
     variant = plan.config.method(method or labels[0])
     if variant.open:
         raise UsageError(f"{variant.label} leaves {', '.join(variant.open)} open; give each one value, or use `moonas run`")
+    if variant.entry.draws:
+        raise UsageError(f"{variant.label} decodes nothing: it compares drawn architectures; use `moonas run`")
+    if variant.settings.get("warm_start"):
+        raise UsageError(f"{variant.label} starts from a trial of another study, which a database holds; use `moonas run`")
     results: dict[str, Any] = {}
     decoded = []
     for budget, (channels, cells) in plan.pairs:
@@ -146,7 +151,8 @@ def search(
         spec = plan.search_spec(design, replicate)
         if spec.key not in results:
             results[spec.key] = _search_once(plan, spec, report or (lambda progress: None))
-        found = decode_trial(plan, design, results[spec.key])[0]
+        best = shortlist(plan, design, replicate, results[spec.key])[0]
+        found = decode_trial(plan, design, results[spec.key], best)[0]
         decoded.append(
             {
                 **design.to_params(),
@@ -212,20 +218,26 @@ def _opened(url: str, name: str) -> Iterator[Store]:
 
 def _create_or_match(store: Store, plan: Plan, extend: bool) -> tuple[StudyRecord, Plan]:
     """The stored study of the plan's name, with what the file adds; a new one where there is none."""
+    from moonas.outer.plan import Plan
+    from moonas.outer.warm_start import with_distributions
     from moonas.study.changes import changes, scientific_hash
     from moonas.study.loading import study_from
     from moonas.study.schema import SCHEMA
 
-    config = plan.config
+    record, stored = None, None
+    with suppress(UnknownStudyError):
+        record = store.study(plan.config.name)
+        stored = study_from(record.config, f"study {record.name}")
+    config = with_distributions(plan.config, store, stored)
+    if config != plan.config:
+        plan = Plan(config)
     data, config_hash = config.to_json(), scientific_hash(config)
-    try:
-        record = store.study(config.name)
-    except UnknownStudyError:
+    if record is None or stored is None:
         created = store.create_study(
             config.name, data, schema=SCHEMA, config_hash=config_hash, seed=config.seed, version=moonas.__version__
         )
         return created, plan
-    found = changes(study_from(record.config, f"study {config.name}"), config)
+    found = changes(stored, config)
     if refused := [change for change in found if change.kind == "refused"]:
         listed = "\n".join(f"  {change}" for change in refused)
         raise StudyConflictError(
@@ -244,15 +256,16 @@ def _create_or_match(store: Store, plan: Plan, extend: bool) -> tuple[StudyRecor
 
 def _drive(store: Store, record: StudyRecord, plan: Plan, url: str, watcher: Watcher) -> StudyState:
     from moonas.outer.loop import Loop
+    from moonas.worker.inline import InlinePool
     from moonas.worker.local import LocalPool, slot_devices
 
     workers = plan.config.workers
-    devices = slot_devices(workers)
     artifacts = artifact_url(url, plan.config.name, plan.config.artifacts)
     with store.ledger(record.id) as ledger:
-        pool = LocalPool(devices, workers.threads_per_task)
+        pool: Pool = InlinePool() if plan.instant else LocalPool(slot_devices(workers), workers.threads_per_task)
         try:
-            loop = Loop(store, ledger, record, plan, pool, artifacts, watcher)
+            device = _measuring_device(pool, plan) if plan.measured else None
+            loop = Loop(store, ledger, record, plan, pool, artifacts, watcher, device)
             with _pausing_on_signals(loop, watcher) as caught:
                 state = loop.run()
         finally:
@@ -260,6 +273,20 @@ def _drive(store: Store, record: StudyRecord, plan: Plan, url: str, watcher: Wat
     if caught:
         raise Interrupted(f"paused; everything is saved. Go on with: moonas resume {plan.config.name}", caught[0])
     return state
+
+
+def _measuring_device(pool: Pool, plan: Plan) -> Device:
+    """Fingerprint of the pool's first device, found by measuring one network there, which also shows whether all can be measured.
+
+    Raises TaskError where a metric is not available.
+    """
+    import numpy as np
+
+    size, decoder = next(iter(plan.decoders.items()))
+    some = decoder.decode({name: np.zeros(group.shape) for name, group in plan.space.groups.items()})
+    spec = plan.measure_spec(some.architecture, plan.final_skeleton(size), None)
+    once = replace(spec, settings={**spec.settings, "warmups": 0, "repeats": 1})
+    return run_one(pool, once.to_json(), lambda progress: None)["device"]
 
 
 @contextmanager
@@ -296,7 +323,7 @@ def _search_once(plan: Plan, spec: SearchSpec, report: Callable[[Mapping[str, An
         pool.close()
 
 
-def run_one(pool: LocalPool, spec: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+def run_one(pool: Pool, spec: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
     """Run one task in slot 0 of a pool and wait for its result. Raises TaskError."""
     pool.ready(0)
     pool.start(0, {"spec": spec, "artifacts": None, "checkpoint": None})

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +21,7 @@ from moonas.seeds import digest
 
 Edge = tuple[int, int, str]
 FORMAT = 1
+_EDGE = re.compile(r"([A-Za-z]\w*)~(\d)")
 
 
 @dataclass(frozen=True, init=False)
@@ -102,9 +106,14 @@ class Architecture:
         """Read the community's `Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), ...)`.
 
         The text is parsed as data and never evaluated. Two pairs belong to each node, in node order.
+        Text that begins with `|` is the form of NAS-Bench-201 and makes an architecture of that space, whatever `space` says:
+        `|nor_conv_3x3~0|+|none~0|skip_connect~1|+...`, for each node from 1 on an edge from every node before, in order.
         Raises ArchitectureError.
-        Source: the form that Liu et al. (ICLR 2019, arXiv:1806.09055) published their cells in.
+        Sources: the forms that Liu et al. (ICLR 2019, arXiv:1806.09055) and Dong & Yang (ICLR 2020, arXiv:2001.00326) published.
         """
+        if text.lstrip().startswith("|"):
+            edges = _edges_of_text(text.strip())
+            return cls("nas-bench-201", {"cell": edges}, {"cell": edges[-1][:1]})
         fields = _genotype_fields(text)
         groups, concat = {}, {}
         for name in sorted(name.removesuffix("_concat") for name in fields if name.endswith("_concat")):
@@ -118,7 +127,15 @@ class Architecture:
         return cls(space, groups, concat)
 
     def to_genotype(self) -> str:
-        """The community's `Genotype(...)` text, which has two cells and two inputs a node. Raises ArchitectureError for others."""
+        """The community's text, in the form that `from_genotype` reads.
+
+        Raises ArchitectureError where neither form can say it: `Genotype(...)` has the cells normal and reduce and two inputs a
+        node, the form of NAS-Bench-201 one cell with an edge from every node to every later one.
+        """
+        if len(self.groups) == len(self.concat) == 1:
+            (edges,), (output,) = self.groups.values(), self.concat.values()
+            if len(output) == 1 and _is_dense(edges, output[0]):
+                return _text_of_edges(edges)
         if set(self.groups) != {"normal", "reduce"} or self.links:
             what = "connection cells" if self.links else f"the cell groups {', '.join(self.groups)}"
             raise ArchitectureError(
@@ -134,7 +151,7 @@ class Architecture:
         return f"Genotype({', '.join(parts)})"
 
     def to_text(self) -> str:
-        """The `Genotype(...)` text where it can say this architecture, else JSON."""
+        """The community's text where there is one, else JSON."""
         try:
             return self.to_genotype()
         except ArchitectureError:
@@ -177,6 +194,28 @@ def _is_edge(value: Any) -> bool:
 
 def _is_pair(value: Any) -> bool:
     return isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int
+
+
+def _edges_of_text(text: str) -> list[Edge]:
+    edges = []
+    for node, part in enumerate(text.split("+"), start=1):
+        matches = [_EDGE.fullmatch(item) for item in part.strip("|").split("|")]
+        read = [(node, int(match[2]), match[1]) for match in matches if match]
+        if [predecessor for _, predecessor, _ in read] != list(range(node)) or part != _text_of_edges(read):
+            wanted = "|".join(f"...~{predecessor}" for predecessor in range(node))
+            raise ArchitectureError(f"node {node}: expected |{wanted}|, an edge from every node before in order, got {part!r}")
+        edges += read
+    return edges
+
+
+def _is_dense(edges: Iterable[Edge], output: int) -> bool:
+    """Whether one edge leads to each node from 1 to the output from every node before."""
+    return [edge[:2] for edge in edges] == [(node, predecessor) for node in range(1, output + 1) for predecessor in range(node)]
+
+
+def _text_of_edges(edges: Iterable[Edge]) -> str:
+    nodes = groupby(edges, key=itemgetter(0))
+    return "+".join("|" + "".join(f"{operation}~{predecessor}|" for _, predecessor, operation in group) for _, group in nodes)
 
 
 def _genotype_fields(text: str) -> dict[str, Any]:

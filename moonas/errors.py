@@ -102,12 +102,20 @@ class TaskError(MoonasError):
     """A search or an evaluation that failed."""
 
 
+class DeviceError(MoonasError):
+    """A device that cannot measure what is asked, or another one than a study has measured on."""
+
+
 class Interrupted(MoonasError):
     """Ctrl-C or SIGTERM; everything is saved. exit_code: 130 or 143."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         self.exit_code = 128 + signal_number
         super().__init__(message)
+
+
+class MoonasWarning(UserWarning):
+    """Something the user should know though the work goes on; a task passes it on to whoever reads its reports."""
 
 
 def nearest(name: object, known: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from moonas.errors import SkeletonError, nearest
 from moonas.seeds import digest
 
-STEMS = ("cifar", "imagenet")
+STEMS = ("cifar", "imagenet", "imagenet-search")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,8 @@ class Skeleton:
     cells: L, the number of cells.
     input_shape: (channels, height, width) of one image.
     classes: outputs of the classifier.
-    stem: "cifar" (one 3x3 convolution to 3C) or "imagenet" (two halvings before the first cell, one more beside it).
+    stem: "cifar" (one 3x3 convolution to 3C), "imagenet" (two halvings before the first cell, one more beside it, C channels) or
+    "imagenet-search" (the same with 3C channels, as in the search network of PC-DARTS).
     """
 
     space: str = "darts-cnn"
@@ -41,8 +42,10 @@ class Skeleton:
             raise SkeletonError(f"skeleton: input_shape must be (channels, height, width), got {self.input_shape!r}")
         if self.stem not in STEMS:
             raise SkeletonError(f"skeleton: {self.stem!r} is not a stem{nearest(self.stem, STEMS)} Known: {', '.join(STEMS)}.")
-        if self.stem == "imagenet" and self.channels % 2:
-            raise SkeletonError(f"skeleton: the imagenet stem halves the channels once, so they must be even, not {self.channels}")
+        if self.stem != "cifar" and self.channels % 2:
+            raise SkeletonError(
+                f"skeleton: the {self.stem} stem halves the channels once, so they must be even, not {self.channels}"
+            )
 
     @property
     def key(self) -> str:

@@ -1,4 +1,4 @@
-"""Where things are kept: the study database and the artifact folder, from options, study files and the environment."""
+"""Where things are kept: study database, artifacts and cache, from options, study files and the environment."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ ARTIFACT_FOLDER = "moonas-artifacts"
 def storage_url(option: str | None = None, from_file: str | None = None) -> str:
     """The database's URL: the option, else the study file's, else MOONAS_STORAGE, else moonas.db in the working directory."""
     return option or from_file or os.environ.get("MOONAS_STORAGE") or DEFAULT_STORAGE
+
+
+def cache_folder() -> Path:
+    """Where what can be worked out again is kept: `moonas` below XDG_CACHE_HOME, or below ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "moonas"
 
 
 def artifact_url(storage: str, study: str, from_file: str | None = None) -> str:

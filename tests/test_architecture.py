@@ -97,3 +97,8 @@ def test_a_skeleton_that_cannot_be_says_why(change: dict[str, object], words: st
     fields = {"channels": 16, "cells": 8, "input_shape": (3, 32, 32), "classes": 10, **change}
     with pytest.raises(SkeletonError, match=words):
         Skeleton(**fields)  # type: ignore[arg-type]
+
+
+def test_an_architecture_without_genotype_text_is_given_as_json():
+    architecture = Architecture("darts-cnn", {"normal": [(2, 0, "skip_connect")]}, {"normal": (2,)})
+    assert Architecture.from_json(architecture.to_text()) == architecture

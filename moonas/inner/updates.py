@@ -6,12 +6,14 @@ Source of the second-order gradient: Liu et al., ICLR 2019, arXiv:1806.09055, an
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from moonas.errors import MoonasWarning
+from moonas.networks.descent import resting
+from moonas.networks.precision import full_precision
 from moonas.spaces.space import Space
 
 
@@ -20,19 +22,25 @@ def adam(logits: Iterable[Tensor], lr: float, beta1: float, beta2: float, decay:
     return torch.optim.Adam(logits, lr=lr, betas=(beta1, beta2), weight_decay=decay)
 
 
-def small_logits(space: Space, seed: int, device: torch.device, scale: float = 1e-3) -> dict[str, Tensor]:
-    """{group: (edges, operations)} leaves of scale * N(0, 1), the same on every device."""
+def small_logits(
+    space: Space, seed: int, device: torch.device, scale: float = 1e-3, *, per_edge: bool = False
+) -> dict[str, Tensor]:
+    """{group: (edges, operations)}, or {group: (edges,)} of whole edges: leaves of scale * N(0, 1), the same on every device."""
     generator = torch.Generator().manual_seed(seed)
     return {
-        name: (scale * torch.randn(group.shape, generator=generator)).to(device).requires_grad_()
+        name: (scale * torch.randn(group.shape[:1] if per_edge else group.shape, generator=generator)).to(device).requires_grad_()
         for name, group in space.groups.items()
     }
 
 
-def step_logits(optimizer: torch.optim.Optimizer, logits: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
-    """One step of the optimizer along gradients worked out beforehand."""
+def step_logits(
+    optimizer: torch.optim.Optimizer, logits: Sequence[Tensor], gradients: Sequence[Tensor], clip: float | None = None
+) -> None:
+    """One step of the optimizer along gradients worked out beforehand, their norm clipped to `clip`."""
     for logit, gradient in zip(logits, gradients, strict=True):
         logit.grad = gradient
+    if clip is not None:
+        torch.nn.utils.clip_grad_norm_(logits, clip)
     optimizer.step()
 
 
@@ -41,19 +49,17 @@ def softmax(logits: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {group: matrix.softmax(dim=1) for group, matrix in logits.items()}
 
 
-@contextmanager
-def resting(weights: Iterable[Tensor]) -> Iterator[None]:
-    """Losses computed inside have no gradient of `weights`, so that their backward pass leaves out what only that would need."""
-    active = [weight for weight in weights if weight.requires_grad]
-    for weight in active:
-        weight.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for weight in active:
-            weight.requires_grad_()
+def log_softmax_by_node(logits: Mapping[str, Tensor], space: Space) -> dict[str, Tensor]:
+    """Over the edges that lead to one node. {group: (edges,)} in and out."""
+    logs = {}
+    for name, beta in logits.items():
+        nodes = torch.tensor([node for _, node in space.groups[name].edges], device=beta.device)
+        apart = nodes[:, None] != nodes
+        logs[name] = beta - beta.expand(apart.shape).masked_fill(apart, -torch.inf).logsumexp(dim=1)
+    return logs
 
 
+@full_precision()
 def second_order_gradient(
     train_loss: Callable[[], Tensor],
     valid_loss: Callable[[], Tensor],
@@ -73,8 +79,8 @@ def second_order_gradient(
     at w +- radius / |v| * v. Where v is zero that term is 0, with a warning. radius None takes the exact second derivative by
     differentiating train_loss twice, another number where the loss has kinks.
     train_loss, valid_loss: compute the loss anew from the logits and weights as they stand. They are called three times (twice
-    where exact) and once; neither may change running statistics, and random numbers must be the same each time. All in one
-    precision, never below fp32.
+    where exact) and once; neither may change running statistics, and random numbers must be the same each time. Networks compute
+    in full precision, as the difference is too small for less.
     buffers: the optimizer's momentum of each weight, before this step; None before the first.
     """
     before = [weight.detach().clone() for weight in weights]
@@ -88,7 +94,8 @@ def second_order_gradient(
         direct, direction = gradients[: len(logits)], gradients[len(logits) :]
         length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(direction))).item()
         if length == 0:
-            warnings.warn("the validation loss does not depend on the weights: the second-order term is taken as 0", stacklevel=2)
+            message = "the validation loss does not depend on the weights: the second-order term is taken as 0"
+            warnings.warn(message, MoonasWarning, stacklevel=2)
             return direct
         ends = []
         for distance in () if radius is None else (radius / length, -radius / length):

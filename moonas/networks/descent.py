@@ -63,12 +63,20 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, clip: float) -> None
     """One step down `loss`, the gradient's norm over all parameters of the optimizer clipped to `clip`."""
     optimizer.zero_grad()
     loss.backward()
+    take_step(optimizer, clip)
+
+
+def take_step(optimizer: torch.optim.Optimizer, clip: float) -> None:
+    """One step along the gradients that are there, their norm clipped to `clip`."""
     torch.nn.utils.clip_grad_norm_([parameter for group in optimizer.param_groups for parameter in group["params"]], clip)
     optimizer.step()
 
 
-def sgd(parameters: Iterable[Tensor], lr: float, momentum: float, decay: float, *, nesterov: bool = False) -> torch.optim.SGD:
-    return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=decay, nesterov=nesterov, fused=True)
+def sgd(
+    parameters: Iterable[Tensor], lr: float, momentum: float, decay: float, *, nesterov: bool = False, gaps: bool = False
+) -> torch.optim.SGD:
+    """gaps: parameters may go without a gradient, and then stay as they are; torch's fused form fails when they get their first."""
+    return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=decay, nesterov=nesterov, fused=not gaps)
 
 
 def momentum_buffers(optimizer: torch.optim.SGD, parameters: Iterable[Tensor]) -> list[Tensor] | None:
@@ -96,6 +104,19 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Any
 def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict[str, dict[str, Any]]) -> None:
     buffers = {int(number): dict(values) for number, values in state.items()}
     optimizer.load_state_dict({"state": buffers, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+@contextmanager
+def resting(weights: Iterable[Tensor]) -> Iterator[None]:
+    """Losses computed inside have no gradient of `weights`, so that their backward pass leaves out what only that would need."""
+    active = [weight for weight in weights if weight.requires_grad]
+    for weight in active:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in active:
+            weight.requires_grad_()
 
 
 @contextmanager

@@ -7,16 +7,23 @@ Source: Liu et al., ICLR 2019, arXiv:1806.09055, and its published code. Initial
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from moonas.errors import MoonasWarning
 from moonas.networks.operations import FactorizedReduce, relu_conv_norm
+from moonas.networks.precision import arithmetic, can_compute
+from moonas.networks.recompute import leading_cells, recompute
 from moonas.registry import load_object
 from moonas.skeleton import Skeleton
-from moonas.spaces.layout import CellPlan
+from moonas.spaces.layout import CellPlan, plan_stem
+from moonas.study.sections import Performance
 from moonas.study.spaces import SPACES
 
 
@@ -37,7 +44,7 @@ class Frame(nn.Module):
 
     cells: modules called as `cell(inputs, *choice)` with the outputs of as many cells before as the stem has.
     features: channels of the last cell's output.
-    On the CPU the cells work channels last, where depthwise convolutions and their gradients are 1.3 to 4 times faster.
+    performance: how passes compute; `set_performance` changes it.
     """
 
     def __init__(self, skeleton: Skeleton, plans: Sequence[CellPlan], cells: Iterable[nn.Module], features: int) -> None:
@@ -47,15 +54,35 @@ class Frame(nn.Module):
         self.before = nn.ModuleDict({str(index): module for index, module in around.before.items()})
         self.cells = nn.ModuleList(cells)
         self.classifier = nn.Linear(features, skeleton.classes)
+        self.performance = Performance()
+        self._leading = leading_cells(plans)
+
+    def set_performance(self, performance: Performance) -> None:
+        """What the device of the weights cannot do is replaced by the default, with a warning."""
+        device = self.classifier.weight.device
+        if not can_compute(performance.precision, device):
+            warnings.warn(f"{device} has no {performance.precision} arithmetic: using fp32", MoonasWarning, stacklevel=2)
+            performance = replace(performance, precision="fp32")
+        self.performance = performance
 
     def forward(self, x: Tensor, *choice: Any) -> Tensor:
         """Logits (n, classes) of images (n, c, h, w)."""
-        inputs = [part if x.is_cuda else part.contiguous(memory_format=torch.channels_last) for part in self.stem(x)]
-        for index, cell in enumerate(self.cells):
-            if str(index) in self.before:
-                inputs = [self.before[str(index)](inputs[-1])]
-            inputs = [*inputs[1:], cell(inputs, *choice)]
-        return self.classifier(self.head(inputs[-1]).mean((2, 3)))
+        recomputed = self._leading if self.performance.memory == "low" else 0
+        with arithmetic(self.performance.precision, x.device):
+            inputs = [self._laid_out(part) for part in self.stem(x)]
+            for index, cell in enumerate(self.cells):
+                if str(index) in self.before:
+                    inputs = [self.before[str(index)](inputs[-1])]
+                call = partial(recompute, cell) if index < recomputed else cell
+                inputs = [*inputs[1:], call(inputs, *choice)]
+            x = self.head(inputs[-1])
+        return self.classifier(x.mean((2, 3), dtype=self.classifier.weight.dtype))
+
+    def _laid_out(self, x: Tensor) -> Tensor:
+        """By itself channels last on a CPU, where depthwise convolutions and their gradients are then 1.3 to 4 times faster."""
+        setting = self.performance.channels_last
+        last = not x.is_cuda if setting == "auto" else setting
+        return x.contiguous(memory_format=torch.channels_last) if last else x
 
 
 def darts_surroundings(skeleton: Skeleton, plans: Sequence[CellPlan]) -> Surroundings:
@@ -64,11 +91,11 @@ def darts_surroundings(skeleton: Skeleton, plans: Sequence[CellPlan]) -> Surroun
 
 
 class CifarStem(nn.Module):
-    """One 3x3 convolution to 3C channels and batch norm; both first inputs are its output."""
+    """One 3x3 convolution and batch norm; both first inputs are its output."""
 
     def __init__(self, skeleton: Skeleton) -> None:
         super().__init__()
-        channels = 3 * skeleton.channels
+        channels = plan_stem(skeleton).channels[0]
         self.layers = nn.Sequential(
             nn.Conv2d(skeleton.input_shape[0], channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(channels),
@@ -80,11 +107,11 @@ class CifarStem(nn.Module):
 
 
 class ImagenetStem(nn.Module):
-    """Two 3x3 convolutions of stride 2 to C channels, and one more beside them: outputs of a quarter and an eighth of the size."""
+    """Two 3x3 convolutions of stride 2, and one more beside them: outputs of a quarter and an eighth of the size."""
 
     def __init__(self, skeleton: Skeleton) -> None:
         super().__init__()
-        channels = skeleton.channels
+        channels = plan_stem(skeleton).channels[0]
         self.quarter = nn.Sequential(
             *_halving(skeleton.input_shape[0], channels // 2),
             nn.ReLU(),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from moonas.architecture import Architecture
+from moonas.architecture import Architecture, Edge
 from moonas.networks.connections import make_connection
+from moonas.networks.dropout import DropPath
 from moonas.networks.frame import Frame, preprocess
 from moonas.networks.operations import Zero, make_operation
 from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
 from moonas.spaces.space import space_of
+from moonas.study.spaces import operation_name
 
 
 def build(architecture: Architecture, skeleton: Skeleton) -> Network:
@@ -24,52 +26,41 @@ def build(architecture: Architecture, skeleton: Skeleton) -> Network:
     return Network(architecture, skeleton, space_of(architecture).cells(skeleton))
 
 
-class DropPath(nn.Module):
-    """While training, zeroes each sample's whole map with a probability and scales the others up to keep the mean.
-
-    probability: settable, 0 at first. generator: on the network's device; torch's global one where None.
-    Source: Larsson et al., ICLR 2017, arXiv:1605.07648.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.probability = 0.0
-        self.generator: torch.Generator | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.probability == 0:
-            return x
-        keep = 1 - self.probability
-        return x * (x.new_empty(len(x), 1, 1, 1).bernoulli_(keep, generator=self.generator) / keep)
-
-
 class Network(Frame):
     """A derived network; `drop_path` acts on the output of every operation except the identity."""
 
     def __init__(self, architecture: Architecture, skeleton: Skeleton, plans: Sequence[CellPlan]) -> None:
         drop_path = DropPath()
-        cells = [Cell(plan, architecture, drop_path) for plan in plans]
+        groups = {
+            group: [(node, predecessor, operation_name(architecture.space, name)) for node, predecessor, name in edges]
+            for group, edges in architecture.groups.items()
+        }
+        links = {group: [name for _, _, name in edges] for group, edges in architecture.links.items()}
+        cells = [
+            Cell(plan, groups[plan.group], architecture.concat[plan.group], links.get(plan.group, ()), drop_path) for plan in plans
+        ]
         super().__init__(skeleton, plans, cells, len(architecture.concat[plans[-1].group]) * plans[-1].channels)
         self.drop_path = drop_path
 
 
 class Cell(nn.Module):
-    """The cell of an architecture at one place.
+    """edges: (node, predecessor, operation), sorted. concat: the nodes that make up the output. links: connections, by input.
 
     A node is the sum of its edges, zeros where none but `none` lead to it; what `none` gives is not computed.
     """
 
-    def __init__(self, plan: CellPlan, architecture: Architecture, drop_path: DropPath) -> None:
+    def __init__(
+        self, plan: CellPlan, edges: Sequence[Edge], concat: Iterable[int], links: Iterable[str], drop_path: DropPath
+    ) -> None:
         super().__init__()
-        edges = [edge for edge in architecture.groups[plan.group] if edge[2] != "none"]
-        links = architecture.links.get(plan.group, ())
-        self.connections = nn.ModuleList(make_connection(name, plan, place, affine=True) for place, _, name in links)
+        self.connections = nn.ModuleList(make_connection(name, plan, place, affine=True) for place, name in enumerate(links))
+        edges = [edge for edge in edges if edge[2] != "none"]
         self.preprocess = preprocess(plan, affine=True)
         self.operations = nn.ModuleList(
             make_operation(name, plan.channels, plan.stride(predecessor), affine=True) for _, predecessor, name in edges
         )
         self.wiring = [(node, predecessor) for node, predecessor, _ in edges]
-        self.concat = architecture.concat[plan.group]
+        self.concat = tuple(concat)
         read = {predecessor for _, predecessor in self.wiring} | set(self.concat)
         self.empty = sorted(read - set(range(len(plan.input_channels))) - {node for node, _ in self.wiring})
         self.zero = Zero(plan.stride(0))

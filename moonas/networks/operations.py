@@ -88,13 +88,18 @@ def none(channels: int, stride: int, affine: bool) -> nn.Module:
     return Zero(stride)
 
 
-def max_pool(channels: int, stride: int, affine: bool) -> nn.Module:
-    return _pool(nn.MaxPool2d(3, stride, padding=1), channels, affine)
+def max_pool(channels: int, stride: int, affine: bool, kernel: int) -> nn.Module:
+    return _pool(nn.MaxPool2d(kernel, stride, padding=kernel // 2), channels, affine)
 
 
 def avg_pool(channels: int, stride: int, affine: bool) -> nn.Module:
     """Average pooling; the padding does not count in the mean."""
     return _pool(nn.AvgPool2d(3, stride, padding=1, count_include_pad=False), channels, affine)
+
+
+def bare_avg_pool(channels: int, stride: int, affine: bool) -> nn.Module:
+    """As `avg_pool`, without batch norm in search networks either."""
+    return avg_pool(channels, stride, affine=True)
 
 
 def skip(channels: int, stride: int, affine: bool) -> nn.Module:
@@ -117,6 +122,34 @@ def separable(channels: int, stride: int, affine: bool, kernel: int) -> nn.Modul
 def dilated(channels: int, stride: int, affine: bool, kernel: int) -> nn.Module:
     """ReLU, depthwise convolution of dilation 2, pointwise convolution, batch norm."""
     return nn.Sequential(nn.ReLU(), DilatedDepthwise(channels, kernel, stride), *_pointwise(channels, affine))
+
+
+def full(channels: int, stride: int, affine: bool, kernel: int) -> nn.Module:
+    """ReLU, full convolution, batch norm."""
+    return _full(channels, stride, affine, kernel, bias=False)
+
+
+def full_or_biased(channels: int, stride: int, affine: bool, kernel: int) -> nn.Module:
+    """As `full`, but in search networks the convolution has a bias.
+
+    Source: the published code of Dong & Yang, ICLR 2020, arXiv:2001.00326.
+    """
+    return _full(channels, stride, affine, kernel, bias=not affine)
+
+
+def factored(channels: int, stride: int, affine: bool) -> nn.Module:
+    """ReLU, 1x3 convolution, 3x1 convolution, batch norm; the first strides along the width, the second along the height."""
+    return nn.Sequential(
+        nn.ReLU(),
+        nn.Conv2d(channels, channels, (1, 3), (1, stride), padding=(0, 1), bias=False),
+        nn.Conv2d(channels, channels, (3, 1), (stride, 1), padding=(1, 0), bias=False),
+        nn.BatchNorm2d(channels, affine=affine),
+    )
+
+
+def _full(channels: int, stride: int, affine: bool, kernel: int, bias: bool) -> nn.Module:
+    convolution = nn.Conv2d(channels, channels, kernel, stride, padding=kernel // 2, bias=bias)
+    return nn.Sequential(nn.ReLU(), convolution, nn.BatchNorm2d(channels, affine=affine))
 
 
 def _pool(pool: nn.Module, channels: int, affine: bool) -> nn.Module:

@@ -8,26 +8,29 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from moonas.data.dataset import Data, Part
+from moonas.data.dataset import Data
+from moonas.data.parts import AnyPart
+from moonas.networks.compiled import Compiled
 from moonas.networks.descent import Tally, cosine, descend, judge, load_optimizer_state, optimizer_state, seeded, set_lr, sgd
 from moonas.networks.network import build
 from moonas.seeds import stream
 from moonas.specs import EvaluateSpec
 from moonas.study.protocols import ShortConfig
+from moonas.study.sections import Performance
+from moonas.study.validation import settings_of
 
 EVALUATION_BATCH = 500
 
 
 @torch.no_grad()
-def evaluate_accuracy(network: nn.Module, part: Part, forward: Callable[[Tensor], Tensor] | None = None) -> tuple[float, float]:
+def evaluate_accuracy(network: nn.Module, part: AnyPart, forward: Callable[[Tensor], Tensor] | None = None) -> tuple[float, float]:
     """(mean cross-entropy, accuracy as a fraction of 1) on all images of `part`, in evaluation mode.
 
     forward: how the network is called, where not by the images alone. Raises NonFiniteLossError.
     """
     network.eval()
     tally = Tally("evaluation")
-    for start in range(0, len(part), EVALUATION_BATCH):
-        batch = part.at(slice(start, start + EVALUATION_BATCH))
+    for batch in part.read(slice(start, start + EVALUATION_BATCH) for start in range(0, len(part), EVALUATION_BATCH)):
         tally.add(judge((forward or network)(batch.images), batch.labels)[1])
     return tally.means()
 
@@ -44,6 +47,9 @@ class Training:
         self.parts = (spec.seed, spec.architecture.key, spec.skeleton.key, dict(spec.protocol), spec.replicate)
         with seeded(stream(*self.parts, "weights")):
             self.network = build(spec.architecture, spec.skeleton).to(device)
+        performance = settings_of(Performance, spec.performance)
+        self.network.set_performance(performance)
+        self.forward = Compiled(self.network, config.batch) if performance.compile else self.network
         self.network.drop_path.generator = torch.Generator(device)
         self.optimizer = sgd(
             self.network.parameters(), config.lr, config.momentum, config.weight_decay, nesterov=config.momentum > 0
@@ -59,7 +65,7 @@ class Training:
         self.network.train()
         tally = Tally("training")
         for batch in self.data.batches(self.data.train, config.batch, seed=stream(*self.parts, "batches", epoch)):
-            loss, outcome = judge(self.network(batch.images), batch.labels, config.label_smoothing)
+            loss, outcome = judge(self.forward(batch.images), batch.labels, config.label_smoothing)
             descend(self.optimizer, loss, config.clip)
             tally.add(outcome)
         train_loss, train_accuracy = tally.means()

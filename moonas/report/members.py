@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from html import escape
 
+from moonas.architecture import Architecture
 from moonas.report import parts, text
 from moonas.report.cells import draw_cell, legend, operation_text
 from moonas.report.parts import Cell
 from moonas.report.records import Point, ReportData
+from moonas.spaces.space import space_of
 
 
 def members_section(data: ReportData) -> str:
@@ -15,7 +17,8 @@ def members_section(data: ReportData) -> str:
     names = _metric_names(data)
     headers = ["network", "method", "budget", "trial", "width", *(text.metric_label(data, name) for name in names)]
     rows = [(f"row-{point.id}", _row(data, point, names)) for point in data.members]
-    operations = (operation for p in data.members for edges in p.architecture.groups.values() for _, _, operation in edges)
+    edges = (edge for point in data.members for group in point.architecture.groups.values() for edge in group)
+    operations = (operation for _, _, operation in edges if operation != "none")
     return (
         f'<div class="panel">{parts.table("Members of the front", headers, rows)}</div>'
         '<div class="panel member"><h3>Cells</h3><p class="note">A node adds up its inputs; the output joins the nodes that lead '
@@ -48,11 +51,10 @@ def _card(data: ReportData, point: Point, names: list[str]) -> str:
         for name in names
     )
     cells = "".join(
-        f'<figure class="cell-figure"><figcaption>{escape(group)} cell</figcaption>'
-        f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(group)} cell of {escape(point.key)}">'
-        f"{draw_cell(edges, point.architecture.concat.get(group, ()), title=f'{group} cell')}</div>"
-        f"{_links(point, group)}</figure>"
-        for group, edges in point.architecture.groups.items()
+        f'<figure class="cell-figure"><figcaption>{escape(_title(group))}</figcaption>'
+        f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(_title(group))} of {escape(point.key)}">'
+        f"{_drawing(point.architecture, group)}</div>{_links(point.architecture, group)}</figure>"
+        for group in point.architecture.groups
     )
     trained = ("mean of " if point.replicates > 1 else "") + text.counted(point.replicates, "evaluation")
     return (
@@ -66,8 +68,18 @@ def _card(data: ReportData, point: Point, names: list[str]) -> str:
     )
 
 
-def _links(point: Point, group: str) -> str:
+def _drawing(architecture: Architecture, group: str) -> str:
+    edges = [edge for edge in architecture.groups[group] if edge[2] != "none"]
+    inputs = space_of(architecture).groups[group].inputs
+    return draw_cell(edges, architecture.concat.get(group, ()), inputs, _title(group))
+
+
+def _links(architecture: Architecture, group: str) -> str:
     """By what the inputs of a cell come, where a connection cell was chosen."""
-    edges = point.architecture.links.get(group, ())
+    edges = architecture.links.get(group, ())
     told = ", ".join(f"c(k−{len(edges) - source}) by {operation_text(name)}" for _, source, name in edges)
     return f'<p class="note">{escape(told)}</p>' if edges else ""
+
+
+def _title(group: str) -> str:
+    return group if group == "cell" else f"{group} cell"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from moonas.errors import InfeasibleError
 from moonas.spaces.costs import CostTable
 from moonas.spaces.space import CellGroup, Slot, Space
 from moonas.specs import Bounds
+
+# {group: (edges, operations)}, which add up over edges, or the scores of all options of each slot
+Scores = Mapping[str, np.ndarray] | Sequence[np.ndarray | list[float]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Choices:
         flat = {name: _flat_places(group) for name, group in space.groups.items()}
         self.slots = []
         for slot in space.slots():
-            places = np.array([[flat[slot.group][edge] for edge in option] for option in slot.options])
+            edges = map(flat[slot.group].__getitem__, chain.from_iterable(slot.options))
+            places = np.fromiter(edges, dtype=np.int64).reshape(len(slot.options), -1)
             costs = table.edges[slot.group].reshape(-1, len(table.metrics))[places].sum(axis=1)
             self.slots.append(SlotArrays(slot, places, costs))
 
@@ -47,8 +51,10 @@ class Choices:
         """The slots by cell group, in order."""
         return [[slot for slot in self.slots if slot.slot.group == name] for name in self.space.groups]
 
-    def scores(self, scores: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """The score of every option of every slot: the sum over its edges. `scores`: {group: (edges, operations)}."""
+    def scores(self, scores: Scores) -> list[np.ndarray]:
+        """The score of every option of every slot: as given, or the sum over its edges."""
+        if not isinstance(scores, Mapping):
+            return [np.asarray(values, dtype=float) for values in scores]
         return [np.asarray(scores[slot.slot.group], dtype=float).ravel()[slot.places].sum(axis=1) for slot in self.slots]
 
     def architecture(self, chosen: Sequence[int] | np.ndarray) -> Architecture:

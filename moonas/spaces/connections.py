@@ -7,25 +7,33 @@ convolution becomes the published factorized reduction, a grouped one the same w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from math import gcd
 
-from moonas.architecture import Architecture, Edge
 from moonas.spaces.layout import CellPlan
 from moonas.spaces.operations import OperationCost, Size, area
+from moonas.spaces.space import CellGroup, connection_group
 
 CONVOLUTIONS = ("conv_1x1", "grouped_conv_1x1", "depthwise_conv_3x3")
 GROUPS = 4
 
 
-def connection_group(group: str, place: int) -> str:
-    """The name of the choice for input `place` of the cells of `group`."""
-    return f"{group}.input{place}"
+def connection_groups(groups: Sequence[str], nodes: int) -> dict[str, CellGroup]:
+    """The choices for both inputs of the cells of every group, whose output joins `nodes` nodes."""
+    return {
+        connection_group(group, place): CellGroup(candidates(group, place, nodes), ((place, place),), 2, (place,), kept=None)
+        for group in groups
+        for place in range(2)
+    }
 
 
-def chosen_edges(architecture: Architecture) -> dict[str, tuple[Edge, ...]]:
-    """The edges that an architecture has in every group of its space: those of its cells, and one for each connection."""
-    links = {connection_group(group, edge[0]): (edge,) for group, edges in architecture.links.items() for edge in edges}
-    return {**architecture.groups, **links}
+def connected(cells: Sequence[CellPlan]) -> tuple[CellPlan, ...]:
+    """The same cells with connections instead of preprocessing."""
+    return tuple(
+        replace(cell, preprocessed=False, connections=tuple(connection_group(cell.group, place) for place in range(2)))
+        for cell in cells
+    )
 
 
 def candidates(group: str, place: int, nodes: int) -> tuple[str, ...]:

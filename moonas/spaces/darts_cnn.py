@@ -5,18 +5,17 @@ Source: Liu et al., ICLR 2019, arXiv:1806.09055, and its published code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from itertools import combinations, permutations, product
 
 from moonas.architecture import Architecture, Edge
-from moonas.errors import ArchitectureError, nearest
+from moonas.errors import ArchitectureError
 from moonas.seeds import digest
 from moonas.skeleton import Skeleton
-from moonas.spaces.connections import candidates, connection_group
+from moonas.spaces.connections import connected, connection_groups
 from moonas.spaces.layout import CellPlan, plan_darts_cells, plan_stem
 from moonas.spaces.operations import OperationCost, area, halve, pointwise
-from moonas.spaces.space import CellGroup, Option, Slot
+from moonas.spaces.space import CellGroup, Option, Slot, assemble, check_cells
 from moonas.study.operations import OPERATIONS
 from moonas.study.spaces import DartsCnnConfig
 
@@ -34,16 +33,10 @@ class DartsCnn:
         self.nodes = tuple(range(INPUTS, INPUTS + config.nodes))
         edges = tuple((predecessor, node) for node in self.nodes for predecessor in range(node))
         self.levels = config.levels
+        group = CellGroup(self.operations, edges, INPUTS, self.nodes, kept=2)
         self.cell_groups = GROUPS[config.levels]
-        self.groups = dict.fromkeys(self.cell_groups, CellGroup(self.operations, edges, INPUTS, self.nodes, kept=2))
-        self.connections = {}
-        if config.connections:
-            self.connections = {
-                (group, place): CellGroup(candidates(group, place, config.nodes), ((place, place),), INPUTS, (place,), kept=None)
-                for group in self.cell_groups
-                for place in range(INPUTS)
-            }
-            self.groups |= {connection_group(*of): group for of, group in self.connections.items()}
+        self.connections = connection_groups(self.cell_groups, config.nodes) if config.connections else {}
+        self.groups: Mapping[str, CellGroup] = dict.fromkeys(self.cell_groups, group) | self.connections
 
     @classmethod
     def holding(cls, architecture: Architecture) -> DartsCnn:
@@ -67,9 +60,7 @@ class DartsCnn:
     def slots(self) -> list[Slot]:
         """One slot per node and group; an option is two distinct predecessors with an operation other than none on each.
 
-        Then one per connection, whose options are its candidates.
-
-        Options are ordered by predecessors, then operations, which is the published rule for ties.
+        Options are ordered by predecessors, then operations, which is the published rule for ties. Then one slot per connection.
         """
         names = [name for name in self.operations if name != "none"]
         nodes = [
@@ -84,83 +75,62 @@ class DartsCnn:
             for group in self.cell_groups
             for node in self.nodes
         ]
-        return nodes + [
-            Slot(connection_group(*of), tuple(((of[1], of[1], name),) for name in group.operations))
-            for of, group in self.connections.items()
+        connections = [
+            Slot(name, tuple(((node, source, operation),) for operation in group.operations))
+            for name, group in self.connections.items()
+            for source, node in group.edges
         ]
+        return nodes + connections
 
     def architecture(self, options: Sequence[Option]) -> Architecture:
         """The architecture that takes one option per slot, in the order of `slots`."""
-        per_group = len(self.nodes)
-        groups = {
-            group: [edge for option in options[index * per_group : (index + 1) * per_group] for edge in option]
-            for index, group in enumerate(self.cell_groups)
-        }
-        links: dict[str, list[Edge]] = {}
-        for (group, _), (edge,) in zip(self.connections, options[len(self.cell_groups) * per_group :], strict=True):
-            links.setdefault(group, []).append(edge)
-        return Architecture(self.name, groups, dict.fromkeys(groups, self.nodes), links)
+        names = [group for group in self.cell_groups for _ in self.nodes] + list(self.connections)
+        chosen: dict[str, list[Edge]] = {}
+        for name, option in zip(names, options, strict=True):
+            chosen.setdefault(name, []).extend(option)
+        return assemble(self, chosen)
 
     def check(self, architecture: Architecture) -> None:
         """Raise ArchitectureError unless every group gives each node two distinct predecessors and known operations."""
-        if architecture.space != self.name:
-            raise ArchitectureError(f"an architecture of {architecture.space!r} does not belong to {self.name!r}")
-        if set(architecture.groups) != set(self.cell_groups):
-            raise ArchitectureError(
-                f"{self.name} has the cell groups {', '.join(self.cell_groups)}, not {', '.join(architecture.groups)}"
-            )
-        links = {(group, edge[0]): edge for group, edges in architecture.links.items() for edge in edges}
-        if set(links) != set(self.connections) or sum(map(len, architecture.links.values())) != len(links):
-            wanted = "one connection for each input of each cell group" if self.connections else "no connection cells"
-            raise ArchitectureError(f"{self.name}: this space has {wanted}")
-        for (group, place), (_, source, name) in links.items():
-            fitting = self.connections[group, place].operations
-            if source != place or name not in fitting:
-                raise ArchitectureError(
-                    f"{group}: input {place} is read by one of {', '.join(fitting)}, not by {name!r} of input {source}"
-                )
+        check_cells(self, architecture)
         for group, edges in architecture.groups.items():
-            for node, predecessor, operation in edges:
-                if operation not in self.operations or operation == "none":
-                    known = [name for name in self.operations if name != "none"]
-                    raise ArchitectureError(f"{group}: {operation!r} is not an operation of this space{nearest(operation, known)}")
-                if not 0 <= predecessor < node:
-                    raise ArchitectureError(f"{group}: node {node} cannot take its input from node {predecessor}")
             inputs = sorted((node, predecessor) for node, predecessor, _ in edges)
             if [node for node, _ in inputs] != [node for node in self.nodes for _ in range(2)] or len(set(inputs)) < len(inputs):
                 raise ArchitectureError(f"{group}: each of the nodes {self.nodes} needs two distinct predecessors")
-            if architecture.concat.get(group) != self.nodes:
-                raise ArchitectureError(f"{group}: the cell's output concatenates the nodes {self.nodes}")
+        for group, edges in architecture.links.items():
+            if len(edges) != INPUTS:
+                raise ArchitectureError(f"{group}: each of the {INPUTS} inputs needs one connection, got {len(edges)}")
 
     def cells(self, skeleton: Skeleton) -> tuple[CellPlan, ...]:
         """Where each cell stands. Raises SkeletonError for fewer than 3 cells, with 3 levels 5."""
         cells = plan_darts_cells(skeleton, len(self.nodes), self.levels)
-        if not self.connections:
-            return cells
-        names = {group: tuple(connection_group(group, place) for place in range(INPUTS)) for group in self.cell_groups}
-        return tuple(replace(cell, preprocessed=False, connections=names[cell.group]) for cell in cells)
+        return connected(cells) if self.connections else cells
 
     def fixed_cost(self, skeleton: Skeleton) -> OperationCost:
-        """Stem, classifier, and the two preprocessing convolutions of every cell unless searched; without auxiliary head."""
-        cells = self.cells(skeleton)
-        parts = [_stem_cost(skeleton)]
-        for cell in cells if not self.connections else ():
-            parts += [pointwise(channels, cell.channels, cell.size) for channels in cell.input_channels]
-        features = len(self.nodes) * cells[-1].channels
-        parts.append(OperationCost((features + 1) * skeleton.classes, features * skeleton.classes))
-        return OperationCost(sum(part.params for part in parts), sum(part.macs for part in parts))
+        """Stem, classifier, and the preprocessing convolutions of every cell unless searched; without auxiliary head."""
+        return fixed_cost(skeleton, self.cells(skeleton), len(self.nodes))
 
     def function_key(self, architecture: Architecture) -> str:
         """The smallest description over all orders of the intermediate nodes, which the concatenation treats alike.
 
         No part of such an architecture is dead: every node has two inputs and is concatenated.
         """
-        links = [{name: list(edges) for name, edges in architecture.links.items()}] if architecture.links else []
-        return digest([self.name, {name: _smallest_order(edges) for name, edges in architecture.groups.items()}, *links])
+        cells = {name: smallest_order(edges, self.nodes) for name, edges in architecture.groups.items()}
+        return digest([self.name, cells, *([dict(architecture.links)] if architecture.links else [])])
 
 
-def _smallest_order(edges: tuple[Edge, ...]) -> list[Edge]:
-    nodes = sorted({node for node, _, _ in edges})
+def fixed_cost(skeleton: Skeleton, cells: Sequence[CellPlan], nodes: int) -> OperationCost:
+    """Stem, the preprocessing convolutions of the cells that have them, and a classifier on the concatenation of `nodes` nodes."""
+    parts = [_stem_cost(skeleton)]
+    for cell in filter(lambda cell: cell.preprocessed, cells):
+        parts += [pointwise(channels, cell.channels, cell.size) for channels in cell.input_channels]
+    features = nodes * cells[-1].channels
+    parts.append(OperationCost((features + 1) * skeleton.classes, features * skeleton.classes))
+    return OperationCost(sum(part.params for part in parts), sum(part.macs for part in parts))
+
+
+def smallest_order(edges: Sequence[Edge], nodes: Sequence[int]) -> list[Edge]:
+    """The smallest list of edges over all orders of `nodes` in which edges lead to later nodes."""
     described = []
     for order in permutations(nodes):
         number = {node: nodes[place] for place, node in enumerate(order)}
@@ -172,10 +142,11 @@ def _smallest_order(edges: tuple[Edge, ...]) -> list[Edge]:
 
 def _stem_cost(skeleton: Skeleton) -> OperationCost:
     images, height, width = skeleton.input_shape
-    channels, stem = skeleton.channels, plan_stem(skeleton)
+    stem = plan_stem(skeleton)
+    channels = stem.channels[0]
     if skeleton.stem == "cifar":
-        weights = 9 * images * stem.channels[0]
-        return OperationCost(weights + 2 * stem.channels[0], weights * area((height, width)))
+        weights = 9 * images * channels
+        return OperationCost(weights + 2 * channels, weights * area((height, width)))
     half, first, second = channels // 2, 9 * images * (channels // 2), 9 * (channels // 2) * channels
     third, size = 9 * channels * channels, halve((height, width))
     params = first + second + third + 2 * (half + channels + channels)

@@ -5,14 +5,16 @@ Scores and costs add up over the choices of a space; `moonas.spaces.merging` say
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import heapq
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from moonas.architecture import Architecture
 from moonas.errors import InfeasibleError
-from moonas.spaces.choices import Choices, describe
+from moonas.spaces.choices import Choices, Scores, describe
 from moonas.spaces.costs import CostTable
 from moonas.spaces.merging import Limits
 from moonas.spaces.space import Space
@@ -64,10 +66,11 @@ class Decoder:
         if Limits(self.choices, bounds).best(indifferent) is None:
             raise InfeasibleError(self._infeasible(bounds))
 
-    def decode(self, scores: Mapping[str, np.ndarray], bounds: Bounds | None = None) -> Decoded:
+    def decode(self, scores: Scores, bounds: Bounds | None = None) -> Decoded:
         """The architecture of the highest score within all bounds.
 
-        scores: {group: (edges, operations)}, log-probabilities with edge weights included; entries of `none` are not read.
+        scores: {group: (edges, operations)}, log-probabilities with edge weights included, where entries of `none` are read only if
+        an edge may have it; or the scores of all options of each slot, where they do not add up over edges. -inf is never chosen.
         bounds: {metric: {"lower": int, "upper": int}}, either end optional. Without bounds this is the published discretisation
         of DARTS; ties take the lower predecessors, then the lower operations.
         Raises InfeasibleError, with what is reachable, where nothing meets the bounds.
@@ -77,11 +80,39 @@ class Decoder:
         option_scores = self.choices.scores(scores)
         chosen = limits.best(option_scores)
         if chosen is None:
-            raise InfeasibleError(self._infeasible(bounds or {}))
+            raise self._nothing_left(bounds or {})
         score = float(sum(values[index] for values, index in zip(option_scores, chosen, strict=True)))
         return Decoded(self.choices.architecture(chosen), score, self.choices.cost(chosen))
 
-    def decode_front(self, scores: Mapping[str, np.ndarray], costs: Sequence[str], bounds: Bounds | None = None) -> list[Decoded]:
+    def decode_best(self, scores: Scores, bounds: Bounds | None, count: int) -> list[Decoded]:
+        """The `count` architectures of the highest scores within all bounds, the best first; fewer where there are fewer.
+
+        Each one found divides what is left by the first choice in which it is deviated from, and every part is decoded.
+        Raises InfeasibleError where nothing meets the bounds. Source: Lawler 1972, doi:10.1287/mnsc.18.7.401.
+        """
+        limits, option_scores = Limits(self.choices, bounds or {}), self.choices.scores(scores)
+        self.choices.check_bounds(bounds or {})
+        waiting: list[tuple[float, int, np.ndarray, int, list[np.ndarray]]] = []
+        number = itertools.count()
+
+        def wait(left: list[np.ndarray], fixed: int) -> None:
+            chosen = limits.best(left)
+            if chosen is not None:
+                score = sum(values[index] for values, index in zip(left, chosen, strict=True))
+                heapq.heappush(waiting, (-float(score), next(number), chosen, fixed, left))
+
+        wait(option_scores, 0)
+        found: list[Decoded] = []
+        while waiting and len(found) < count:
+            loss, _, chosen, fixed, left = heapq.heappop(waiting)
+            found.append(Decoded(self.choices.architecture(chosen), -loss, self.choices.cost(chosen)))
+            for slot in range(fixed, len(left)):
+                wait([*map(_only, left[:slot], chosen[:slot]), _without(left[slot], chosen[slot]), *left[slot + 1 :]], slot)
+        if not found:
+            raise InfeasibleError(self._infeasible(bounds or {}))
+        return found
+
+    def decode_front(self, scores: Scores, costs: Sequence[str], bounds: Bounds | None = None) -> list[Decoded]:
         """Every architecture that no other beats in score without costing more: one search, a network for every budget.
 
         costs: the metrics to trade against the score. Returns them by rising cost, all within `bounds`.
@@ -93,12 +124,18 @@ class Decoder:
         option_scores = self.choices.scores(scores)
         front = limits.front(option_scores)
         if not len(front.score):
-            raise InfeasibleError(self._infeasible(bounds))
+            raise self._nothing_left(bounds)
         order = np.lexsort((-front.score, *front.cost.T[::-1]))
         return [
             Decoded(self.choices.architecture(chosen), float(score), self.choices.cost(chosen))
             for score, chosen in zip(front.score[order], front.chosen[order], strict=True)
         ]
+
+    def _nothing_left(self, bounds: Bounds) -> InfeasibleError:
+        """Why scores have no best architecture: nothing at all meets the bounds, or only what their -inf rules out."""
+        self.check(bounds)
+        asked = " and ".join(describe(metric, bound) for metric, bound in bounds.items())
+        return InfeasibleError(f"no architecture of the operations that the scores leave meets {asked or 'the space'}")
 
     def _infeasible(self, bounds: Bounds) -> str:
         """What is asked for, and what each bounded metric can reach under the other bounds."""
@@ -111,3 +148,15 @@ class Decoder:
                 under = f" under {' and '.join(describe(name, bound) for name, bound in others.items())}" if others else ""
                 reach.append(f"{metric} reaches from {ends[0]:,} to {ends[1]:,}{under}")
         return f"no architecture meets {asked}" + (f": {'; '.join(reach)}" if reach else "")
+
+
+def _only(scores: np.ndarray, index: int) -> np.ndarray:
+    kept = np.full_like(scores, -np.inf)
+    kept[index] = scores[index]
+    return kept
+
+
+def _without(scores: np.ndarray, index: int) -> np.ndarray:
+    left = scores.copy()
+    left[index] = -np.inf
+    return left

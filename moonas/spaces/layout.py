@@ -53,11 +53,12 @@ class StemPlan:
 
 
 def plan_stem(skeleton: Skeleton) -> StemPlan:
-    """The stem's outputs. cifar: one output of 3C channels, used twice; imagenet: C channels each, the second at half the size."""
+    """The stem's outputs: one that is used twice, or two, the second at half the size of the first."""
     _, height, width = skeleton.input_shape
+    channels = skeleton.channels if skeleton.stem == "imagenet" else 3 * skeleton.channels
     if skeleton.stem == "cifar":
-        return StemPlan((3 * skeleton.channels, 3 * skeleton.channels), (height, width), False)
-    return StemPlan((skeleton.channels, skeleton.channels), halve(halve(halve((height, width)))), True)
+        return StemPlan((channels, channels), (height, width), False)
+    return StemPlan((channels, channels), halve(halve(halve((height, width)))), True)
 
 
 def plan_darts_cells(skeleton: Skeleton, nodes: int, levels: int = 1) -> tuple[CellPlan, ...]:
@@ -69,7 +70,7 @@ def plan_darts_cells(skeleton: Skeleton, nodes: int, levels: int = 1) -> tuple[C
     """
     least, what = (3, "2 of them reductions") if levels == 1 else (5, "with 3 levels, each before or after a reduction")
     if skeleton.cells < least:
-        raise SkeletonError(f"skeleton: darts-cnn needs at least {least} cells ({what}), got {skeleton.cells}")
+        raise SkeletonError(f"skeleton: {skeleton.space} needs at least {least} cells ({what}), got {skeleton.cells}")
     reductions = {skeleton.cells // 3, 2 * skeleton.cells // 3}
     stem = plan_stem(skeleton)
     inputs, size, after_reduction, channels = stem.channels, stem.size, stem.after_reduction, skeleton.channels

@@ -66,21 +66,26 @@ class Limits:
         self.lower = np.array([bound.get("lower", NO_LOWER) for bound in asked], dtype=np.int64) - fixed
         self.upper = np.array([bound.get("upper", NO_UPPER) for bound in asked], dtype=np.int64) - fixed
         is_upper = [("upper" in bound or metric in minimised) for metric, bound in zip(metrics, asked, strict=True)]
-        self.two_sided = any("lower" in bound and upper for bound, upper in zip(asked, is_upper, strict=True))
+        self.both = np.array([("lower" in bound and upper) for bound, upper in zip(asked, is_upper, strict=True)], dtype=bool)
+        self.two_sided = bool(self.both.any())
         self.signs = np.where(is_upper, 1, -1)
         self.slots = choices.slots
         self.least = np.array([slot.costs[:, self.columns].min(axis=0) for slot in self.slots])
         self.most = np.array([slot.costs[:, self.columns].max(axis=0) for slot in self.slots])
 
     def best(self, option_scores: Sequence[np.ndarray]) -> np.ndarray | None:
-        """The option numbers of the highest score within the limits, or None where there are none."""
+        """The option numbers of the highest score within the limits, or None where there are none; -inf is never chosen."""
         if not self.columns:
+            if -np.inf in map(np.max, option_scores):
+                return None
             return np.array([int(np.argmax(score)) for score in option_scores])
         for relaxed in self._one_sided():
             chosen = relaxed.best(option_scores)
             if chosen is None or self._meets(chosen):
                 return chosen
         parts = self._group_parts(option_scores)
+        if not all(len(part) for part, _ in parts):
+            return None
         if self.two_sided and len(parts) > 2:
             return self._branch_and_bound(parts, option_scores)
         merged = self._merge_groups(parts)
@@ -141,7 +146,7 @@ class Limits:
 
     def _options(self, slot: SlotArrays, score: np.ndarray, index: int) -> Partial:
         options = Partial(score, slot.costs[:, self.columns], np.arange(len(score))[:, None])
-        options = options.take(np.flatnonzero(self._can_meet(options.cost, [index])))
+        options = options.take(np.flatnonzero(self._can_meet(options.cost, [index]) & (score > -np.inf)))
         return options.take(self._kept(options.score, options.cost))
 
     def _merge(self, first: Partial, second: Partial, covered: Sequence[int]) -> Partial:
@@ -166,13 +171,14 @@ class Limits:
         first = np.ones(len(order), dtype=bool)
         first[1:] = (rows[:, 1:] != rows[:, :-1]).any(axis=0)
         order = order[first]
-        if self.two_sided:
+        if self.both.all():
             return order
         if len(columns) == 1:
             return order[_rises(score[order])]
         import moocore  # takes a third of a second to load, and only two costs or more need it
 
-        return order[moocore.is_nondominated(np.column_stack([columns[:, order].T.astype(float), -score[order]]))]
+        compared = np.vstack([columns, -columns[self.both]])  # a cost that is minimised and maximised must be equal
+        return order[moocore.is_nondominated(np.column_stack([compared[:, order].T.astype(float), -score[order]]))]
 
     def _best_pair(self, first: Partial, second: Partial) -> np.ndarray | None:
         """The best combination of one partial sum of each within the limits; of equal ones the first."""

@@ -6,7 +6,7 @@ Counting rules: parameters are all learnable tensors; multiply-adds are those of
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Size = tuple[int, int]
 
@@ -37,7 +37,7 @@ def pointwise(channels_in: int, channels_out: int, size: Size) -> OperationCost:
     return OperationCost(weights + 2 * channels_out, weights * area(size))
 
 
-def free(channels: int, stride: int, size: Size) -> OperationCost:
+def free(channels: int, stride: int, size: Size, **settings: Any) -> OperationCost:
     """Zero, identity and pooling: nothing to learn and nothing to multiply."""
     return OperationCost(0, 0)
 
@@ -57,3 +57,16 @@ def separable(channels: int, stride: int, size: Size, kernel: int) -> OperationC
     """Twice ReLU, depthwise convolution, pointwise convolution, batch norm; the stride is in the first."""
     once = dilated(channels, stride, size, kernel)
     return OperationCost(2 * once.params, 2 * once.macs)
+
+
+def full(channels: int, stride: int, size: Size, kernel: int) -> OperationCost:
+    """ReLU, full convolution, batch norm."""
+    weights = kernel * kernel * channels * channels
+    return OperationCost(weights + 2 * channels, weights * area(stride_by(size, stride)))
+
+
+def factored(channels: int, stride: int, size: Size) -> OperationCost:
+    """ReLU, 1x3 convolution, 3x1 convolution, batch norm; the first strides along the width, the second along the height."""
+    weights = 3 * channels * channels
+    output = stride_by(size, stride)
+    return OperationCost(2 * weights + 2 * channels, weights * (size[0] * output[1] + area(output)))

@@ -1,13 +1,16 @@
 """Uniform sampling over the architectures that meet their bounds, by counting them with the cost table.
 
 Costs add up over slots, so the number of partial architectures of each cost follows slot by slot; drawing a total cost and then
-walking back gives every feasible architecture the same probability, without rejection. Only where several bounded costs take too
-many values together (more than two cell groups) one of them is counted, and draws are rejected until one meets the others as well.
+walking back gives every feasible architecture the same probability, without rejection. Parameters and multiply-adds take few
+distinct values. Where bounded costs take too many to be counted, they are counted on a coarser grid, rounded so that no feasible
+architecture is lost, and what is drawn beyond the bounds is rejected: still every feasible architecture is equally likely.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -18,94 +21,118 @@ from moonas.spaces.costs import CostTable
 from moonas.spaces.space import Space
 from moonas.specs import Bounds
 
-COUNT_LIMIT = 4_000_000  # partial architectures by cost, of one slot more
-DRAWS = 10_000  # of which one has to meet the bounds that are not counted
-
-
-class _TooMany(Exception):
-    """More costs than can be counted."""
+PAIRS = 300_000  # partial architectures of one step of counting
+STEPS = 4096  # of a column's span, at most, once it is counted on a coarser grid
+DRAWS = 400  # to estimate the share of those counted that meet the bounds
+TRIES = 2000  # draws until one meets the bounds
 
 
 @dataclass(frozen=True)
 class _Counts:
-    """How many partial architectures have each cost: costs (n, metrics) distinct rows, numbers (n,) of them."""
+    """How many partial architectures have each cost: costs (n, metrics) distinct rows, rising; numbers (n,) of them."""
 
     costs: np.ndarray
     numbers: np.ndarray
+
+    def number_of(self, costs: np.ndarray) -> np.ndarray:
+        """(k,): how many have each of the given costs (k, metrics)."""
+        if not costs.shape[1]:
+            return np.repeat(self.numbers, len(costs))
+        place = np.minimum(np.searchsorted(_as_records(self.costs), _as_records(costs)), len(self.costs) - 1)
+        return np.where((self.costs[place] == costs).all(axis=1), self.numbers[place], 0)
 
 
 class FeasibleSet:
     """All architectures of a space that meet their bounds, counted; build it once to draw many.
 
-    count: how many there are; None where not all bounded costs could be counted. Raises InfeasibleError where there are none.
+    exact: whether nothing is to be rejected. Raises InfeasibleError where there are none.
     """
 
     def __init__(self, space: Space, table: CostTable, bounds: Bounds | None = None) -> None:
-        bounds = {metric: bound for metric, bound in (bounds or {}).items() if bound}
+        self.bounds = {metric: bound for metric, bound in (bounds or {}).items() if bound}
         self.choices = Choices(space, table)
-        self.choices.check_bounds(bounds)
-        metrics = [metric for metric in table.metrics if metric in bounds]
-        self.count: int | None
-        try:
-            self.rejecting: Bounds = {}
-            self.count = self._count(metrics, bounds)
-        except _TooMany:
-            self.rejecting = {metric: bounds[metric] for metric in metrics[1:]}
-            self._count(metrics[:1], bounds)
-            self.count = None
-
-    def _count(self, metrics: list[str], bounds: Bounds) -> int:
-        table = self.choices.table
+        self.choices.check_bounds(self.bounds)
+        metrics = [metric for metric in table.metrics if metric in self.bounds]
         reachable = self.choices.reachable()
-        columns, fixed = [table.metrics.index(metric) for metric in metrics], table.fixed
-        lower = np.array([bounds[m].get("lower", reachable[m][0]) for m in metrics], dtype=np.int64) - fixed[columns]
-        upper = np.array([bounds[m].get("upper", reachable[m][1]) for m in metrics], dtype=np.int64) - fixed[columns]
-        slots = [slot.costs[:, columns] for slot in self.choices.slots]
-        size = 1
-        for costs in slots:
-            size *= len(costs)
-        number = np.int64 if size < 2**62 else object
-        self.options = [_count(costs, np.ones(len(costs), dtype=number)) for costs in slots]
-        self.members = [_members(costs, counts.costs) for costs, counts in zip(slots, self.options, strict=True)]
-        self.prefixes = [_Counts(np.zeros((1, len(columns)), dtype=np.int64), np.ones(1, dtype=number))]
-        for place, options in enumerate(self.options):
-            rest = slots[place + 1 :]
-            cheapest = sum((costs.min(axis=0) for costs in rest), np.zeros(len(columns), dtype=np.int64))
-            dearest = sum((costs.max(axis=0) for costs in rest), np.zeros(len(columns), dtype=np.int64))
-            self.prefixes.append(_extend(self.prefixes[-1], options, lower - dearest, upper - cheapest))
-        count = int(self.prefixes[-1].numbers.sum())
-        if not count:
-            asked = " and ".join(describe(metric, bounds[metric]) for metric in metrics)
-            raise InfeasibleError(f"no architecture meets {asked} together")
-        return count
+        columns = [table.metrics.index(metric) for metric in metrics]
+        ends = [(self.bounds[m].get("lower", reachable[m][0]), self.bounds[m].get("upper", reachable[m][1])) for m in metrics]
+        self.lower, self.upper = np.array(ends, dtype=np.int64).reshape(-1, 2).T - table.fixed[columns]
+        self.slots = [slot.costs[:, columns] for slot in self.choices.slots]
+        grid = np.ones(len(columns), dtype=np.int64)
+        spans = sum((costs.max(axis=0) - costs.min(axis=0) for costs in self.slots), 0 * grid)
+        while not self._count_on(grid, np.float64):  # whole numbers of any size take ten times as long
+            finest = _finest(self.slots, grid)
+            grid[finest] = max(2 * grid[finest], spans[finest] // STEPS)
+        fits = math.prod(map(len, self.slots)) < 2**62
+        self.prefixes, self.exact = self._count_on(grid, np.int64 if fits else object), bool((grid == 1).all())
+        if not self.prefixes[-1].numbers.sum():
+            raise InfeasibleError(f"no architecture meets {self._asked()} together")
+
+    @cached_property
+    def count(self) -> int:
+        """How many there are; an estimate from a few draws unless `exact`."""
+        counted = int(self.prefixes[-1].numbers.sum())
+        if self.exact:
+            return counted
+        rng = np.random.default_rng(0)
+        return round(counted * np.mean([self._meets(self._draw(rng)) for _ in range(DRAWS)]))
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """One of them, each equally likely. Raises InfeasibleError where they are too rare to be drawn."""
-        for _ in range(DRAWS if self.rejecting else 1):
+        """One of them, each equally likely. Raises InfeasibleError where so few meet the bounds that none is found."""
+        for _ in range(TRIES):
             chosen = self._draw(rng)
-            cost = self.choices.cost(chosen)
-            if all(b.get("lower", cost[m]) <= cost[m] <= b.get("upper", cost[m]) for m, b in self.rejecting.items()):
+            if self.exact or self._meets(chosen):
                 return self.choices.architecture(chosen)
-        rare = " and ".join(describe(metric, bound) for metric, bound in self.rejecting.items())
-        raise InfeasibleError(f"architectures that also meet {rare} are too rare to be drawn: none of {DRAWS:,}")
+        raise InfeasibleError(f"no architecture that meets {self._asked()} was found among {TRIES:,} that nearly do")
+
+    def _count_on(self, grid: np.ndarray, number: type) -> list[_Counts]:
+        """Partial architectures over the first 0, 1, 2 ... slots by their cost in steps of `grid`; none where they are too many.
+
+        Every option is rounded down, so a total is short by less than a step per slot.
+        """
+        slots = [costs // grid for costs in self.slots]
+        lower, upper = -((len(slots) * (grid - 1) - self.lower) // grid), self.upper // grid
+        self.options = [_count(costs, np.ones(len(costs), dtype=number)) for costs in slots]
+        self.members = [_members(costs, counts.costs) for costs, counts in zip(slots, self.options, strict=True)]
+        prefixes = [_Counts(np.zeros((1, len(grid)), dtype=np.int64), np.ones(1, dtype=number))]
+        for place, options in enumerate(self.options):
+            if len(prefixes[-1].costs) * len(options.costs) > PAIRS:
+                return []
+            rest = slots[place + 1 :]
+            cheapest = sum((costs.min(axis=0) for costs in rest), np.zeros(len(grid), dtype=np.int64))
+            dearest = sum((costs.max(axis=0) for costs in rest), np.zeros(len(grid), dtype=np.int64))
+            prefixes.append(_extend(prefixes[-1], options, lower - dearest, upper - cheapest))
+        return prefixes
 
     def _draw(self, rng: np.random.Generator) -> list[int]:
-        """The options of one architecture that meets the counted bounds."""
+        """The option of every slot."""
         total = self.prefixes[-1].costs[_pick(self.prefixes[-1].numbers, rng)]
         chosen = []
         for place in reversed(range(len(self.options))):
             options, before = self.options[place], self.prefixes[place]
             left = total - options.costs
-            option = _pick(options.numbers * _numbers_of(left, before), rng)
+            option = _pick(options.numbers * before.number_of(left), rng)
             members = self.members[place][option]
             chosen.append(int(members[rng.integers(len(members))]))
             total = left[option]
         return chosen[::-1]
 
+    def _meets(self, chosen: list[int]) -> bool:
+        total = sum(costs[option] for costs, option in zip(self.slots, chosen, strict=True))
+        return bool(((total >= self.lower) & (total <= self.upper)).all())
 
-def sample_uniform(space: Space, table: CostTable, bounds: Bounds | None, rng: np.random.Generator) -> Architecture:
-    """One architecture, each that meets `bounds` being equally likely. Raises InfeasibleError where none does."""
-    return FeasibleSet(space, table, bounds).sample(rng)
+    def _asked(self) -> str:
+        return " and ".join(describe(metric, bound) for metric, bound in self.bounds.items())
+
+
+def _finest(slots: list[np.ndarray], grid: np.ndarray) -> int:
+    """The column that takes the most distinct values."""
+    return int(np.argmax([sum(len(np.unique(costs[:, column] // step)) for costs in slots) for column, step in enumerate(grid)]))
+
+
+def _as_records(rows: np.ndarray) -> np.ndarray:
+    """(n,) of one record per row, which compare by their first entry, then the second ..."""
+    return np.ascontiguousarray(rows).view([("", rows.dtype)] * rows.shape[1]).ravel()
 
 
 def _count(costs: np.ndarray, numbers: np.ndarray) -> _Counts:
@@ -118,16 +145,6 @@ def _count(costs: np.ndarray, numbers: np.ndarray) -> _Counts:
     return _Counts(rows[starts], np.add.reduceat(numbers[order], starts))
 
 
-def _numbers_of(costs: np.ndarray, counts: _Counts) -> np.ndarray:
-    """How many partial architectures have each of these costs."""
-    if costs.shape[1] != 1:
-        matches = (costs[:, None, :] == counts.costs[None, :, :]).all(axis=2)
-        return (matches * counts.numbers).sum(axis=1)
-    known = counts.costs[:, 0]  # rising
-    place = np.minimum(np.searchsorted(known, costs[:, 0]), len(known) - 1)
-    return np.where(known[place] == costs[:, 0], counts.numbers[place], 0)
-
-
 def _members(costs: np.ndarray, distinct: np.ndarray) -> list[np.ndarray]:
     """For each distinct cost the options that have it."""
     return [np.flatnonzero((costs == row).all(axis=1)) for row in distinct]
@@ -135,8 +152,6 @@ def _members(costs: np.ndarray, distinct: np.ndarray) -> list[np.ndarray]:
 
 def _extend(before: _Counts, options: _Counts, lower: np.ndarray, upper: np.ndarray) -> _Counts:
     pairs = len(before.costs) * len(options.costs)
-    if pairs > COUNT_LIMIT and before.costs.shape[1] > 1:
-        raise _TooMany
     costs = (before.costs[:, None, :] + options.costs[None, :, :]).reshape(pairs, before.costs.shape[1])
     numbers = (before.numbers[:, None] * options.numbers[None, :]).ravel()
     feasible = ((costs >= lower) & (costs <= upper)).all(axis=1)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from moonas.architecture import Architecture, Edge
+from moonas.errors import ArchitectureError, nearest
 from moonas.registry import load_object
 from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
@@ -16,6 +17,7 @@ from moonas.study.spaces import SPACES
 from moonas.study.validation import settings_of
 
 Option = tuple[Edge, ...]
+_INPUT = ".input"  # between a group of cells and the number of an input in the name of a connection's group
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,67 @@ def space_of(architecture: Architecture) -> Space:
     return load_object(SPACES[architecture.space].load).holding(architecture)
 
 
+def live_edges(edges: Iterable[Edge], inputs: int, output: Iterable[int]) -> list[Edge]:
+    """The edges, other than `none`, on some way from a cell's inputs to its output, by rising node; empty where there is no way."""
+    live = sorted(edge for edge in edges if edge[2] != "none")
+    reached = set(range(inputs))
+    for node, predecessor, _ in live:
+        if predecessor in reached:
+            reached.add(node)
+    needed = set(output)
+    for node, predecessor, _ in reversed(live):
+        if node in needed:
+            needed.add(predecessor)
+    return [edge for edge in live if edge[1] in reached and edge[0] in needed]
+
+
 def operation_cost(name: str, channels: int, stride: int, size: Size) -> OperationCost:
     """Exact cost of one operation; `size` is that of its input."""
     entry = OPERATIONS[name]
     return OperationCost(*load_object(entry.cost)(channels, stride, size, **entry.settings))
+
+
+def connection_group(group: str, place: int) -> str:
+    """The name of the choice for input `place` of the cells of `group`."""
+    return f"{group}{_INPUT}{place}"
+
+
+def chosen_edges(architecture: Architecture) -> dict[str, tuple[Edge, ...]]:
+    """The edges that an architecture has in every group of its space: those of its cells, and one for each connection."""
+    links = {connection_group(group, edge[0]): (edge,) for group, edges in architecture.links.items() for edge in edges}
+    return {**architecture.groups, **links}
+
+
+def assemble(space: Space, chosen: Mapping[str, Sequence[Edge]]) -> Architecture:
+    """The architecture with these edges in every group of its space; the inverse of `chosen_edges`."""
+    groups: dict[str, Sequence[Edge]] = {}
+    links: dict[str, list[Edge]] = {}
+    for name, edges in chosen.items():
+        group, connects, _ = name.partition(_INPUT)
+        if connects:
+            links[group] = [*links.get(group, ()), *edges]
+        else:
+            groups[name] = edges
+    return Architecture(space.name, groups, {name: space.groups[name].output for name in groups}, links)
+
+
+def check_cells(space: Space, architecture: Architecture) -> None:
+    """What every architecture of a space of cells must have: its groups, edges, operations and outputs.
+
+    Raises ArchitectureError.
+    """
+    if architecture.space != space.name:
+        raise ArchitectureError(f"an architecture of {architecture.space!r} does not belong to {space.name!r}")
+    chosen = chosen_edges(architecture)
+    if sorted(chosen) != sorted(space.groups):
+        raise ArchitectureError(f"{space.name} has the cell groups {', '.join(space.groups)}, not {', '.join(chosen)}")
+    for name, edges in chosen.items():
+        group = space.groups[name]
+        known = [operation for operation in group.operations if operation != "none"]
+        for node, predecessor, operation in edges:
+            if operation not in known:
+                raise ArchitectureError(f"{name}: {operation!r} is not an operation of this space{nearest(operation, known)}")
+            if (predecessor, node) not in group.edges:
+                raise ArchitectureError(f"{name}: node {node} cannot take its input from node {predecessor}")
+        if name in architecture.groups and architecture.concat.get(name) != group.output:
+            raise ArchitectureError(f"{name}: the cell's output concatenates the nodes {group.output}")

@@ -44,8 +44,9 @@ class NewCandidate:
 class EvaluationKey(NamedTuple):
     """What makes two measurements the same one.
 
-    architecture, skeleton: keys. data: identity of the data set and its split. protocol: identity of the recipe.
-    source: the search key whose weights were read; empty where they were trained from scratch.
+    architecture, skeleton: keys. data: identity of the data set and its split; empty where none is read, as on a device.
+    protocol: identity of the recipe. source: the search key whose weights were read, empty where they were trained from scratch; of
+    a measurement on a device the hash of the device's fingerprint.
     """
 
     architecture: str

@@ -239,8 +239,8 @@ class Candidate(Base):
 class Evaluation(Base):
     """One measurement of an architecture, whichever study made it: no evaluation is done twice.
 
-    data: identity of the data set and its split. protocol: identity of the recipe. source: the search key for inherited weights.
-    device: fingerprint of the machine. versions: of the packages. data_checksum: of the bytes that were read.
+    data, protocol, source: as in `EvaluationKey`. device: fingerprint of the machine. versions: of the packages.
+    data_checksum: of the bytes that were read, empty where there were none.
     """
 
     __tablename__ = "moonas_evaluation"

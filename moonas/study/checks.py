@@ -5,14 +5,19 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from itertools import product
 from typing import Any
 
 from moonas.study.budgets import Level
+from moonas.study.data import DATA, TRAINING_PARTS, training_fractions
 from moonas.study.methods import HANDLERS
-from moonas.study.metrics import COSTS
-from moonas.study.protocols import PROTOCOLS
+from moonas.study.metrics import ADDITIVE, METRICS, PREDICTED
+from moonas.study.partial import Partial
+from moonas.study.protocols import PROTOCOLS, TABLES, TABULATED
 from moonas.study.samplers import SAMPLERS
-from moonas.study.validation import Place
+from moonas.study.spaces import SPACES
+from moonas.study.validation import Place, settings_of
 
 # of a URL as SQLAlchemy and the database drivers read it: scheme://user:password@host, or ...?password=...
 _PASSWORD = re.compile(r"(\w[\w+.-]*://[^/\s:@]*:)\S+(?=@)|([?&](?:password|passwd|pwd)=)[^&\s]+", re.IGNORECASE)
@@ -97,14 +102,70 @@ def _values(method: Any, name: str) -> tuple[Any, ...]:
     return (method.settings[name],) if name in method.settings else ()
 
 
+def _partial_channels_fit(place: Place, methods: Any, search: Any) -> None:
+    """Cells have search.channels channels, or twice as many, and so on."""
+    names = [setting.name for setting in fields(Partial)]
+    for index, method in enumerate(methods):
+        if issubclass(method.entry.config, Partial):
+            choices = [dict(zip(names, chosen, strict=True)) for chosen in product(*(_choices(method, name) for name in names))]
+            wrong = {setting: told for chosen in choices for setting, told in Partial(**chosen).misfits(search.channels)}
+            for setting, told in wrong.items():
+                (place / "methods" / index / setting).wrong(told)
+
+
+def _choices(method: Any, name: str) -> tuple[Any, ...]:
+    """All values that a setting may have which is no real number."""
+    if name in method.open and method.open[name].kind == "int":
+        low, high = method.open[name].values
+        return tuple(range(low, high + 1))
+    return _values(method, name)
+
+
 def _handlers_have_budgets(place: Place, methods: Any, budgets: Any, constraints: Any) -> None:
     bounded = any(level != Level() for levels in budgets.levels.values() for level in levels)
-    bounded = bounded or any(constraint.metric in COSTS for constraint in constraints)
+    bounded = bounded or any(constraint.metric in ADDITIVE for constraint in constraints)
     for index, method in enumerate(methods):
-        if HANDLERS[method.handler.name].uses_budget and not bounded:
+        refers = getattr(method.handler.settings, "references", None)
+        if HANDLERS[method.handler.name].uses_budget and not bounded and not refers:
             (place / "methods" / index / "handler").wrong(
                 f"{method.handler.name!r} works on a budget, and the study bounds no cost: give it `budgets`"
             )
+
+
+def _predictions_have_tables(place: Place, objectives: Any, constraints: Any, budgets: Any, device_tables: Any) -> None:
+    tables = [table.name for table in device_tables]
+    for index, name in enumerate(tables):
+        if name in tables[:index]:
+            (place / "device_tables" / index).wrong(f"gives {name}, which a table before it gives already")
+    used = [("objectives", objective.metric) for objective in objectives]
+    used += [("constraints", constraint.metric) for constraint in constraints] + [("budgets", metric) for metric in budgets.levels]
+    for key, metric in used:
+        if metric in PREDICTED and metric not in tables:
+            (place / key).wrong(f"{metric} is read off a device table: give the study one in `device_tables`")
+
+
+def _rewards_have_tables(place: Place, methods: Any, device_tables: Any) -> None:
+    tables = [table.name for table in device_tables]
+    for index, method in enumerate(methods):
+        for metric in getattr(method.handler.settings, "references", None) or ():
+            if metric in PREDICTED and metric not in tables:
+                (place / "methods" / index / "handler" / "references").wrong(
+                    f"{metric} is read off a device table: give the study one in `device_tables`"
+                )
+
+
+def _is_space(settings: Mapping[str, Any], space: Any) -> bool:
+    """Whether settings, of which some may be left to their defaults, are those of the study's space."""
+    try:
+        return settings.get("name") == space.name and settings_of(SPACES[space.name].config, settings) == space.settings
+    except ValueError:  # as pydantic's errors are
+        return False
+
+
+def _tables_fit_space(place: Place, device_tables: Any, space: Any) -> None:
+    for index, table in enumerate(device_tables):
+        if not _is_space(table.space, space):
+            (place / "device_tables" / index).wrong(f"was fitted for the space {table.space}, not for {space.to_json()}")
 
 
 def _protocol_fits_methods(place: Place, methods: Any, protocol: Any) -> None:
@@ -117,15 +178,55 @@ def _protocol_fits_methods(place: Place, methods: Any, protocol: Any) -> None:
             )
 
 
+def _protocol_gives_metrics(place: Place, objectives: Any, constraints: Any, protocol: Any) -> None:
+    for key, parts in (("objectives", objectives), ("constraints", constraints)):
+        for index, part in enumerate(parts):
+            givers = METRICS[part.metric].protocols
+            if givers and protocol.name not in givers:
+                (place / key / index).wrong(f"{part.metric} is known to the protocol {' or '.join(givers)} alone")
+
+
+def _table_holds_networks(place: Place, protocol: Any, data: Any, space: Any, final: Any) -> None:
+    if protocol.name != "tabular":
+        return
+    if space.name != "nas-bench-201":
+        (place / "protocol").wrong(f"the tables hold cells of nas-bench-201, not of {space.name}")
+    if protocol.settings.table is None and data.name not in TABLES:
+        (place / "protocol" / "table").wrong(f"is missing: there is no table of {data.name}; there are: {', '.join(TABLES)}")
+    for name, size in TABULATED.items():
+        if getattr(final, name) != (size,):
+            (place / "final" / name).wrong(f"the tables are those of {size} {name}")
+
+
 def _sampler_knows_its_end(place: Place, sampler: Any, trials: Any) -> None:
     if not SAMPLERS[sampler.name].finite and trials is None:
         (place / "trials").wrong(f"is missing: the sampler {sampler.name!r} needs a number of trials")
 
 
+def _compiling_suits(place: Place, performance: Any, protocol: Any) -> None:
+    if performance.compile and performance.memory == "low":
+        (place / "performance" / "compile").wrong("decides itself what is kept, so it does not go with memory: low")
+    if performance.compile and getattr(protocol.settings, "drop_path", 0):
+        (place / "performance" / "compile").wrong("cannot follow the random stream of drop_path; leave one of them out")
+
+
+def _parts_fit_data(place: Place, data: Any) -> None:
+    images, fractions = data.settings.images, data.settings.fractions
+    here = place / "data" / "fractions"
+    if fractions is None:
+        return
+    if images is not None:
+        here.wrong("cannot stand beside `images`: both say how many images there are")
+    parts = dict(zip(TRAINING_PARTS, training_fractions(DATA[data.name].shares, fractions), strict=True))
+    if sum(parts.values()) > 1 + 1e-9:
+        told = ", ".join(f"{part} {fraction:.4g}{'' if part in fractions else ' unless named'}" for part, fraction in parts.items())
+        here.wrong(f"add up to more than the training images there are: {told}")
+
+
 def _widths_suit_stem(place: Place, search: Any, final: Any) -> None:
     for key, section, widths in (("search", search, (search.channels,)), ("final", final, final.channels)):
-        if section.stem == "imagenet" and any(channels % 2 for channels in widths):
-            (place / key / "channels").wrong("the imagenet stem halves the channels once, so they must be even")
+        if section.stem != "cifar" and any(channels % 2 for channels in widths):
+            (place / key / "channels").wrong(f"the {section.stem} stem halves the channels once, so they must be even")
 
 
 _CHECKS: tuple[Callable[..., None], ...] = (
@@ -134,8 +235,16 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _methods_fit_space,
     _handlers_fit,
     _handlers_have_budgets,
+    _predictions_have_tables,
+    _rewards_have_tables,
+    _tables_fit_space,
     _warmup_leaves_epochs,
+    _partial_channels_fit,
     _protocol_fits_methods,
+    _protocol_gives_metrics,
+    _table_holds_networks,
     _sampler_knows_its_end,
+    _parts_fit_data,
     _widths_suit_stem,
+    _compiling_suits,
 )

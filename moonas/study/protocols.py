@@ -45,11 +45,32 @@ class InheritedConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TabularConfig:
+    """Look the accuracy up in the tables of NAS-Bench-201 (Dong & Yang, ICLR 2020, arXiv:2001.00326): the mean over a cell's runs.
+
+    table: of which data set; the study's own where absent.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    table: Literal["cifar10", "cifar100"] | None = None
+
+
+TABLES = ("cifar10", "cifar100")  # data sets that have a table
+TABULATED: dict[str, Any] = {"channels": 16, "cells": 15}  # the skeleton that the tables were made with
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProtocolEntry:
-    """A protocol: its settings, and which skeleton it measures."""
+    """A protocol: its settings, and which skeleton it measures.
+
+    look_up: "module:function" of a protocol that trains nothing, called as `function(spec) -> (metrics, checksum of the table)`;
+    it needs no torch.
+    """
 
     config: type[Any]
     skeleton: Literal["search", "final"]
+    look_up: str | None = None
 
 
 PROTOCOLS: Registry[ProtocolEntry] = Registry(
@@ -58,5 +79,6 @@ PROTOCOLS: Registry[ProtocolEntry] = Registry(
     {
         "short": ProtocolEntry(config=ShortConfig, skeleton="final"),
         "inherited": ProtocolEntry(config=InheritedConfig, skeleton="search"),
+        "tabular": ProtocolEntry(config=TabularConfig, skeleton="final", look_up="moonas.data.nas_bench_201:look_up"),
     },
 )

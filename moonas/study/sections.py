@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator
 
 from moonas.skeleton import Skeleton
+from moonas.study.metrics import METRICS, is_measured
 from moonas.study.numbers import Count, CountOrZero, Positive, parse_whole
 
 _FORBID = ConfigDict(extra="forbid")
-Stem = Literal["cifar", "imagenet"]
+Stem = Literal["cifar", "imagenet", "imagenet-search"]
 
 
 # Limits of our own, far beyond any network: costs stay within 64 bits, and a slip of the pen is refused rather than worked on.
@@ -42,8 +43,17 @@ def _devices(value: Any) -> str | tuple[int, ...]:
     return indices
 
 
+def _measured(name: str) -> str:
+    if name not in METRICS:
+        raise ValueError(METRICS.unknown(name))
+    if not is_measured(name):
+        raise ValueError(f"{name} is not measured on a device")
+    return name
+
+
 OpenChannels = Annotated[tuple[Channels, ...], BeforeValidator(_as_tuple), AfterValidator(_each_once)]
 OpenCells = Annotated[tuple[Cells, ...], BeforeValidator(_as_tuple), AfterValidator(_each_once)]
+MeasuredMetric = Annotated[str, AfterValidator(_measured)]
 Devices = Annotated[str | tuple[int, ...], PlainValidator(_devices)]
 
 
@@ -87,12 +97,32 @@ class FinalSkeleton:
 class Decode:
     """How architectures are read off a finished search.
 
+    rerank: of so many architectures of the highest scores within the budget, the one of the best accuracy with the weights of the
+    search becomes the primary one; 1 takes the highest score.
     extra: neighbours of the primary architecture on the decoded front that are evaluated too, for archive and front only.
     """
 
     __pydantic_config__ = _FORBID
 
+    rerank: Annotated[Count, Field(le=1000)] = 1
+
     extra: CountOrZero = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """How measured metrics are come by.
+
+    metrics: some to measure and report beside those that are objectives or constraints. batch: images of a forward pass; 1 on a CPU
+    and 64 on a GPU where absent. warmups, repeats: forward passes left out, and those that the median is taken of.
+    """
+
+    __pydantic_config__ = _FORBID
+
+    metrics: tuple[MeasuredMetric, ...] = ()
+    batch: Count | None = None
+    warmups: CountOrZero = 10
+    repeats: Count = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,10 +154,38 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Performance:
-    """How searches and evaluations compute; both settings change the last digits and are fixed with the study."""
+class Health:
+    """What becomes of a search that collapses into operations without weights.
+
+    on_collapse: "flag" goes on to the end and marks the trial; "stop" ends the search and decodes what it had found before.
+    eigenvalue_every: epochs between two measurements of the dominant eigenvalue of the validation loss; 0 measures none.
+    """
 
     __pydantic_config__ = _FORBID
 
-    memory: Literal["normal"] = "normal"
-    precision: Literal["fp32"] = "fp32"
+    on_collapse: Literal["flag", "stop"] = "flag"
+    eigenvalue_every: CountOrZero = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Performance:
+    """How networks compute. Every setting changes the last digits, so that all are fixed with the study.
+
+    memory: "low" computes cells again in the backward pass instead of keeping what is inside them. precision: of forward passes;
+    weights, statistics and second-order gradients stay fp32. compile: of trained networks, by torch.compile. channels_last: the
+    layout of maps; "auto" means on a CPU only.
+    """
+
+    __pydantic_config__ = _FORBID
+
+    memory: Literal["normal", "low"] = "normal"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+    channels_last: bool | Literal["auto"] = "auto"
+
+    def spec(self) -> dict[str, Any]:
+        """The form that task specs carry; where `compile` and `channels_last` are not set, as before there were such settings."""
+        later = {"compile": self.compile, "channels_last": self.channels_last}
+        defaults = {"compile": False, "channels_last": "auto"}
+        changed = {name: value for name, value in later.items() if value != defaults[name]}
+        return {"memory": self.memory, "precision": self.precision, **changed}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
@@ -37,7 +38,9 @@ def _candidates(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-Operation = Annotated[str, AfterValidator(_known_operation)]
+NasBench201Operation = Literal["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]
+NAS_BENCH_201_OPERATIONS: tuple[NasBench201Operation, ...] = get_args(NasBench201Operation)
+Candidates = Annotated[tuple[Annotated[str, AfterValidator(_known_operation)], ...], AfterValidator(_candidates)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +58,53 @@ class DartsCnnConfig:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    operations: Annotated[tuple[Annotated[str, AfterValidator(_known_operation)], ...], AfterValidator(_candidates)] = (
-        DARTS_OPERATIONS
-    )
+    operations: Candidates = DARTS_OPERATIONS
     nodes: Annotated[Whole, Field(ge=1, le=8)] = 4
     levels: Annotated[Literal[1, 3], BeforeValidator(parse_whole)] = 1
     connections: bool = False
+
+
+TND_NORMAL = (
+    "none",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "sep_conv_7x7",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+    "conv_1x1",
+    "conv_3x3",
+    "conv_3x1_1x3",
+)
+TND_REDUCE = ("none", "skip_connect", "max_pool_3x3", "max_pool_5x5", "max_pool_7x7", "avg_pool_3x3")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TndCnnConfig:
+    """The cell space of TND-NAS (arXiv:2111.03892), after its first author's published fork of P-DARTS.
+
+    normal, reduce: candidates of an edge in cells of either kind, in index order; the fork's last runs leave conv_1x1 out.
+    nodes: intermediate nodes of a cell. empty_nodes: whether a node may be left without any input, so that it is all zeros.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    normal: Candidates = TND_NORMAL
+    reduce: Candidates = TND_REDUCE
+    nodes: Annotated[Whole, Field(ge=1, le=4)] = 4
+    empty_nodes: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class NasBench201Config:
+    """The cell space of Dong & Yang (ICLR 2020, arXiv:2001.00326).
+
+    operations: candidates of an edge, in index order; shorten the list.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    operations: Annotated[tuple[NasBench201Operation, ...], AfterValidator(_candidates)] = NAS_BENCH_201_OPERATIONS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,15 +112,31 @@ class SpaceEntry:
     """A search space: its settings and the class, torch-free, that knows its cells and costs.
 
     frame: "module:function", called as `function(skeleton, plans) -> moonas.networks.frame.Surroundings`: what stands around cells.
+    renamed: the registry's names of operations that are not what the registry has under the space's own name for them.
     """
 
     config: type[Any]
     load: str
     frame: str = "moonas.networks.frame:darts_surroundings"
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 SPACES: Registry[SpaceEntry] = Registry(
     "search space",
     "space",
-    {"darts-cnn": SpaceEntry(config=DartsCnnConfig, load="moonas.spaces.darts_cnn:DartsCnn")},
+    {
+        "darts-cnn": SpaceEntry(config=DartsCnnConfig, load="moonas.spaces.darts_cnn:DartsCnn"),
+        "nas-bench-201": SpaceEntry(
+            config=NasBench201Config,
+            load="moonas.spaces.nas_bench_201:NasBench201",
+            frame="moonas.networks.residual_frame:surroundings",
+            renamed={"avg_pool_3x3": "bare_avg_pool_3x3"},
+        ),
+        "tnd-cnn": SpaceEntry(config=TndCnnConfig, load="moonas.spaces.tnd_cnn:TndCnn"),
+    },
 )
+
+
+def operation_name(space: str, name: str) -> str:
+    """What the registry of operations calls the operation `name` of a space."""
+    return SPACES[space].renamed.get(name, name)

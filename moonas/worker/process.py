@@ -11,11 +11,11 @@ import os
 import queue
 import sys
 import threading
-import traceback
+from functools import partial
 from typing import Any
 
-from moonas.errors import DataError, StorageError
 from moonas.registry import load_object
+from moonas.worker.outcome import outcome
 
 RUN_TASK = "moonas.worker.tasks:run_task"
 
@@ -59,19 +59,9 @@ def main() -> None:
     channel = Channel()
     channel.send(event="ready")
     run_task = load_object(RUN_TASK)
-    interrupted = load_object("moonas.worker.tasks:TaskInterrupted")
     while True:
         task = channel.tasks.get()
-        try:
-            result = run_task(task.pop("spec"), channel.report, **task)
-        except interrupted as action:
-            channel.send(event="interrupted", action=str(action))
-        except (DataError, StorageError) as error:  # no trial's fault: the same befalls every task here
-            channel.send(event="unable", reason=str(error))
-        except Exception as error:
-            channel.send(event="error", reason=f"{type(error).__name__}: {error}", traceback=traceback.format_exc())
-        else:
-            channel.send(event="result", result=result)
+        channel.send(**outcome(partial(run_task, task.pop("spec"), channel.report, **task)))
 
 
 if __name__ == "__main__":

@@ -1,42 +1,40 @@
-"""Tasks, the unit of work: a search or an evaluation, each a pure function of its JSON spec. No task touches a database."""
+"""Tasks, the unit of work: a search, an evaluation or a measurement, each a function of its JSON spec. None touches a database."""
 
 from __future__ import annotations
 
 import math
 import os
-import platform
 import time
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
 from moonas.data.dataset import load_data
-from moonas.errors import CheckpointError, NonFiniteLossError, StorageError, UsageError
-from moonas.inner.inherited import inherited_metrics
+from moonas.errors import CheckpointError, DeviceError, MoonasWarning, NonFiniteLossError, StorageError, UsageError
+from moonas.inner.inherited import compare, inherited_metrics
 from moonas.inner.search import Search
+from moonas.metrics.device import device_of, fingerprint
+from moonas.metrics.measure import measure as measure_metrics
+from moonas.metrics.subject import Subject
 from moonas.networks.training import Training
-from moonas.registry import load_object
-from moonas.specs import EvaluateSpec, SearchSpec
+from moonas.skeleton import Skeleton
+from moonas.spaces.space import live_edges, make_space
+from moonas.specs import EvaluateSpec, MeasureSpec, RerankSpec, SearchSpec, device_text
 from moonas.study.methods import METHODS
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.validation import settings_of
 from moonas.worker.artifacts import read_artifact, write_artifact
 from moonas.worker.checkpoint import pack, unpack
+from moonas.worker.instant import look_up, propose
+from moonas.worker.outcome import TaskInterrupted
 from moonas.worker.timing import time_task
 
 Report = Callable[[dict[str, Any]], str | None]
 Saved = Mapping[str, Any]  # an artifact; under "previous", where there is one, the checkpoint before it
-
-
-class TaskInterrupted(Exception):
-    """The task ended at a checkpoint because the answer to its report was so. action: stop, prune or pause."""
-
-    def __init__(self, action: str) -> None:
-        super().__init__(action)
-        self.action = action
 
 
 class Resumable(Protocol):
@@ -66,16 +64,22 @@ def run_task(
     artifacts: URL of the folder for checkpoints and weights; None keeps nothing.
     checkpoint: where to go on; where it is missing or damaged the one before, else the start.
     A spec `{"kind": "time", "of": spec}` runs a few steps of a task instead and returns what `moonas.worker.timing.time_task` does.
+    MoonasWarnings are reported that way too.
     Raises TaskInterrupted after the checkpoint of an epoch whose report was answered so, NonFiniteLossError, DataError,
-    InfeasibleError, StorageError.
+    DeviceError, InfeasibleError, StorageError.
     """
     if spec["kind"] == "time":
         _prepare(spec["of"]["threads"])
         return time_task(spec["of"], device, data_root)
+    if spec["kind"] == "measure":
+        return measure(spec, device)
+    if spec["kind"] == "rerank":
+        return rerank(spec, device, data_root)
     run = {"search": search, "evaluate": evaluate}.get(spec["kind"])
     if run is None:
-        raise UsageError(f"{spec['kind']!r} is not a kind of task; known: evaluate, search, time")
-    return run(spec, report, artifacts=artifacts, checkpoint=checkpoint, data_root=data_root, device=device)
+        raise UsageError(f"{spec['kind']!r} is not a kind of task; known: evaluate, measure, rerank, search, time")
+    with _reported_warnings(report):
+        return run(spec, report, artifacts=artifacts, checkpoint=checkpoint, data_root=data_root, device=device)
 
 
 def search(
@@ -89,35 +93,25 @@ def search(
 ) -> dict[str, Any]:
     """Scores of a search, or the architecture that a method without a supernet proposes; the final weights for `inherited`.
 
-    Returns kind, scores ({group: (edges, operations)} or None), operations ({group: the columns of its scores}), architecture (or
-    None), epochs, weights (an artifact or None), health (the last epoch's metrics), seconds, data_checksum (None where no data was
-    read), versions, device.
+    Returns kind, scores ({group: (edges, operations)} or None), slot_scores (where scores do not add up over edges), operations
+    ({group: the columns of its scores}), what the method leaves besides, architecture (or None), epochs, weights (an
+    artifact or None), health (the last epoch's metrics), seconds, data_checksum (None where no data was read), versions, device.
     """
     spec = SearchSpec.from_json(json_spec)
+    if not METHODS[spec.method["name"]].searches:
+        return propose(spec)
     _prepare(spec.threads)
-    entry = METHODS[spec.method["name"]]
-    about = {"kind": "search", **_provenance(device, spec.threads)}
-    if not entry.searches:
-        proposed = load_object(entry.load)(spec).propose()
-        return {
-            **about,
-            "scores": None,
-            "operations": {},
-            "architecture": proposed.to_json(),
-            "epochs": 0,
-            "weights": None,
-            "health": {},
-            "seconds": 0.0,
-            "data_checksum": None,
-        }
     data = load_data(spec.data, spec.seed, device, data_root)
     running = Search(spec, data, device)
     health, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
     weights = None
     if artifacts is not None:
-        weights = write_artifact(artifacts, "weights.safetensors", pack({"key": spec.key, "net": running.net.state_dict()}))
+        shape = {"skeleton": running.net.skeleton.to_json(), "method": dict(spec.method)}
+        left = {"key": spec.key, **shape, "net": running.net.state_dict()}
+        weights = write_artifact(artifacts, "weights.safetensors", pack(left))
     return {
-        **about,
+        "kind": "search",
+        **_provenance(device, spec.threads),
         **running.result(),
         "architecture": None,
         "epochs": running.epochs,
@@ -139,18 +133,25 @@ def evaluate(
 ) -> dict[str, Any]:
     """Accuracy of one architecture by its protocol.
 
-    Returns kind, metrics (accuracy and loss on `valid`, test_accuracy), train_seconds, data_checksum, versions, device.
+    Returns kind, metrics (accuracy and loss on `valid`, test_accuracy; of a table what stands there), train_seconds, data_checksum,
+    versions, device.
     """
     spec = EvaluateSpec.from_json(json_spec)
-    _prepare(spec.threads)
     name = spec.protocol["name"]
+    if PROTOCOLS[name].look_up:
+        return look_up(spec)
+    _prepare(spec.threads)
     config = settings_of(PROTOCOLS[name].config, spec.protocol)
     data = load_data(spec.data, spec.seed, device, data_root)
     if name == "inherited":
         began = time.perf_counter()
-        metrics = inherited_metrics(spec, config, _search_weights(spec), data, device)
+        skeleton, method, weights = _search_weights(spec.weights, spec.source)
+        metrics = inherited_metrics(spec, config, skeleton, method, weights, data, device)
         seconds = time.perf_counter() - began
     else:
+        if cut := cells_without_a_way(spec):
+            told = f"{spec.architecture.key}: nothing leads from input to output of {', '.join(cut)}, so its answers are constant"
+            report({"warning": told})
         running = Training(spec, config, data, device)
         _, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
         metrics = running.result()
@@ -160,6 +161,53 @@ def evaluate(
         "train_seconds": seconds,
         "data_checksum": data.checksum,
         **_provenance(device, spec.threads),
+    }
+
+
+def cells_without_a_way(spec: EvaluateSpec) -> list[str]:
+    """The cell groups whose architecture leads nowhere from the inputs to the output."""
+    groups, architecture = make_space(spec.space).groups, spec.architecture
+    return [
+        name for name, edges in architecture.groups.items() if not live_edges(edges, groups[name].inputs, architecture.concat[name])
+    ]
+
+
+def rerank(json_spec: Mapping[str, Any], device: str = "cpu", data_root: str | None = None) -> dict[str, Any]:
+    """A comparison of architectures with the weights of one search.
+
+    Returns kind, accuracies on `valid`, best: the place of the first of the highest, data_checksum, versions, device.
+    """
+    spec = RerankSpec.from_json(json_spec)
+    _prepare(spec.search.threads)
+    data = load_data(spec.search.data, spec.search.seed, device, data_root)
+    skeleton, _, weights = _search_weights(spec.weights, spec.search.key)
+    accuracies = compare(spec, skeleton, weights, data, device)
+    return {
+        "kind": "rerank",
+        "accuracies": accuracies,
+        "best": accuracies.index(max(accuracies)),
+        "data_checksum": data.checksum,
+        **_provenance(device, spec.search.threads),
+    }
+
+
+def measure(json_spec: Mapping[str, Any], device: str = "cpu") -> dict[str, Any]:
+    """Measured metrics of one architecture; nothing else should run on the device meanwhile.
+
+    Returns kind, metrics, versions, and as device its fingerprint. Raises DeviceError on another device than the spec names, or
+    where a metric is not available.
+    """
+    spec = MeasureSpec.from_json(json_spec)
+    _prepare(spec.threads)
+    here = fingerprint(device, spec.threads)
+    if spec.device is not None and dict(spec.device) != here:
+        raise DeviceError(f"{', '.join(spec.metrics)} is measured on {device_text(spec.device)}, not on {device_text(here)}")
+    subject = Subject.make(spec.architecture, spec.skeleton, device, **spec.settings)
+    return {
+        "kind": "measure",
+        "metrics": measure_metrics(subject, spec.metrics),
+        **_provenance(device, spec.threads),
+        "device": here,
     }
 
 
@@ -206,13 +254,31 @@ def _resume(running: Resumable, report: Report, key: str, checkpoint: Saved | No
     return 0, {}, 0.0
 
 
-def _search_weights(spec: EvaluateSpec) -> dict[str, torch.Tensor]:
-    if spec.weights is None:
-        raise StorageError("inherited: the spec names no weights; the search that leaves them must run first")
-    saved = unpack(read_artifact(spec.weights))
-    if saved.get("key") != spec.source:
-        raise CheckpointError(f"the weights {spec.weights} are not those of the search {spec.source}")
-    return saved["net"]
+def _search_weights(url: str | None, search_key: str) -> tuple[Skeleton, dict[str, Any], dict[str, torch.Tensor]]:
+    """Of the search network its skeleton, deeper than the study's where the method is staged, the method, and the weights."""
+    if url is None:
+        raise StorageError("the spec names no weights; the search that leaves them must run first")
+    saved = unpack(read_artifact(url))
+    if saved.get("key") != search_key:
+        raise CheckpointError(f"the weights {url} are not those of the search {search_key}")
+    return Skeleton.from_json(saved["skeleton"]), saved["method"], saved["net"]
+
+
+@contextmanager
+def _reported_warnings(report: Report) -> Iterator[None]:
+    """Each MoonasWarning of the block is reported once; others are shown as ever."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", MoonasWarning)
+        show = warnings.showwarning
+
+        def tell(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, MoonasWarning):
+                report({"warning": str(message)})
+            else:
+                show(message, category, *where, **more)
+
+        warnings.showwarning = tell  # restored by catch_warnings
+        yield
 
 
 def _prepare(threads: int) -> None:
@@ -226,19 +292,5 @@ def _prepare(threads: int) -> None:
 
 
 def _provenance(device: str, threads: int) -> dict[str, Any]:
-    kind = torch.device(device).type
-    name = torch.cuda.get_device_name(device) if kind == "cuda" else _cpu_name()
-    return {
-        "versions": {"moonas": version("moonas"), "torch": torch.__version__},
-        "device": {"type": kind, "name": name, "threads": threads},
-    }
-
-
-def _cpu_name() -> str:
-    """The CPU's model: the last digits of results depend on it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    versions = {"moonas": version("moonas"), "torch": torch.__version__}
+    return {"versions": versions, "device": device_of(device, threads)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from moonas.architecture import Architecture
 from moonas.inner.supernets.fused import FusedSupernet
 from moonas.networks.network import Network
-from moonas.spaces.connections import connection_group
 
 
 def with_weights_of(searched: FusedSupernet, derived: Network, architecture: Architecture) -> Network:
@@ -14,16 +13,15 @@ def with_weights_of(searched: FusedSupernet, derived: Network, architecture: Arc
     Batch norms keep their scale of 1 and shift of 0, which those of the search network do not have. A bias before a batch norm,
     which only search networks have, is left out: it cancels while batch statistics normalise.
     """
-    groups = searched.space.groups
     for own, cell in zip(derived.cells, searched.cells, strict=True):
         live = [edge for edge in architecture.groups[cell.group] if edge[2] != "none"]
         for module, edge in zip(own.operations, live, strict=True):
-            row, column = groups[cell.group].place(edge)
+            row, column = cell.place(edge)
             module.load_state_dict(cell.operations[row][column].state_dict(), strict=False)
         own.preprocess.load_state_dict(cell.preprocess.state_dict(), strict=False)
         for place, _, name in architecture.links.get(cell.group, ()):
-            column = groups[connection_group(cell.group, place)].operations.index(name)
-            own.connections[place].load_state_dict(cell.connections[place][column].state_dict(), strict=False)
+            candidates = cell.connections[place]
+            own.connections[place].load_state_dict(candidates[candidates.names.index(name)].state_dict(), strict=False)
     for part in ("stem", "before", "head", "classifier"):
         getattr(derived, part).load_state_dict(getattr(searched, part).state_dict())
     return derived.double()

@@ -91,13 +91,19 @@ def make_operation(name: str, channels: int, stride: int) -> nn.Module:
     kind, kernel = name.rsplit("_", 1)[0], int(name[-1]) if name[-1].isdigit() else 0
     match kind:
         case "max_pool":
-            return nn.Sequential(nn.MaxPool2d(3, stride, 1), norm(channels))
+            return nn.Sequential(nn.MaxPool2d(kernel, stride, kernel // 2), norm(channels))
         case "avg_pool":
             return nn.Sequential(nn.AvgPool2d(3, stride, 1, count_include_pad=False), norm(channels))
         case "skip":
             return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels)
         case "sep_conv":
             return nn.Sequential(*convolution(channels, kernel, stride), *convolution(channels, kernel, 1))
+        case "conv":
+            return nn.Sequential(nn.ReLU(), nn.Conv2d(channels, channels, kernel, stride, kernel // 2, bias=False), norm(channels))
+        case "conv_3x1":  # conv_3x1_1x3: 1x3 first
+            wide = nn.Conv2d(channels, channels, (1, 3), (1, stride), (0, 1), bias=False)
+            high = nn.Conv2d(channels, channels, (3, 1), (stride, 1), (1, 0), bias=False)
+            return nn.Sequential(nn.ReLU(), wide, high, norm(channels))
         case "dil_conv":
             return nn.Sequential(*convolution(channels, kernel, stride, dilation=2))
     return nn.Identity()  # none: never called

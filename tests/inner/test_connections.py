@@ -31,7 +31,8 @@ def searched(skeleton: Skeleton = SKELETON) -> FusedSupernet:
     "skeleton", [SKELETON, replace(SKELETON, stem="imagenet", input_shape=(3, 33, 40))], ids=["cifar", "imagenet"]
 )
 def test_certain_1x1_convolutions_give_the_network_without_connection_cells(skeleton):
-    net, usual = searched(skeleton), FusedSupernet(make_space(SETTINGS), skeleton).double()
+    space = make_space(SETTINGS)
+    net, usual = searched(skeleton), FusedSupernet(space, skeleton).double()
     for own, cell in zip(usual.cells, net.cells, strict=True):
         for module, connection in zip(own.preprocess, cell.connections, strict=True):
             module.load_state_dict(connection[0].state_dict())
@@ -39,11 +40,9 @@ def test_certain_1x1_convolutions_give_the_network_without_connection_cells(skel
     for part in ("stem", "classifier"):
         getattr(usual, part).load_state_dict(getattr(net, part).state_dict())
     chosen = mixture(SPACE).weights
-    certain = {
-        name: matrix if name in usual.space.groups else torch.eye(matrix.shape[1]).double()[:1] for name, matrix in chosen.items()
-    }
+    certain = {name: matrix if name in space.groups else torch.eye(matrix.shape[1]).double()[:1] for name, matrix in chosen.items()}
     x = images(skeleton)
-    out, expected = net(x, Mixture(certain)), usual(x, Mixture({name: chosen[name] for name in usual.space.groups}))
+    out, expected = net(x, Mixture(certain)), usual(x, Mixture({name: chosen[name] for name in space.groups}))
     torch.testing.assert_close(out, expected, **CLOSE)
 
 
@@ -53,7 +52,7 @@ def test_a_mixture_of_connections_is_the_weighted_sum_of_its_candidates():
     x = torch.randn(2, cell.connections[1][0][1].in_channels, 9, 8, dtype=torch.float64)
     weights = torch.tensor([[0.2, 0.5, 0.3]], dtype=torch.float64)
     expected = 0.2 * cell.connections[1][0](x) + 0.5 * cell.connections[1][1](x) + 0.3 * cell.connections[1][2](x)
-    torch.testing.assert_close(cell.connections[1](x, weights), expected, **CLOSE)
+    torch.testing.assert_close(cell.connections[1](x, Mixture({"normal.input1": weights})), expected, **CLOSE)
 
 
 def test_gradients_reach_every_choice_of_a_connection():
@@ -81,8 +80,18 @@ def test_a_grouped_convolution_mixes_its_groups_over_two_cells():
     assert reached.unique().tolist() == list(range(4))
 
 
-@pytest.mark.parametrize("handler", ["none", "penalty", "projection"])
-def test_whole_searches_choose_connections_within_the_budget(handler):
+@pytest.mark.parametrize(
+    ("method", "handler"),
+    [
+        ("darts", "none"),
+        ("darts", "penalty"),
+        ("rc-darts", "projection"),
+        ("pc-darts", "none"),
+        ("parsec", "none"),
+        ("random-shared", "none"),
+    ],
+)
+def test_whole_searches_choose_connections_within_the_budget(method, handler):
     final = Skeleton(channels=8, cells=3, input_shape=(1, 8, 8), classes=10)
     spec = SearchSpec(
         seed=0,
@@ -92,7 +101,7 @@ def test_whole_searches_choose_connections_within_the_budget(handler):
         skeleton=replace(final, channels=4),
         final=final,
         budget={"params": {"upper": 8000}},
-        method={"name": "darts", "epochs": 1, "batch": 24},
+        method={"name": method, "epochs": 1, "batch": 24, **({"warmup_epochs": 0} if "darts" in method else {})},
         handler={"name": handler},
     )
     search = Search(spec, load_data(spec.data, spec.seed))

@@ -31,7 +31,7 @@ class Steps:
         self.space = make_space(SPACE)
         table = cost_table(self.space, FINAL)
         self.expected = ExpectedCost(self.space, table)
-        self.handler = Projection(ProjectionConfig(**settings), self.space, FINAL, budget, "cpu")
+        self.handler = Projection(ProjectionConfig(**settings), self.space, cost_table(self.space, FINAL), budget, "cpu")
         self.logits = {name: torch.zeros(group.shape, requires_grad=True) for name, group in self.space.groups.items()}
         self.optimizer = adam(self.logits.values(), 0.05, 0.5, 0.999, 0.0)
 

@@ -12,7 +12,7 @@ from moonas.networks.operations import make_operation
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import cost
 from moonas.spaces.space import make_space
-from tests.spaces.genotypes import SIZES, published
+from tests.spaces.genotypes import SIZES, TND_SIZES, published, tnd_cell
 
 DARTS_V1, DARTS_V2 = published("DARTS_V1"), published("DARTS_V2")
 CIFAR = Skeleton(channels=36, cells=20, input_shape=(3, 32, 32), classes=10)
@@ -34,6 +34,25 @@ def counted(architecture: Architecture, skeleton: Skeleton) -> tuple[int, int]:
 @pytest.mark.parametrize(("name", "skeleton", "column"), [("DARTS_V2", CIFAR, 0), ("PC_DARTS_image", IMAGENET, 2)])
 def test_the_published_cells_make_networks_of_the_known_size(name, skeleton, column):
     assert counted(published(name), skeleton) == SIZES[name][column]
+
+
+@pytest.mark.parametrize("channels", [16, 48])
+def test_the_published_cell_of_tnd_nas_makes_networks_of_the_known_size(channels):
+    skeleton = Skeleton(space="tnd-cnn", channels=channels, cells=20, input_shape=(3, 32, 32), classes=10)
+    assert counted(tnd_cell(), skeleton) == (TND_SIZES[channels][0], TND_SIZES[channels][2])
+
+
+@pytest.mark.parametrize("empty_nodes", [False, True])
+def test_built_networks_of_dense_cells_cost_what_the_table_says(empty_nodes):
+    space, rng = make_space({"name": "tnd-cnn", "empty_nodes": empty_nodes}), random.Random(0)
+    for size in ((32, 32), (7, 5)):
+        for stem in ("cifar", "imagenet"):
+            options = [rng.choice(slot.options) for slot in space.slots()]
+            if empty_nodes:
+                options[1] = options[6] = ()
+            architecture = space.architecture(options)
+            skeleton = Skeleton(space="tnd-cnn", channels=6, cells=5, input_shape=(3, *size), classes=7, stem=stem)
+            assert counted(architecture, skeleton) == tuple(cost(architecture, skeleton))
 
 
 @pytest.mark.parametrize("stem", ["cifar", "imagenet"])

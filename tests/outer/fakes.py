@@ -14,7 +14,7 @@ from moonas.outer.plan import Plan
 from moonas.seeds import stream
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import cost_table
-from moonas.spaces.sampling import sample_uniform
+from moonas.spaces.sampling import FeasibleSet
 from moonas.spaces.space import make_space
 from moonas.store.states import StudyState
 from moonas.store.store import Store
@@ -95,17 +95,25 @@ class FakePool:
 def result_of(spec: Mapping[str, Any]) -> dict[str, Any]:
     """What the task of `spec` finds, a function of the spec alone."""
     about = {"versions": {"moonas": "test"}, "device": {"name": "fake"}, "data_checksum": "0" * 64}
+    if spec["kind"] == "measure":
+        architecture = Architecture.from_json(spec["architecture"])
+        draw = np.random.default_rng(stream(architecture.key, spec["skeleton"], spec["device"]["name"]))
+        metrics = {name: round(draw.uniform(1, 9), 3) for name in spec["metrics"]}
+        return {"kind": "measure", "versions": {}, "device": spec["device"], "metrics": metrics | {"latency_ms_iqr": 0.5}}
     if spec["kind"] == "evaluate":
         architecture = Architecture.from_json(spec["architecture"])
         draw = np.random.default_rng(stream(architecture.key, spec["skeleton"], spec["replicate"]))
         accuracy, test_accuracy = np.round(draw.uniform(0.8, 1.0, 2), 4).tolist()
         return {**about, "kind": "evaluate", "metrics": {"accuracy": accuracy, "test_accuracy": test_accuracy, "loss": 0.1}}
+    if spec["kind"] == "rerank":
+        accuracies = [stream(genotype, spec["search"]["seed"]) % 1000 / 1000 for genotype in spec["architectures"]]
+        return {**about, "kind": "rerank", "accuracies": accuracies, "best": accuracies.index(max(accuracies))}
     space = make_space(spec["space"])
     draw = np.random.default_rng(stream(spec["seed"], spec["replicate"], "fake search"))
     search = {**about, "kind": "search", "architecture": None, "scores": None, "weights": None}
     if spec["method"]["name"] == "random":
-        table = cost_table(space, Skeleton.from_json(spec["final"]))
-        return {**search, "architecture": sample_uniform(space, table, spec["budget"], draw).to_json()}
+        table = cost_table(space, Skeleton.from_json(spec["final"]), spec["predicted"])
+        return {**search, "architecture": FeasibleSet(space, table, spec["budget"]).sample(draw).to_json()}
     return {
         **search,
         "scores": {name: draw.normal(size=group.shape).tolist() for name, group in space.groups.items()},
@@ -125,8 +133,13 @@ class Notes:
         self.lines.append(text)
 
 
-def drive(store: Store, raw: Mapping[str, Any], pool: FakePool, notes: Notes | None = None) -> StudyState:
-    """Create or take up the study `raw` describes and run its loop on `pool`."""
+DEVICE = {"type": "cpu", "name": "fake", "threads": 1, "torch": "0"}
+
+
+def drive(
+    store: Store, raw: Mapping[str, Any], pool: FakePool, notes: Notes | None = None, device: Mapping[str, Any] = DEVICE
+) -> StudyState:
+    """Create or take up the study `raw` describes and run its loop on `pool`, whose first device has the fingerprint `device`."""
     plan = Plan(study_from(raw))
     names = [summary.name for summary in store.studies()]
     if plan.config.name not in names:
@@ -135,4 +148,5 @@ def drive(store: Store, raw: Mapping[str, Any], pool: FakePool, notes: Notes | N
         )
     record = store.study(plan.config.name)
     with store.ledger(record.id) as ledger:
-        return Loop(store, ledger, record, plan, pool, "file:///nowhere", notes or Notes()).run()
+        known = device if plan.measured else None
+        return Loop(store, ledger, record, plan, pool, "file:///nowhere", notes or Notes(), known).run()

@@ -147,11 +147,6 @@ def test_each_member_has_a_card_with_its_cells_and_its_genotype(page, study):
     assert {Architecture.from_genotype(text) for text in written} == {point.architecture for point in members}
 
 
-def test_an_architecture_without_genotype_text_is_given_as_json():
-    architecture = Architecture("darts-cnn", {"normal": [(2, 0, "skip_connect")]}, {"normal": (2,)})
-    assert Architecture.from_json(architecture.to_text()) == architecture
-
-
 def test_headline_numbers_are_those_of_the_best_and_the_smallest_member(page, study):
     members = [point for point in study.points if point.on_front]
     best = max(members, key=lambda point: point.metrics["accuracy"].value)

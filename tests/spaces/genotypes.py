@@ -8,8 +8,12 @@ _NAMES = {
     "d3": "dil_conv_3x3",
     "d5": "dil_conv_5x5",
     "mp": "max_pool_3x3",
+    "m5": "max_pool_5x5",
     "ap": "avg_pool_3x3",
     "sk": "skip_connect",
+    "c1": "conv_1x1",
+    "c3": "conv_3x3",
+    "c31": "conv_3x1_1x3",
 }
 
 CELLS = {
@@ -32,6 +36,26 @@ SIZES = {
     "DrNAS_cifar10": ((4_099_294, 635_135_616), (4_151_224, None), None, (360_410, 58_690_048)),
     "DrNAS_imagenet": ((4_048_750, 617_938_560), (4_100_680, None), (5_726_368, 624_405_504), (346_650, 55_241_216)),
 }
+
+
+# the cell that the development notes of TND-NAS report; its sizes are those printed in the paper, truncated to two decimals
+TND = (
+    "s3 0, c1 1 | sk 0, c3 1 | c1 0, c1 1, s3 3 | c1 0, c31 1, d3 3",
+    "mp 0, m5 1 | m5 0, mp 1, m5 2 | m5 0, mp 1, sk 2, m5 3 | mp 0, sk 1, ap 2, mp 3",
+)
+# channels at 20 cells: (parameters for 10 classes, for 100, multiply-adds for 10)
+TND_SIZES = {
+    16: (1_099_034, 1_122_164, 167_143_936),
+    24: (2_433_634, 2_468_284, 369_270_528),
+    36: (5_416_894, 5_468_824, 820_653_696),
+    48: (9_577_786, 9_646_996, 1_449_868_800),
+}
+
+
+def tnd_cell() -> Architecture:
+    """The identified cell of TND-NAS."""
+    groups = {group: _edges(text) for group, text in zip(("normal", "reduce"), TND, strict=True)}
+    return Architecture("tnd-cnn", groups, dict.fromkeys(groups, range(2, 6)))
 
 
 def published(name: str) -> Architecture:

@@ -97,11 +97,11 @@ def test_architectures_with_connections_find_their_space_and_differ_from_those_w
 @pytest.mark.parametrize(
     ("links", "words"),
     [
-        ({}, "one connection for each input"),
-        ({"normal": PLAIN["normal"]}, "one connection for each input"),
-        ({**PLAIN, "normal": [(0, 0, "identity"), (1, 1, "conv_1x1")]}, "input 0 is read by one of conv_1x1"),
-        ({**PLAIN, "normal": [(0, 1, "conv_1x1"), (1, 1, "conv_1x1")]}, "of input 1"),
-        ({**PLAIN, "normal": [(0, 0, "conv_1x1"), (0, 0, "grouped_conv_1x1"), (1, 1, "conv_1x1")]}, "one connection for each"),
+        ({}, "has the cell groups"),
+        ({"normal": PLAIN["normal"]}, "has the cell groups"),
+        ({**PLAIN, "normal": [(0, 0, "identity"), (1, 1, "conv_1x1")]}, "normal.input0: 'identity' is not an operation"),
+        ({**PLAIN, "normal": [(0, 1, "conv_1x1"), (1, 1, "conv_1x1")]}, "node 0 cannot take its input from node 1"),
+        ({**PLAIN, "normal": [(0, 0, "conv_1x1"), (0, 0, "grouped_conv_1x1"), (1, 1, "conv_1x1")]}, "needs one connection, got 3"),
     ],
 )
 def test_connections_that_do_not_fit_are_refused(links, words: str) -> None:
@@ -111,5 +111,5 @@ def test_connections_that_do_not_fit_are_refused(links, words: str) -> None:
 
 
 def test_a_space_without_connection_cells_refuses_them() -> None:
-    with pytest.raises(ArchitectureError, match="no connection cells"):
+    with pytest.raises(ArchitectureError, match="has the cell groups normal, reduce, not"):
         make_space({"name": "darts-cnn"}).check(connected("DARTS_V2"))

@@ -190,3 +190,28 @@ def test_five_groups_obey_upper_bounds_and_bands() -> None:
     band = decoder.decode(scores, {"params": {"lower": budget - 1000, "upper": budget}})
     assert budget - 1000 <= band.costs["params"] <= budget
     assert band.score <= upper.score <= decoder.decode(scores).score
+
+
+def test_the_best_few_are_those_of_brute_force(listed: tuple[Decoder, np.ndarray, np.ndarray]) -> None:
+    decoder, numbers, costs = listed
+    rng = np.random.default_rng(5)
+    scores = log_softmax(SMALL, rng)
+    options = decoder.choices.scores(scores)
+    total = sum(values[numbers[:, index]] for index, values in enumerate(options))
+    for bounds in ({}, *(bounds_near(rng, costs) for _ in range(6))):
+        best = np.sort(total[within(costs, bounds)])[::-1][:12]
+        if not len(best):
+            continue
+        found = decoder.decode_best(scores, bounds, 12)
+        assert [member.score for member in found] == pytest.approx(list(best))
+        assert len({member.architecture.key for member in found}) == len(found)
+        assert found[0].architecture == decoder.decode(scores, bounds).architecture
+
+
+def test_where_there_are_fewer_than_asked_for_all_come() -> None:
+    tiny = make_space({"name": "darts-cnn", "nodes": 1, "operations": ["skip_connect", "sep_conv_3x3"]})
+    decoder, scores = Decoder(tiny, cost_table(tiny, skeleton(4))), log_softmax(tiny, np.random.default_rng(0))
+    found = decoder.decode_best(scores, None, 100)
+    assert len({member.architecture.key for member in found}) == len(found) == 16
+    with pytest.raises(InfeasibleError, match="params reaches from"):
+        decoder.decode_best(scores, {"params": {"upper": 1}}, 3)

@@ -177,5 +177,14 @@ def test_a_loss_that_is_not_finite_fails_the_task():
 
 
 def test_an_unknown_kind_of_task_is_refused():
-    with pytest.raises(UsageError, match="known: evaluate, search"):
-        run_task({"kind": "measure"}, Loop())
+    with pytest.raises(UsageError, match="known: evaluate, measure, rerank, search"):
+        run_task({"kind": "guess"}, Loop())
+
+
+def test_a_cell_that_leads_nowhere_is_trained_with_a_warning():
+    cell = Architecture.from_genotype("|nor_conv_1x1~0|+|none~0|none~1|+|none~0|none~1|none~2|")
+    skeleton = Skeleton(space="nas-bench-201", channels=4, cells=3, input_shape=(1, 8, 8), classes=10)
+    loop = Loop()
+    result = run(evaluate_spec(architecture=cell, skeleton=skeleton, space={"name": "nas-bench-201"}), loop)
+    assert loop.warnings == [f"{cell.key}: nothing leads from input to output of cell, so its answers are constant"]
+    assert result["metrics"]["accuracy"] < 0.2  # one class of ten

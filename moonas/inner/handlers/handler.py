@@ -8,12 +8,24 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from moonas.architecture import Architecture
+
+
+class CellHandler(Protocol):
+    """What a budget does in a search that draws whole cells. strength: how much the excess of one weighs."""
+
+    strength: float
+
+    def excess(self, architecture: Architecture) -> float:
+        """How far one cell lies above the budget, relative to it; 0 within."""
+
 
 class Handler(Protocol):
     """What a budget does during a search.
 
-    It is made by `Class(config, space, final, budget, device)`; final and budget are None where the search does not know them.
-    Whatever it remembers must follow from the steps since an epoch began: a search is resumed between two epochs.
+    It is made by `Class(config, space, costs, budget, device)`. costs: the CostTable at the final skeleton, exact and predicted
+    columns; costs and budget are None where the search does not know them. Whatever it remembers must follow from the steps since
+    an epoch began: a search is resumed between two epochs.
     """
 
     def loss(self, probabilities: Mapping[str, Tensor]) -> Tensor | float:
@@ -24,3 +36,10 @@ class Handler(Protocol):
 
         logits: {group: (edges, operations)}, which the optimizer (Adam) moves. epoch: from 0 on, of `epochs` in all.
         """
+
+
+class RewardHandler(Protocol):
+    """What a budget does during a search that rewards sampled networks. It is made as a `Handler` is."""
+
+    def of(self, accuracy: float, architecture: Architecture, exponent: float, tightness: float) -> float:
+        """The reward of a network whose accuracy is a fraction of 1. The others: see `moonas.inner.handlers.reward.Reward.of`."""

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from moonas.inner.projection import Box, project_euclidean, project_kl
-from moonas.skeleton import Skeleton
-from moonas.spaces.costs import cost_table
+from moonas.spaces.costs import CostTable
 from moonas.spaces.relaxed import RelaxedCosts, flatten, unflatten
 from moonas.spaces.space import Space
 from moonas.specs import Bounds
@@ -33,18 +32,17 @@ class Projection:
     """
 
     def __init__(
-        self, config: ProjectionConfig, space: Space, final: Skeleton | None, budget: Bounds | None, device: str | torch.device
+        self, config: ProjectionConfig, space: Space, costs: CostTable | None, budget: Bounds | None, device: str | torch.device
     ) -> None:
         self.config, self.space = config, space
         self.epoch, self.steps = -1, 0
         self.box = None
-        if final is None:
+        if costs is None:
             return
-        table = cost_table(space, final)
-        bounds = with_floor(RelaxedCosts.of(space, table), budget or {}, config.floor)
-        metrics = [metric for metric in table.metrics if bounds.get(metric)]
+        bounds = with_floor(RelaxedCosts.of(space, costs), budget or {}, config.floor)
+        metrics = [metric for metric in costs.metrics if bounds.get(metric)]
         if metrics:
-            self.costs = RelaxedCosts.of(space, table.columns(metrics))
+            self.costs = RelaxedCosts.of(space, costs.columns(metrics))
             self.box = Box.of(metrics, bounds)
             even = np.zeros(len(self.costs.shares))
             self.even = self.costs.expected(self.costs.probabilities(even))

@@ -6,6 +6,7 @@ training batches only, and the validation half is gone through in random order a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -14,9 +15,9 @@ from torch import Tensor
 
 from moonas.data.dataset import Part
 from moonas.inner.handlers.handler import Handler
-from moonas.inner.method import StepOutcomes
+from moonas.inner.method import Method, StepOutcomes
 from moonas.inner.supernets.supernet import Mixture, Supernet
-from moonas.inner.updates import adam, resting, second_order_gradient, small_logits, softmax, step_logits
+from moonas.inner.updates import adam, second_order_gradient, small_logits, softmax, step_logits
 from moonas.networks.descent import (
     Outcome,
     cosine,
@@ -25,6 +26,7 @@ from moonas.networks.descent import (
     load_optimizer_state,
     momentum_buffers,
     optimizer_state,
+    resting,
     set_lr,
     sgd,
 )
@@ -32,7 +34,7 @@ from moonas.spaces.space import Space
 from moonas.study.methods import DartsConfig
 
 
-class Darts:
+class Darts(Method):
     """alpha: {group: (edges, operations)} logits."""
 
     def __init__(self, net: Supernet, space: Space, config: DartsConfig, handler: Handler, seed: int) -> None:
@@ -96,6 +98,13 @@ class Darts:
         loss, outcome = judge(self.net(batch.images, Mixture(self.probabilities())), batch.labels)
         descend(self.weight_optimizer, loss, self.config.weight_clip)
         return outcome
+
+    def architecture_loss(self, batch: Part) -> tuple[Callable[[], Tensor], list[Tensor]]:
+        def loss() -> Tensor:
+            with resting(self.weights):
+                return self._loss(batch)[0]
+
+        return loss, self.logits
 
     def probabilities(self) -> dict[str, Tensor]:
         return {group: matrix.detach() for group, matrix in softmax(self.alpha).items()}

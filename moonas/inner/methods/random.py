@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
+
 import numpy as np
 
 from moonas.architecture import Architecture
-from moonas.seeds import stream
+from moonas.seeds import canonical_json, stream
+from moonas.skeleton import Skeleton
 from moonas.spaces.costs import cost_table
-from moonas.spaces.sampling import sample_uniform
+from moonas.spaces.sampling import FeasibleSet
 from moonas.spaces.space import make_space
 from moonas.specs import SearchSpec
 
@@ -21,6 +25,14 @@ class Random:
     def propose(self) -> Architecture:
         """Costs are those at the final skeleton. Raises InfeasibleError where nothing meets the budget."""
         spec = self.spec
-        space = make_space(spec.space)
-        table = cost_table(space, spec.final or spec.skeleton)
-        return sample_uniform(space, table, spec.budget, np.random.default_rng(stream(spec.seed, spec.replicate, "random")))
+        described = canonical_json([dict(spec.space), spec.budget, spec.predicted])
+        feasible = _feasible(described, spec.final or spec.skeleton)
+        return feasible.sample(np.random.default_rng(stream(spec.seed, spec.replicate, "random")))
+
+
+@lru_cache(maxsize=16)
+def _feasible(described: str, skeleton: Skeleton) -> FeasibleSet:
+    """Counted once for all replicates. described: space, budget and predicted costs, as JSON."""
+    settings, budget, predicted = json.loads(described)
+    space = make_space(settings)
+    return FeasibleSet(space, cost_table(space, skeleton, predicted), budget)

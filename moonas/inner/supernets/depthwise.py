@@ -16,6 +16,8 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from moonas.networks.precision import explicit
+
 aten = torch.ops.aten
 
 
@@ -39,6 +41,7 @@ class Depthwise(Function):
     """
 
     @staticmethod
+    @explicit
     def forward(ctx: Any, windows: Sequence[Window], *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.windows = windows
         ctx.save_for_backward(*tensors)
@@ -59,13 +62,13 @@ class Depthwise(Function):
                 before, d_x = d_inputs[place], _input_gradient(g, x, weight, window)
                 d_inputs[place] = d_x if before is None else before.add_(d_x)
             if ctx.needs_input_grad[-1]:
-                d_weights[number] = _weight_gradient(g, x, weight, window)
+                d_weights[number] = _weight_gradient(g, x, weight, window).to(ctx.saved_tensors[-1].dtype)
         return None, *(None if d_x is None else _add_copies(d_x, channels) for d_x in d_inputs), *d_weights
 
 
 def _widened(tensors: Sequence[Tensor], count: int) -> tuple[list[Tensor], Sequence[Tensor]]:
-    """An input and a weight for each of `count` convolutions."""
-    inputs, weights = tensors[:-count], tensors[-count:]
+    """An input and a weight for each of `count` convolutions, of one type."""
+    inputs, weights = tensors[:-count], [weight.to(tensors[0].dtype) for weight in tensors[-count:]]
     wide = [_copies(x, weight) for x, weight in zip(inputs, weights, strict=False)]
     return (wide * count if len(wide) < count else wide), weights
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from moonas.inner.supernets.depthwise import Depthwise, Window
 from moonas.inner.supernets.folding import MixedNorms, PooledNorm
+from moonas.networks.dropout import Dropout
 from moonas.networks.operations import FactorizedReduce, join_phases, split_phases
 from moonas.study.operations import OPERATIONS
 
@@ -76,12 +77,15 @@ class Fan:
         source: int,
         channels: int,
         stride: int,
+        skip_dropout: Dropout,
     ) -> None:
-        self.candidates, self.source, self.stride = candidates, source, stride
+        self.candidates, self.source, self.stride, self.skip_dropout = candidates, source, stride, skip_dropout
         self.nodes = {number: node for number, (predecessor, node) in enumerate(edges) if predecessor == source}
         self.kinds = kinds_of(names)
+        pools = {column: OPERATIONS[names[column]] for column in self.kinds.pools}
         self.pools = {
-            column: "max" if OPERATIONS[names[column]].load.endswith("max_pool") else "avg" for column in self.kinds.pools
+            column: ("max" if pool.load.endswith("max_pool") else "avg", pool.settings.get("kernel", 3))
+            for column, pool in pools.items()
         }
         numbers = list(self.nodes)
         self.packs = [numbers] if channels < NARROW else [[number] for number in numbers]
@@ -101,19 +105,19 @@ class Fan:
         """
         columns: list[int] = []
         shared: list[Tensor] = []
-        for column, kind in self.pools.items():
-            pooled, mean, variance = PooledNorm.apply(x, kind, self.stride)
+        for column, (kind, kernel) in self.pools.items():
+            pooled, mean, variance = PooledNorm.apply(x, kind, kernel, self.stride)
             statistics.add(
                 [self.candidates[number][column][1] for number in self.nodes], mean, variance, pooled.numel() // pooled.shape[1]
             )
             columns, shared = [*columns, column], [*shared, pooled]
-        if self.stride == 1:
-            columns, shared = columns + self.kinds.skips, shared + [x] * len(self.kinds.skips)
-        columns += self.kinds.others
+        skips = self.kinds.skips if self.stride == 1 else []
+        columns += skips + self.kinds.others
         for number, node in self.nodes.items():
             if columns:
+                identities = [self.skip_dropout(x) for _ in skips]
                 others = [self.candidates[number][column](x) for column in self.kinds.others]
-                light[node].append((torch.stack([weights[number, column] for column in columns]), shared + others))
+                light[node].append((torch.stack([weights[number, column] for column in columns]), shared + identities + others))
         for packs, mixtures in self._convolutions(x, weights, statistics):
             for pack, mixture in zip(packs, mixtures, strict=True):
                 for number, part in zip(pack, mixture.split(self.channels, dim=1), strict=True):

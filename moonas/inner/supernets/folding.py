@@ -7,7 +7,8 @@ is d (s W)^T - s m, and a weighted sum of several is a sum of matrix products. B
     G = g^T d / M;  q = s (rowsum(W G) - m mean(g));  gradient of the weight: M q, per channel
     of W: M w s (G - mean(g) mu^T - s q W S);  of d: g (w s W) - d W^T diag(w s^2 q) W - const
 
-Our own derivation. Maps are (n, c, h, w), channels last. None of these functions can be differentiated twice.
+Our own derivation. Maps are (n, c, h, w), channels last; where they are bfloat16, means, covariances and all that follows from them
+are float32 and only the products with maps are not. None of these functions can be differentiated twice.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+
+from moonas.networks.precision import explicit, wide
 
 EPS = 1e-5  # of every batch norm here: torch's default
 aten = torch.ops.aten
@@ -36,6 +39,7 @@ def maps(matrix: Tensor, like: Tensor) -> Tensor:
 
 def _moments(d: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (c,) and covariance (c, c) of rows."""
+    d = d.to(wide(d.dtype))
     mu = d.mean(0)
     return mu, torch.addmm(torch.outer(mu, mu), d.t(), d, beta=-1, alpha=1 / len(d))
 
@@ -56,13 +60,15 @@ class MixedNorms(Function):
     """
 
     @staticmethod
+    @explicit
     def forward(ctx: Any, weight: Tensor, matrices: Tensor, relu: bool, *inputs: Tensor) -> tuple[Tensor, ...]:
         blocks, terms = [rows(x) for x in inputs], matrices.shape[1]
         mu, products, m, v = _fold(matrices, blocks)
         scale = weight * (v + EPS).rsqrt()
-        folded = (scale[..., None] * matrices).flatten(0, 1).transpose(1, 2).unbind()
+        kind = inputs[0].dtype
+        folded = (scale[..., None] * matrices).flatten(0, 1).transpose(1, 2).to(kind).unbind()
         sums = []
-        for target, shift in enumerate((scale * m).sum(1).neg_().unbind()):
+        for target, shift in enumerate((scale * m).sum(1).neg_().to(kind).unbind()):
             first = target * terms
             total = torch.addmm(shift, blocks[first], folded[first])
             for number in range(first + 1, first + terms):
@@ -84,9 +90,11 @@ class MixedNorms(Function):
         else:
             outer = [rows(g) for g in gradients[:targets]]
         blocks, count = [rows(x) for x in inputs], len(outer[0])
-        s = (v + EPS).rsqrt()
-        scale, mean = weight * s, torch.stack([g.mean(0) for g in outer])[:, None]
-        correlation = torch.stack([outer[number // terms].t() @ block for number, block in enumerate(blocks)]) / count
+        s, kind = (v + EPS).rsqrt(), inputs[0].dtype
+        wide_outer = [g.to(wide(kind)) for g in outer]
+        scale, mean = weight * s, torch.stack([g.mean(0) for g in wide_outer])[:, None]
+        products_of_maps = [wide_outer[number // terms].t() @ block.to(wide(kind)) for number, block in enumerate(blocks)]
+        correlation = torch.stack(products_of_maps) / count
         correlation = correlation.view_as(matrices)
         q = s * ((matrices * correlation).sum(3) - m * mean)
         d_matrices = None
@@ -95,8 +103,8 @@ class MixedNorms(Function):
             d_matrices = inner.mul_((count * scale)[..., None])
         folded = scale[..., None] * matrices
         centring = folded.transpose(2, 3) @ ((s * q)[..., None] * matrices)
-        const = ((scale * (s * m * q - mean))[:, :, None] @ matrices).flatten(0, 2)
-        folded, centring = folded.flatten(0, 1), centring.flatten(0, 1)
+        const = ((scale * (s * m * q - mean))[:, :, None] @ matrices).flatten(0, 2).to(kind)
+        folded, centring = folded.flatten(0, 1).to(kind), centring.flatten(0, 1).to(kind)
         d_inputs = [
             maps(torch.addmm(const[number], outer[number // terms], folded[number]).addmm_(block, centring[number], alpha=-1), x)
             for number, (block, x) in enumerate(zip(blocks, inputs, strict=True))
@@ -105,18 +113,20 @@ class MixedNorms(Function):
 
 
 class PooledNorm(Function):
-    """Batch norm of a 3x3 pool. Returns that, and the mean and variance of the pooled map."""
+    """Batch norm of a pool. Returns that, and the mean and variance of the pooled map."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kind: str, stride: int) -> tuple[Tensor, Tensor, Tensor]:
+    @explicit
+    def forward(ctx: Any, x: Tensor, kind: str, kernel: int, stride: int) -> tuple[Tensor, Tensor, Tensor]:
+        ctx.window = window = ([kernel, kernel], [stride, stride], [kernel // 2, kernel // 2])
         if kind == "max":
-            pooled, places = aten.max_pool2d_with_indices(x, [3, 3], [stride, stride], [1, 1])
+            pooled, places = aten.max_pool2d_with_indices(x, *window)
             if x.shape[2] * x.shape[3] < 2**15:
                 places = places.short()
         else:
-            pooled, places = aten.avg_pool2d(x, [3, 3], [stride, stride], [1, 1], False, False), None
-        normal, mean, inverse = torch.native_batch_norm(pooled, None, None, None, None, True, 0.0, EPS)
-        ctx.stride = stride
+            pooled, places = aten.avg_pool2d(x, *window, False, False), None
+        scale = x.new_ones(x.shape[1], dtype=wide(x.dtype))  # gives the statistics their type
+        normal, mean, inverse = torch.native_batch_norm(pooled, scale, None, None, None, True, 0.0, EPS)
         ctx.save_for_backward(x, places, normal, inverse)
         variance = inverse**-2 - EPS
         ctx.mark_non_differentiable(mean, variance)
@@ -129,18 +139,18 @@ class PooledNorm(Function):
         # the gradient of (pooled - mean) * inverse is that of a batch norm of `normal` itself, times `inverse`
         zero, one = torch.zeros_like(inverse), torch.ones_like(inverse)
         g = aten.native_batch_norm_backward(gradient, normal, inverse, None, None, zero, one, True, EPS, [True, False, False])[0]
-        window = ([3, 3], [ctx.stride, ctx.stride], [1, 1])
         if places is None:
-            return aten.avg_pool2d_backward(g, x, *window, False, False, None), None, None
-        return aten.max_pool2d_with_indices_backward(g, x, *window, [1, 1], False, places.long()), None, None
+            return aten.avg_pool2d_backward(g, x, *ctx.window, False, False, None), None, None, None
+        return aten.max_pool2d_with_indices_backward(g, x, *ctx.window, [1, 1], False, places.long()), None, None, None
 
 
 class WeightedSum(Function):
     """Sum of weights[b] * maps[b]. Called as `(weights, *maps)`; weights: (b,)."""
 
     @staticmethod
+    @explicit
     def forward(ctx: Any, weights: Tensor, *inputs: Tensor) -> Tensor:
-        ctx.save_for_backward(weights, *inputs)
+        ctx.save_for_backward(weights, *(inputs if ctx.needs_input_grad[0] else ()))
         total = inputs[0] * weights[0]
         for x, weight in zip(inputs[1:], weights[1:], strict=True):
             total.addcmul_(x, weight)
@@ -150,7 +160,7 @@ class WeightedSum(Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         weights, *inputs = ctx.saved_tensors
-        d_weights = torch.stack([(gradient * x).sum() for x in inputs]) if ctx.needs_input_grad[0] else None
+        d_weights = torch.stack([(gradient * x).sum(dtype=weights.dtype) for x in inputs]) if inputs else None
         return d_weights, *(gradient * weight for weight in weights)
 
 

@@ -10,27 +10,45 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from moonas.architecture import Architecture
+from moonas.networks.dropout import Dropout
+from moonas.skeleton import Skeleton
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Every operation of every edge, weighted. weights: {group: (edges, operations)}; gradients flow into them."""
+    """Every operation of every edge, weighted. Gradients flow into all weights and factors.
+
+    weights: {group: (edges, operations)}. edges: {group: (edges,)} factors of whole edges; None where each is 1.
+    remaining: {group: (edges, operations) bool}, the operations that are computed; all where None. The weights of others are not
+    read.
+    draw: seeds the channels that edges read where partial channels are drawn at random; the same draw gives the same channels.
+    """
 
     weights: Mapping[str, Tensor]
+    edges: Mapping[str, Tensor] | None = None
+    remaining: Mapping[str, Tensor] | None = None
+    draw: int = 0
 
 
 @dataclass(frozen=True)
 class Path:
-    """Only the operations of one architecture, unweighted; nothing else is computed."""
+    """Only the operations of one architecture, every weight and factor being 1; nothing else is computed. draw: as in `Mixture`."""
 
     architecture: Architecture
+    draw: int = 0
 
 
 Choice = Mixture | Path
 
 
 class Supernet(Protocol):
-    """Architecture logits are the method's, never the network's: its parameters are weights only."""
+    """Architecture logits are the method's, never the network's: its parameters are weights only.
+
+    skeleton: what it was built by. skip_dropout: acts on identities of mixtures while training; of no effect at first.
+    """
+
+    skeleton: Skeleton
+    skip_dropout: Dropout
 
     def __call__(self, x: Tensor, choice: Choice) -> Tensor:
         """Logits (n, classes) of images (n, c, h, w)."""
