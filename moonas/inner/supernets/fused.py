@@ -25,13 +25,14 @@ from moonas.inner.supernets.folding import Concat
 from moonas.inner.supernets.partial import PartialEdge, PartialSums
 from moonas.inner.supernets.sums import Sums
 from moonas.inner.supernets.supernet import Choice, Mixture, Path
+from moonas.networks.connections import make_connection
 from moonas.networks.dropout import Dropout
 from moonas.networks.frame import Frame, preprocess
 from moonas.networks.operations import Zero, make_operation
 from moonas.seeds import stream
 from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
-from moonas.spaces.space import Space
+from moonas.spaces.space import Space, chosen_edges
 from moonas.study.partial import Partial
 from moonas.study.spaces import operation_name
 
@@ -89,6 +90,7 @@ class SearchCell(nn.Module):
         self.index, self.group, self.place = plan.index, plan.group, group.place
         self.names = [operation_name(space.name, name) for name in group.operations]
         self.edges, self.nodes, self.output = group.edges, group.nodes, group.output
+        self.connections = nn.ModuleList(Connection(plan, place, space) for place in range(len(plan.connections)))
         self.preprocess = preprocess(plan, affine=False)
         channels = plan.channels if partial is None else plan.channels // partial.channel_divisor
         self.candidates = [
@@ -111,6 +113,8 @@ class SearchCell(nn.Module):
         self.zero = Zero(plan.stride(0))
 
     def forward(self, inputs: Sequence[Tensor], choice: Choice) -> Tensor:
+        if self.connections:
+            inputs = [connection(x, choice) for connection, x in zip(self.connections, inputs, strict=True)]
         cumulative = any(norm.momentum is None for norm in self.norms[:1])
         fused = self.fused and self.training and not cumulative and not self.random
         if fused and isinstance(choice, Mixture) and choice.remaining is None:
@@ -191,3 +195,21 @@ class SearchCell(nn.Module):
 
     def _state(self, states: dict[int, Tensor], node: int) -> Tensor:
         return states[node] if node in states else self.zero(states[0])
+
+
+class Connection(nn.ModuleList):
+    """Every candidate that brings one input of a cell to its channels, module by module."""
+
+    def __init__(self, plan: CellPlan, place: int, space: Space) -> None:
+        self.group, self.names = plan.connections[place], space.groups[plan.connections[place]].operations
+        super().__init__(make_connection(name, plan, place, affine=False) for name in self.names)
+
+    def forward(self, x: Tensor, choice: Choice) -> Tensor:
+        if isinstance(choice, Path):
+            ((_, _, name),) = chosen_edges(choice.architecture)[self.group]
+            return self[self.names.index(name)](x)
+        weights = choice.weights[self.group][0]
+        if choice.edges is not None:
+            weights = weights * choice.edges[self.group]
+        left = range(len(self)) if choice.remaining is None else choice.remaining[self.group][0].nonzero().flatten().tolist()
+        return reduce(add, (weights[column] * self[column](x) for column in left))
