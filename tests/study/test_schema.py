@@ -72,7 +72,7 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_name():
         "methods[1].batch": "expected a number, got True",
         "methods[1].epoch": "'epoch' is not known here; did you mean 'epochs'?",
         "methods[1].handler.name": "'penalti' is not a budget handler; did you mean 'penalty'?",
-        "methods[2].name": "is missing: which search method? Known: darts, random.",
+        "methods[2].name": "is missing: which search method? Known: darts, parsec, pc-darts, pc-darts-journal, random, random-shared, rc-darts, tnd-nas.",
         "budgets.params[0]": "'130%': a share of the reachable span lies between 0% and 100%",
         "replicates": "must be greater than or equal to 1, got 0",
         "sampler.size": "'size' is not known here",
