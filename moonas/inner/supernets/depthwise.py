@@ -3,17 +3,16 @@
 A dilated one runs as plain ones: at stride 2 every tap falls on an even row and column, so that the rest is left out beforehand; at
 stride 1 the four phases (even and odd rows and columns) never mix, so that each is one more image of the batch. A CPU's weight
 gradient is fast for kernels at most three wide, so that wider ones are put together from such.
+
+Maps are (n, c, h, w), weights (c, 1, kernel, kernel).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 aten = torch.ops.aten
@@ -31,59 +30,22 @@ class Window(NamedTuple):
         return self.dilation * (self.kernel // 2)
 
 
-class Depthwise(Function):
-    """Several depthwise convolutions, called as `(windows, *inputs, *weights)` with as many weights as windows.
-
-    inputs: (n, c, h, w), one for each convolution or one for all. weights: (k * c, 1, kernel, kernel), applied to k copies of the
-    input side by side. Returns a map (n, k * c, ...) for each.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, windows: Sequence[Window], *tensors: Tensor) -> tuple[Tensor, ...]:
-        ctx.windows = windows
-        ctx.save_for_backward(*tensors)
-        inputs, weights = _widened(tensors, len(windows))
-        return tuple(map(_convolve, inputs, weights, windows))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        windows, shared = ctx.windows, len(ctx.saved_tensors) == len(ctx.windows) + 1
-        channels = ctx.saved_tensors[0].shape[1]
-        inputs, weights = _widened(ctx.saved_tensors, len(windows))
-        d_inputs: list[Tensor | None] = [None] * (1 if shared else len(windows))
-        d_weights: list[Tensor | None] = [None] * len(windows)
-        for number, (g, x, weight, window) in enumerate(zip(gradients, inputs, weights, windows, strict=True)):
-            if ctx.needs_input_grad[1]:
-                place = 0 if shared else number
-                before, d_x = d_inputs[place], _input_gradient(g, x, weight, window)
-                d_inputs[place] = d_x if before is None else before.add_(d_x)
-            if ctx.needs_input_grad[-1]:
-                d_weights[number] = _weight_gradient(g, x, weight, window)
-        return None, *(None if d_x is None else _add_copies(d_x, channels) for d_x in d_inputs), *d_weights
+def convolve(x: Tensor, weight: Tensor, window: Window) -> Tensor:
+    return functional.conv2d(x, weight, None, window.stride, window.padding, window.dilation, len(weight))
 
 
-def _widened(tensors: Sequence[Tensor], count: int) -> tuple[list[Tensor], Sequence[Tensor]]:
-    """An input and a weight for each of `count` convolutions."""
-    inputs, weights = tensors[:-count], tensors[-count:]
-    wide = [_copies(x, weight) for x, weight in zip(inputs, weights, strict=False)]
-    return (wide * count if len(wide) < count else wide), weights
-
-
-def _input_gradient(g: Tensor, x: Tensor, weight: Tensor, window: Window) -> Tensor:
+def input_gradient(g: Tensor, x: Tensor, weight: Tensor, window: Window) -> Tensor:
+    """g: the gradient of the result."""
     if window.stride == 1:
-        return _convolve(g, weight.flip(2, 3), window)
+        return convolve(g, weight.flip(2, 3), window)
     return _backward(g, x, weight, window, [True, False, False])[0]
 
 
-def _weight_gradient(g: Tensor, x: Tensor, weight: Tensor, window: Window) -> Tensor:
+def weight_gradient(g: Tensor, x: Tensor, weight: Tensor, window: Window) -> Tensor:
+    """g: the gradient of the result."""
     if window.stride == window.dilation == 1 and window.kernel > 3 and not x.is_cuda:
         return _narrow_weight_gradients(g, x, weight)
     return _backward(g, x, weight, window, [False, True, False])[1]
-
-
-def _convolve(x: Tensor, weight: Tensor, window: Window) -> Tensor:
-    return functional.conv2d(x, weight, None, window.stride, window.padding, window.dilation, len(weight))
 
 
 def _backward(g: Tensor, x: Tensor, weight: Tensor, window: Window, mask: list[bool]) -> tuple[Tensor, ...]:
@@ -104,16 +66,17 @@ def _narrow_weight_gradients(g: Tensor, x: Tensor, weight: Tensor) -> Tensor:
     return gradient
 
 
-def _copies(x: Tensor, weight: Tensor) -> Tensor:
-    count = len(weight) // x.shape[1]
+def copies(x: Tensor, count: int) -> Tensor:
+    """`count` times the same channels, side by side."""
     return x if count == 1 else torch.cat([x] * count, dim=1)
 
 
-def _add_copies(x: Tensor, channels: int) -> Tensor:
-    parts = x.split(channels, dim=1)
-    if len(parts) == 1:
+def add_copies(x: Tensor, count: int) -> Tensor:
+    """The sum of `count` groups of channels: the gradient of `copies`."""
+    if count == 1:
         return x
-    total = parts[0] + parts[1]
-    for part in parts[2:]:
+    first, second, *others = x.chunk(count, dim=1)
+    total = first + second
+    for part in others:
         total.add_(part)
     return total

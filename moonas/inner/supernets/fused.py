@@ -15,9 +15,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from moonas.inner.supernets.fan import Fan, Statistics, prepare
-from moonas.inner.supernets.folding import Concat, WeightedSum
-from moonas.inner.supernets.supernet import Choice, Mixture
+from moonas.inner.supernets.fan import Fan, prepare
+from moonas.inner.supernets.statistics import Statistics
+from moonas.inner.supernets.sums import Concat, Remaining, Sums
+from moonas.inner.supernets.supernet import Choice, Mixture, Path
 from moonas.networks.frame import Frame, preprocess
 from moonas.networks.operations import make_operation
 from moonas.skeleton import Skeleton
@@ -34,17 +35,10 @@ class FusedSupernet(Frame):
         plans = space.cells(skeleton)
         cells = [SearchCell(plan, space) for plan in plans]
         super().__init__(skeleton, cells, len(cells[-1].nodes) * plans[-1].channels)
-        self.space = space
         self.norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
 
     def forward(self, x: Tensor, choice: Choice) -> Tensor:
-        if isinstance(choice, Mixture):
-            return super().forward(x, choice.weights)
-        groups = self.space.groups
-        terms: dict[str, list[Term]] = {
-            name: [(*groups[name].place(edge), None) for edge in edges] for name, edges in choice.architecture.groups.items()
-        }
-        return super().forward(x, terms)
+        return super().forward(x, choice)
 
     def weights(self) -> Iterable[Tensor]:
         return self.parameters()
@@ -67,7 +61,8 @@ class SearchCell(nn.Module):
         super().__init__()
         group = space.groups[plan.group]
         self.group = plan.group
-        self.names, self.edges, self.nodes = group.operations, group.edges, group.nodes
+        self.names, self.edges, self.nodes, self.place = group.operations, group.edges, group.nodes, group.place
+        self.stride = plan.stride(0)
         self.preprocess = preprocess(plan, affine=False)
         self.candidates = [
             [make_operation(name, plan.channels, plan.stride(predecessor), affine=False) for name in self.names]
@@ -80,49 +75,52 @@ class SearchCell(nn.Module):
             for source in sorted({predecessor for predecessor, _ in self.edges})
         ]
 
-    def forward(self, first: Tensor, second: Tensor, choice: dict[str, Tensor] | dict[str, list[Term]]) -> Tensor:
-        """choice: {group: (edges, operations) weights, or terms}."""
-        chosen = choice[self.group]
-        if not isinstance(chosen, list) and self.training and self.norms[0].momentum is not None:
-            states = self._mix([first, second], chosen)
+    def forward(self, first: Tensor, second: Tensor, choice: Choice) -> Tensor:
+        if isinstance(choice, Mixture) and self.training and self.norms[0].momentum is not None:
+            states = self._mix([first, second], choice)
         else:
             states = {place: module(x) for place, (module, x) in enumerate(zip(self.preprocess, (first, second), strict=True))}
-            self._add_terms(states, chosen if isinstance(chosen, list) else self._all_terms(chosen))
-        return Concat.apply(*(states[node] for node in self.nodes))
+            self._add_terms(states, self._mixture(choice) if isinstance(choice, Mixture) else self._path(choice))
+        return Concat.apply(*(states[node] if node in states else self._zeros(states) for node in self.nodes))
 
-    def _mix(self, inputs: list[Tensor], weights: Tensor) -> dict[int, Tensor]:
+    def _mix(self, inputs: list[Tensor], choice: Mixture) -> dict[int, Tensor]:
         """All states, the nodes source by source."""
         statistics = Statistics()
         states = {
             place: prepare(module, x, statistics) for place, (module, x) in enumerate(zip(self.preprocess, inputs, strict=True))
         }
-        fans = list(self.fans)
-        sums: dict[int, list[Tensor]] = {node: [] for node in self.nodes}
-        light: dict[int, list[tuple[Tensor, list[Tensor]]]] = {node: [] for node in self.nodes}
+        sums, fans = Sums(self.nodes, choice.weights[self.group], statistics, self._remaining(choice)), list(self.fans)
         for node in self.nodes:
             while fans and fans[0].source < node:
                 fan = fans.pop(0)
-                fan.spread(states[fan.source], weights, sums, light, statistics)
-            parts = light[node]
-            total = None
-            if parts:
-                total = WeightedSum.apply(torch.cat([weight for weight, _ in parts]), *(x for _, maps in parts for x in maps))
-            for term in sums.pop(node):
-                total = term if total is None else total + term
-            assert total is not None
-            states[node] = total
+                sums.spread(fan, states[fan.source])
+            total = sums.total(node)
+            states[node] = self._zeros(states) if total is None else total
         statistics.update()
         return states
 
-    def _all_terms(self, weights: Tensor) -> list[Term]:
-        """Of a mixture, by rising node. The zeros of `none` are left out."""
+    def _remaining(self, choice: Mixture) -> Remaining | None:
+        return None if choice.remaining is None else [tuple(row) for row in choice.remaining[self.group].tolist()]
+
+    def _mixture(self, choice: Mixture) -> list[Term]:
+        """By rising node. The zeros of `none` are left out."""
+        remaining = self._remaining(choice)
         live = [number for number, name in enumerate(self.names) if name != "none"]
-        return [(edge, number, row[number]) for edge, row in enumerate(weights.unbind()) for number in live]
+        rows = enumerate(choice.weights[self.group].unbind())
+        return [(edge, number, row[number]) for edge, row in rows for number in live if remaining is None or remaining[edge][number]]
+
+    def _path(self, choice: Path) -> list[Term]:
+        return [(*self.place(edge), None) for edge in choice.architecture.groups[self.group]]
 
     def _add_terms(self, states: dict[int, Tensor], terms: Iterable[Term]) -> None:
         for edge, number, weight in terms:
             predecessor, node = self.edges[edge]
-            value = self.candidates[edge][number](states[predecessor])
+            x = states[predecessor] if predecessor in states else states.setdefault(predecessor, self._zeros(states))
+            value = self.candidates[edge][number](x)
             if weight is not None:
                 value = value * weight
             states[node] = states[node] + value if node in states else value
+
+    def _zeros(self, states: dict[int, Tensor]) -> Tensor:
+        """The value of a node that nothing leads to."""
+        return torch.zeros_like(states[0][..., :: self.stride, :: self.stride], memory_format=torch.channels_last)

@@ -14,9 +14,15 @@ from moonas.architecture import Architecture
 
 @dataclass(frozen=True)
 class Mixture:
-    """Every operation of every edge, weighted. weights: {group: (edges, operations)}; gradients flow into them."""
+    """Every operation of every edge, weighted.
+
+    weights: {group: (edges, operations)}; gradients flow into them.
+    remaining: {group: (edges, operations) bool}, the operations that are computed; all where None. The weights of others are not
+    read. A node that nothing is left to lead to is a map of zeros.
+    """
 
     weights: Mapping[str, Tensor]
+    remaining: Mapping[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)
