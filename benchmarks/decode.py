@@ -10,40 +10,18 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import CostTable, cost_table
-from moonas.spaces.darts_cnn import DartsCnn
 from moonas.spaces.decode import Decoder
 from moonas.spaces.sampling import FeasibleSet
 from moonas.spaces.space import Space, make_space
 from moonas.specs import Bounds
-from moonas.study.spaces import DartsCnnConfig
 
 SKELETON = Skeleton(channels=36, cells=20, input_shape=(3, 32, 32), classes=10)
-
-
-class FiveGroups(DartsCnn):
-    """DARTS cells whose three depths and two reductions each have an architecture of their own."""
-
-    group_names = ("normal0", "normal1", "normal2", "reduce0", "reduce1")
-
-
-def five_groups() -> tuple[Space, CostTable]:
-    """A space of five groups, with four times the parameters from one depth to the next."""
-    space, table = FiveGroups(DartsCnnConfig()), cost_table(make_space({"name": "darts-cnn"}), SKELETON)
-    shares = {
-        "normal0": ("normal", 1),
-        "normal1": ("normal", 4),
-        "normal2": ("normal", 16),
-        "reduce0": ("reduce", 1),
-        "reduce1": ("reduce", 4),
-    }
-    return space, replace(table, edges={group: table.edges[kind] * share for group, (kind, share) in shares.items()})
 
 
 def log_softmax(space: Space, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -68,10 +46,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=30)
     repeats = parser.parse_args().repeats
-    two = make_space({"name": "darts-cnn"})
     print(f"{'groups':8s}{'call':40s}{'median':>8s} {'maximum':>8s}  (ms)")
-    for name, (space, table) in {"two": (two, cost_table(two, SKELETON)), "five": five_groups()}.items():
-        for call, function in calls(space, table).items():
+    for name, levels in {"two": 1, "five": 3}.items():
+        space = make_space({"name": "darts-cnn", "levels": levels})
+        for call, function in calls(space, cost_table(space, SKELETON)).items():
             print(f"{name:8s}{call:40s}{milliseconds(function, repeats)}", flush=True)
 
 
@@ -96,8 +74,7 @@ def calls(space: Space, table: CostTable) -> dict[str, Callable[[], object]]:
 
     timed: dict[str, Callable[[], object]] = {f"decode, {text}": partial(decode, bound) for text, bound in bounds.items()}
     timed |= {"decode_front over params": partial(front, "params"), "decode_front over both": partial(front, "params", "macs")}
-    if len(space.groups) == 2:
-        timed["uniform sample, params <="] = lambda: FeasibleSet(space, table, bounds["params <="]).sample(rng)
+    timed["uniform sample, params <="] = lambda: FeasibleSet(space, table, bounds["params <="]).sample(rng)
     return timed
 
 

@@ -29,12 +29,14 @@ from moonas.architecture import Architecture
 from moonas.inner.supernets.fused import FusedSupernet
 from moonas.inner.supernets.supernet import Mixture
 from moonas.inner.supernets.supernet import Path as OnePath
-from moonas.inner.updates import resting, second_order_gradient, softmax
+from moonas.inner.updates import log_softmax_by_node, resting, second_order_gradient, softmax
 from moonas.networks.descent import descend, sgd
 from moonas.networks.network import build
 from moonas.skeleton import Skeleton
 from moonas.spaces.space import Space, make_space
+from moonas.study.partial import Partial
 from tests.inner.plain import PlainSupernet
+from tests.inner.plain_partial import PlainPartialSupernet
 
 CONFIGS = {
     "A": (Skeleton(channels=16, cells=8, input_shape=(3, 32, 32), classes=10), 16),
@@ -78,15 +80,19 @@ class Steps:
         self.parameters = list(net.parameters())
         self.optimizer = sgd(self.parameters, 1e-6, 0.9, 3e-4)
 
+    def mixture(self) -> Mixture:
+        return Mixture(softmax(self.logits))
+
     def loss(self) -> Tensor:
-        return cross_entropy(self.net(self.images, Mixture(softmax(self.logits))), self.labels)
+        return cross_entropy(self.net(self.images, self.mixture()), self.labels)
 
     def frozen_loss(self) -> Tensor:
         with self.net.frozen_statistics():
             return self.loss()
 
     def weights(self) -> None:
-        mixture = Mixture({group: matrix.detach() for group, matrix in softmax(self.logits).items()})
+        with torch.no_grad():
+            mixture = self.mixture()
         descend(self.optimizer, cross_entropy(self.net(self.images, mixture), self.labels), 5.0)
 
     def alpha(self) -> None:
@@ -118,6 +124,18 @@ class Steps:
         return (size + 3 * sum(parameter.nbytes for parameter in self.parameters)) / 1e6
 
 
+class PartialSteps(Steps):
+    """With a factor for each edge, all edges of a node having equal ones."""
+
+    def __init__(self, net: nn.Module, space: Space, skeleton: Skeleton, batch: int) -> None:
+        super().__init__(net, space, skeleton, batch)
+        even = {name: torch.zeros(len(group.edges)) for name, group in space.groups.items()}
+        self.factors = {name: logs.exp() for name, logs in log_softmax_by_node(even, space).items()}
+
+    def mixture(self) -> Mixture:
+        return Mixture(softmax(self.logits), self.factors)
+
+
 def seconds(call: Callable[[], object]) -> float:
     began = time.process_time()
     call()
@@ -135,6 +153,11 @@ def rows(space: Space, skeleton: Skeleton, batch: int, repeats: int) -> tuple[li
     plain, fused = (Steps(kind(space, skeleton), space, skeleton, batch) for kind in (PlainSupernet, FusedSupernet))
     fused.net.load_state_dict(plain.net.state_dict())
     discrete = build(DARTS_V2, skeleton)
+    partial_channels = Partial(channel_divisor=4)
+    plain_partial, fused_partial = (
+        PartialSteps(kind(space, skeleton, partial_channels), space, skeleton, batch)
+        for kind in (PlainPartialSupernet, FusedSupernet)
+    )
     timed = [
         Row("weights step", plain.weights, fused.weights, repeats),
         Row("first-order architecture step", plain.alpha_as_published, fused.alpha, repeats),
@@ -146,6 +169,7 @@ def rows(space: Space, skeleton: Skeleton, batch: int, repeats: int) -> tuple[li
             partial(train_once, fused.net, fused, OnePath(DARTS_V2)),
             2 * repeats,
         ),
+        Row("PC-DARTS weights step, K=4", plain_partial.weights, fused_partial.weights, 2 * repeats),
     ]
     sizes = plain.memory(), fused.memory()
     return timed, f"| memory of a weights step | {sizes[0]:.0f} MB | {sizes[1]:.0f} MB | {sizes[0] / sizes[1]:.2f} |"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:  # what only some commands need is imported where they need it
     from moonas.outer.loop import Loop, Watcher
     from moonas.outer.plan import Plan
     from moonas.results import Study
-    from moonas.specs import SearchSpec
+    from moonas.specs import Device, SearchSpec
     from moonas.store.store import Store
     from moonas.study.schema import StudyConfig
     from moonas.worker.local import LocalPool
@@ -139,6 +140,8 @@ def search(
     variant = plan.config.method(method or labels[0])
     if variant.open:
         raise UsageError(f"{variant.label} leaves {', '.join(variant.open)} open; give each one value, or use `moonas run`")
+    if variant.settings.get("warm_start"):
+        raise UsageError(f"{variant.label} starts from a trial of another study, which a database holds; use `moonas run`")
     results: dict[str, Any] = {}
     decoded = []
     for budget, (channels, cells) in plan.pairs:
@@ -212,20 +215,26 @@ def _opened(url: str, name: str) -> Iterator[Store]:
 
 def _create_or_match(store: Store, plan: Plan, extend: bool) -> tuple[StudyRecord, Plan]:
     """The stored study of the plan's name, with what the file adds; a new one where there is none."""
+    from moonas.outer.plan import Plan
+    from moonas.outer.warm_start import with_distributions
     from moonas.study.changes import changes, scientific_hash
     from moonas.study.loading import study_from
     from moonas.study.schema import SCHEMA
 
-    config = plan.config
+    record, stored = None, None
+    with suppress(UnknownStudyError):
+        record = store.study(plan.config.name)
+        stored = study_from(record.config, f"study {record.name}")
+    config = with_distributions(plan.config, store, stored)
+    if config != plan.config:
+        plan = Plan(config)
     data, config_hash = config.to_json(), scientific_hash(config)
-    try:
-        record = store.study(config.name)
-    except UnknownStudyError:
+    if record is None or stored is None:
         created = store.create_study(
             config.name, data, schema=SCHEMA, config_hash=config_hash, seed=config.seed, version=moonas.__version__
         )
         return created, plan
-    found = changes(study_from(record.config, f"study {config.name}"), config)
+    found = changes(stored, config)
     if refused := [change for change in found if change.kind == "refused"]:
         listed = "\n".join(f"  {change}" for change in refused)
         raise StudyConflictError(
@@ -252,7 +261,8 @@ def _drive(store: Store, record: StudyRecord, plan: Plan, url: str, watcher: Wat
     with store.ledger(record.id) as ledger:
         pool = LocalPool(devices, workers.threads_per_task)
         try:
-            loop = Loop(store, ledger, record, plan, pool, artifacts, watcher)
+            device = _measuring_device(pool, plan) if plan.measured else None
+            loop = Loop(store, ledger, record, plan, pool, artifacts, watcher, device)
             with _pausing_on_signals(loop, watcher) as caught:
                 state = loop.run()
         finally:
@@ -260,6 +270,20 @@ def _drive(store: Store, record: StudyRecord, plan: Plan, url: str, watcher: Wat
     if caught:
         raise Interrupted(f"paused; everything is saved. Go on with: moonas resume {plan.config.name}", caught[0])
     return state
+
+
+def _measuring_device(pool: LocalPool, plan: Plan) -> Device:
+    """Fingerprint of the pool's first device, found by measuring one network there, which also shows whether all can be measured.
+
+    Raises TaskError where a metric is not available.
+    """
+    import numpy as np
+
+    size, decoder = next(iter(plan.decoders.items()))
+    some = decoder.decode({name: np.zeros(group.shape) for name, group in plan.space.groups.items()})
+    spec = plan.measure_spec(some.architecture, plan.final_skeleton(size), None)
+    once = replace(spec, settings={**spec.settings, "warmups": 0, "repeats": 1})
+    return run_one(pool, once.to_json(), lambda progress: None)["device"]
 
 
 @contextmanager

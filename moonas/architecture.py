@@ -117,7 +117,12 @@ class Architecture:
         return cls(space, groups, concat)
 
     def to_genotype(self) -> str:
-        """The community's `Genotype(...)` text. Raises ArchitectureError where a node does not have exactly two inputs."""
+        """The community's `Genotype(...)` text, which has two cells and two inputs a node. Raises ArchitectureError for others."""
+        if set(self.groups) != {"normal", "reduce"} or self.links:
+            what = "connection cells" if self.links else f"the cell groups {', '.join(self.groups)}"
+            raise ArchitectureError(
+                f"an architecture with {what} cannot be written as a Genotype, which has normal and reduce alone"
+            )
         parts = []
         for name, edges in self.groups.items():
             nodes = [node for node, _, _ in edges]
@@ -126,6 +131,13 @@ class Architecture:
             pairs = [(operation, predecessor) for _, predecessor, operation in edges]
             parts.append(f"{name}={pairs!r}, {name}_concat={list(self.concat[name])!r}")
         return f"Genotype({', '.join(parts)})"
+
+    def to_text(self) -> str:
+        """The `Genotype(...)` text where it can say this architecture, else JSON."""
+        try:
+            return self.to_genotype()
+        except ArchitectureError:
+            return json.dumps(self.to_json())
 
 
 def _sorted_edges(groups: Mapping[str, Iterable[Edge]]) -> Mapping[str, tuple[Edge, ...]]:

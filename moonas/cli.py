@@ -187,7 +187,9 @@ def trials(
     if state is not None and state.upper() not in list(TrialState):
         raise UsageError(f"{state!r} is not a state{nearest(state.upper(), TrialState)}\nKnown: {', '.join(TrialState)}.")
     study = api.load_study(name, storage)
-    rows = [terminal.trial_row(trial) for trial in study.trials() if state is None or trial.state == state.upper()]
+    collapses = study.collapses()
+    trials = [trial for trial in study.trials() if state is None or trial.state == state.upper()]
+    rows = [terminal.trial_row(trial, collapses.get(trial.number)) for trial in trials]
     if output is Format.table:
         terminal.print_trials(study, rows)
     else:
@@ -284,6 +286,22 @@ def search(
     if output is not None:
         output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     terminal.print_decoded(result["decoded"])
+
+
+@app.command(name="device-table")
+def device_table(
+    file: StudyFile,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The JSON file to write.")] = Path("device-table.json"),
+    metric: Annotated[str, typer.Option(help="What to predict: latency_ms or energy_mj.")] = "latency_ms",
+    networks: Annotated[int, typer.Option(min=1, help="Random networks to measure at each final skeleton.")] = 300,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Measure random networks of a study on this device, and fit a table that predicts any other."""
+    from moonas import device_table, progress, terminal
+
+    table = device_table.fit_device_table(file, metric, networks, report=None if quiet else progress.print_count)
+    output.write_text(json.dumps(table) + "\n", encoding="utf-8")
+    terminal.print_device_table(table, str(output))
 
 
 @app.command()

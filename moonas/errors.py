@@ -102,6 +102,10 @@ class TaskError(MoonasError):
     """A search or an evaluation that failed."""
 
 
+class DeviceError(MoonasError):
+    """A device that cannot measure what is asked, or another one than a study has measured on."""
+
+
 class Interrupted(MoonasError):
     """Ctrl-C or SIGTERM; everything is saved. exit_code: 130 or 143."""
 

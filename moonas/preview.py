@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from moonas import api
+from moonas.architecture import Architecture
 from moonas.outer.plan import Plan
 from moonas.outer.samplers.sampler import History, Proposal, Told, make_sampler
 from moonas.spaces.sampling import FeasibleSet
@@ -65,13 +67,15 @@ def _reach(plan: Plan, budget: Bounds, size: tuple[int, int]) -> dict[str, Any]:
 
 
 def _estimate(plan: Plan, proposals: list[Proposal], searches: list[Proposal]) -> dict[str, Any]:
-    """Seconds of all tasks together, shared among the slots, by timing each kind once and scaling with its number.
+    """Seconds of all tasks together, by timing each kind once and scaling with its number.
 
-    An evaluation is timed on a random architecture within the budget, at each size.
+    Searches and evaluations are shared among the slots, measurements are not. Evaluations and measurements are timed on a random
+    architecture within the budget, at each size.
     """
     devices = slot_devices(plan.config.workers)
     pool = LocalPool(devices[:1], plan.config.workers.threads_per_task)
     parts: dict[str, float] = {}
+    alone: dict[str, float] = {}
     memory = 0.0
     try:
         for method in plan.config.methods:
@@ -81,31 +85,38 @@ def _estimate(plan: Plan, proposals: list[Proposal], searches: list[Proposal]) -
                 measured = _time(pool, spec.to_json())
                 parts[f"{len(same)} searches by {method.label}"] = measured["seconds"] * len(same)
                 memory = max(memory, measured["memory_mib"])
-        if not plan.inherits:
-            for size in plan.sizes:
-                same = [p for p in proposals if (p.design.channels, p.design.cells) == size]
-                if same:
-                    measured = _time(pool, _an_evaluation(plan, same[len(same) // 2]))
-                    number = len(same) * (1 + plan.config.decode.extra)
-                    parts[f"{number} evaluations at {size[0]} channels, {size[1]} cells"] = measured["seconds"] * number
-                    memory = max(memory, measured["memory_mib"])
+        for size in plan.sizes:
+            same = [p for p in proposals if (p.design.channels, p.design.cells) == size]
+            if not same:
+                continue
+            number, where = len(same) * (1 + plan.config.decode.extra), f"at {size[0]} channels, {size[1]} cells"
+            proposal, architecture = same[len(same) // 2], _an_architecture(plan, same[len(same) // 2])
+            if not plan.inherits:
+                search = plan.search_spec(proposal.design, proposal.replicate)
+                evaluation = plan.evaluate_spec(architecture, plan.final_skeleton(size), proposal.replicate, search, None)
+                measured = _time(pool, evaluation.to_json())
+                parts[f"{number} evaluations {where}"] = measured["seconds"] * number
+                memory = max(memory, measured["memory_mib"])
+            if plan.measured:
+                began = time.monotonic()
+                api.run_one(pool, plan.measure_spec(architecture, plan.final_skeleton(size), None).to_json(), lambda progress: None)
+                alone[f"{number} measurements {where}, one at a time"] = (time.monotonic() - began) * number
     finally:
         pool.close()
     return {
         "slots": len(devices),
         "device": devices[0],
-        "device_seconds": sum(parts.values()),
-        "seconds": sum(parts.values()) / len(devices),
+        "device_seconds": sum(parts.values()) + sum(alone.values()),
+        "seconds": sum(parts.values()) / len(devices) + sum(alone.values()),
         "memory_mib": memory,
-        "parts": parts,
+        "parts": parts | alone,
     }
 
 
-def _an_evaluation(plan: Plan, proposal: Proposal) -> dict[str, Any]:
-    design, size = proposal.design, (proposal.design.channels, proposal.design.cells)
-    architecture = FeasibleSet(plan.space, plan.table(size), plan.bounds(design.budget)).sample(np.random.default_rng(0))
-    search = plan.search_spec(design, proposal.replicate)
-    return plan.evaluate_spec(architecture, plan.final_skeleton(size), proposal.replicate, search, None).to_json()
+def _an_architecture(plan: Plan, proposal: Proposal) -> Architecture:
+    design = proposal.design
+    feasible = FeasibleSet(plan.space, plan.table((design.channels, design.cells)), plan.bounds(design.budget))
+    return feasible.sample(np.random.default_rng(0))
 
 
 def _time(pool: LocalPool, spec: Mapping[str, Any]) -> dict[str, float]:

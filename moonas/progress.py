@@ -126,6 +126,12 @@ def _counts(loop: Loop) -> str:
     return f"[{sum(loop.finished.values())}/{max(loop.sampler.total, len(loop.history.trials))}] "
 
 
+def print_count(done: int, of: int) -> None:
+    """A line now and then: at every twentieth part."""
+    if done * 20 // of != (done - 1) * 20 // of:
+        print(f"{datetime.now():%H:%M:%S} {done} of {of} networks measured", flush=True)
+
+
 def print_epoch(progress: Mapping[str, Any]) -> None:
     """One line per epoch of a single search."""
     if "warning" in progress:

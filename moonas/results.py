@@ -12,32 +12,42 @@ import numpy as np
 from moonas.architecture import Architecture
 from moonas.errors import UsageError
 from moonas.outer.archive import Archive, standard_error
-from moonas.outer.identity import measurement_of
+from moonas.outer.candidates import stored_costs
+from moonas.outer.identity import measured_key, measurement_of
 from moonas.outer.plan import Plan
 from moonas.skeleton import Skeleton
-from moonas.specs import Bounds
+from moonas.specs import Bounds, Device
 from moonas.store.lease import has_died
 from moonas.store.records import CandidateRecord, EvaluationKey, EvaluationRecord, FrontRecord, Records, TrialRecord
 from moonas.store.store import Store
 from moonas.study.bounds import Bound, no_worse_than
 from moonas.study.loading import study_from
-from moonas.study.metrics import METRICS
+from moonas.study.metrics import METRICS, spread_name
 from moonas.study.schema import StudyConfig
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A metric of a network. protocol: how it was obtained; None for exact costs. error: standard error over the replicates."""
+    """A metric of a network.
+
+    protocol: how it was obtained; None for what is known without running anything.
+    replicates, error: of an accuracy, how many values it is the mean of, and its standard error.
+    device, spread: of a measured metric, what it was measured on, and the interquartile range of its single readings.
+    """
 
     value: float
     protocol: str | None = None
     replicates: int | None = None
     error: float | None = None
+    device: Device | None = None
+    spread: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         if self.protocol is None:
             return {"value": self.value}
-        return {"value": self.value, "protocol": self.protocol, "replicates": self.replicates, "standard_error": self.error}
+        if self.device is None:
+            return {"value": self.value, "protocol": self.protocol, "replicates": self.replicates, "standard_error": self.error}
+        return {"value": self.value, "protocol": self.protocol, "interquartile_range": self.spread, "device": dict(self.device)}
 
 
 @dataclass(frozen=True)
@@ -127,10 +137,18 @@ class Study:
         trials = {trial.id: trial for trial in self.trials()}
         known = {evaluation.key: evaluation for evaluation in self.store.evaluations(self.record.id)}
         found: dict[tuple[str, str], dict[EvaluationKey, EvaluationRecord]] = {}
+        measured: dict[tuple[str, str], dict[str, Measured]] = {}
+        device = self.store.device(self.record.id)
         for candidate in candidates:
             key = measurement_of(self.plan, candidate, trials[candidate.trial_id])
+            place = (candidate.architecture, candidate.skeleton)
+            if self.plan.measured:
+                on_device = known.get(measured_key(self.plan, *place, device)) if device else None
+                if on_device is None:
+                    continue
+                measured[place] = _on_device(on_device, self.plan.measured)
             if key in known:
-                found.setdefault((candidate.architecture, candidate.skeleton), {})[key] = known[key]
+                found.setdefault(place, {})[key] = known[key]
         networks = [
             Network(
                 key=candidate.architecture,
@@ -141,7 +159,11 @@ class Study:
                 budget=candidate.budget,
                 origin=candidate.origin,
                 on_front=place in present,
-                metrics=_metrics([evaluation for _, evaluation in sorted(found[place].items())], candidate),
+                metrics={
+                    **_accuracies([evaluation for _, evaluation in sorted(found[place].items())]),
+                    **measured.get(place, {}),
+                    **{name: Measured(value) for name, value in stored_costs(self.plan, candidate).items()},
+                },
             )
             for place, candidate in first.items()
             if place in found
@@ -162,6 +184,17 @@ class Study:
     def trials(self) -> Records[TrialRecord]:
         """Every trial, in the order of their numbers."""
         return Records(self.store.trials(self.record.id))
+
+    def collapses(self) -> dict[int, str]:
+        """Of each trial whose search collapsed, by its number: in which epoch, and what gave it away."""
+        numbers = {trial.id: trial.number for trial in self.trials()}
+        found: dict[int, str] = {}
+        for task in self.store.tasks(self.record.id, kind="search"):
+            collapse = (task.result or {}).get("collapse")
+            if collapse:
+                text = f"collapsed in epoch {collapse['epoch']}: {collapse['reason']}"
+                found |= {numbers[trial_id]: text for trial_id in task.trial_ids}
+        return dict(sorted(found.items()))
 
     def front_history(self) -> Records[FrontRecord]:
         """Every change of the front, the oldest first, with its hypervolume."""
@@ -208,12 +241,20 @@ class Study:
         return {o.metric: o.sign * value for o, value in zip(self.config.objectives, archive.reference, strict=True)}
 
 
-def _metrics(evaluations: Sequence[EvaluationRecord], candidate: CandidateRecord) -> dict[str, Measured]:
+def _accuracies(evaluations: Sequence[EvaluationRecord]) -> dict[str, Measured]:
     metrics = {}
     for name in sorted(set(evaluations[0].metrics) & set(METRICS)):
         values = [evaluation.metrics[name] for evaluation in evaluations]
         metrics[name] = Measured(float(np.mean(values)), evaluations[0].protocol, len(values), standard_error(values))
-    return {**metrics, "params": Measured(candidate.params), "macs": Measured(candidate.macs)}
+    return metrics
+
+
+def _on_device(measurement: EvaluationRecord, names: Sequence[str]) -> dict[str, Measured]:
+    found = measurement.metrics
+    return {
+        name: Measured(found[name], measurement.protocol, device=measurement.device, spread=found.get(spread_name(name)))
+        for name in names
+    }
 
 
 def _as_bounds(under: Mapping[str, float] | Sequence[Bound] | None) -> list[Bound]:

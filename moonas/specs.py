@@ -15,6 +15,8 @@ from moonas.seeds import digest
 from moonas.skeleton import Skeleton
 
 Settings = Mapping[str, Any]
+Predicted = Mapping[str, Mapping[str, Any]]  # {metric: {"fixed": int, "edges": {group: (edges, operations)}}}, whole numbers
+Device = Mapping[str, Any]  # fingerprint: what a measured value depends on beside its network
 Bounds = Mapping[str, Mapping[str, int]]
 
 
@@ -24,8 +26,10 @@ class SearchSpec:
 
     seed: the study's seed. replicate: 0, 1, 2 ...; equal replicates use equal random streams across methods and budgets.
     data, space, method, handler: `{"name": ..., **settings}`, fully resolved: no ranges, no defaults left out.
-    skeleton: the search skeleton. final, budget: set only where the method or its handler uses them.
+    skeleton: the search skeleton. final, budget: set only where the method or its handler uses them, and with them
+    predicted: costs at the final skeleton that device tables add to the exact ones.
     performance: `{"memory": ..., "precision": ...}`. threads: CPU threads of the task; they change the last digits.
+    health: `{"on_collapse": ..., "eigenvalue_every": ...}`.
     """
 
     seed: int
@@ -37,6 +41,8 @@ class SearchSpec:
     handler: Settings
     final: Skeleton | None = None
     budget: Bounds | None = None
+    predicted: Predicted | None = None
+    health: Settings = field(default_factory=dict)
     performance: Settings = field(default_factory=dict)
     threads: int = 1
 
@@ -57,6 +63,8 @@ class SearchSpec:
             "handler": dict(self.handler),
             "final": self.final and self.final.to_json(),
             "budget": self.budget and {name: dict(bound) for name, bound in self.budget.items()},
+            "predicted": self.predicted and {name: dict(column) for name, column in self.predicted.items()},
+            "health": dict(self.health),
             "performance": dict(self.performance),
             "threads": self.threads,
         }
@@ -116,3 +124,47 @@ class EvaluateSpec:
         fields = {name: value for name, value in data.items() if name != "kind"}
         architecture, skeleton = Architecture.from_json(fields["architecture"]), Skeleton.from_json(fields["skeleton"])
         return cls(**{**fields, "architecture": architecture, "skeleton": skeleton})
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureSpec:
+    """Measured metrics of one network, on one device and alone there.
+
+    skeleton: the final one. metrics: names. settings: `{"batch": ..., "warmups": ..., "repeats": ...}`, batch None for the device's
+    own default. device: fingerprint of the device the study measures on, which any other refuses; None for the first look at one.
+    """
+
+    architecture: Architecture
+    skeleton: Skeleton
+    metrics: tuple[str, ...]
+    settings: Settings
+    device: Device | None
+    threads: int = 1
+
+    @property
+    def key(self) -> str:
+        """Hash of what the result depends on: 20 hexadecimal digits."""
+        return digest(self.to_json(), 20)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": "measure",
+            "architecture": self.architecture.to_json(),
+            "skeleton": self.skeleton.to_json(),
+            "metrics": list(self.metrics),
+            "settings": dict(self.settings),
+            "device": self.device and dict(self.device),
+            "threads": self.threads,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> MeasureSpec:
+        fields = {name: value for name, value in data.items() if name != "kind"}
+        architecture, skeleton = Architecture.from_json(fields["architecture"]), Skeleton.from_json(fields["skeleton"])
+        return cls(**{**fields, "architecture": architecture, "skeleton": skeleton, "metrics": tuple(fields["metrics"])})
+
+
+def device_text(device: Device) -> str:
+    """A fingerprint as people read it."""
+    threads = f"{device['threads']} thread{'' if device['threads'] == 1 else 's'}"
+    return f"{device['type']} {device['name']} ({threads}, torch {device['torch']})"

@@ -13,7 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from moonas.specs import device_text
 from moonas.store.states import TrialState
+from moonas.study.metrics import METRICS
 
 if TYPE_CHECKING:
     from moonas.results import Measured, Network, Study
@@ -48,7 +50,8 @@ def print_front(study: Study, members: Sequence[Network], number: int | None = N
     table = _table(f"{which} of {study.name}: {_count(len(members), 'network')}, hypervolume {step.hypervolume:.4f}")
     for heading in ("key", "method", "budget", "trial", "width"):
         table.add_column(heading, justify="right" if heading == "trial" else "left", no_wrap=True)
-    for heading in ("accuracy", "test", "params", "mult-adds"):
+    others = _other_metrics(study)
+    for heading in ("accuracy", "test", "params", "mult-adds", *map(_heading, others)):
         table.add_column(heading, justify="right", no_wrap=True)
     for member in members:
         table.add_row(
@@ -57,7 +60,7 @@ def print_front(study: Study, members: Sequence[Network], number: int | None = N
             _budget(member.budget),
             str(member.trial),
             f"{member.skeleton.channels}×{member.skeleton.cells}",
-            *(_measured(member.metrics.get(name)) for name in ("accuracy", "test_accuracy", "params", "macs")),
+            *(_measured(member.metrics.get(name)) for name in ("accuracy", "test_accuracy", "params", "macs", *others)),
         )
     console.print(table)
 
@@ -99,6 +102,7 @@ def summary(study: Study) -> dict[str, Any]:
         "created": study.record.created,
         "version": study.record.version,
         "trials": counts,
+        "collapsed": list(study.collapses()),
         "front": len(study.front()),
         "architectures": len(study.archive()),
         "hypervolume": history[-1].hypervolume if history else None,
@@ -114,6 +118,7 @@ def print_study(study: Study) -> None:
     if state == "RUNNING" and not study.is_driven:
         state = f"RUNNING, but no process drives it; go on with: moonas resume {study.name}"
     facts = Table.grid(padding=(0, 2))
+    collapsed = found["collapsed"]
     for label, value in (
         ("state", state),
         ("trials", ", ".join(f"{count} {name.lower()}" for name, count in found["trials"].items()) or "none yet"),
@@ -121,6 +126,7 @@ def print_study(study: Study) -> None:
         ("data", study.config.data.name),
         ("methods", ", ".join(method.label for method in study.config.methods)),
         ("budgets", "; ".join(map(_budget, study.plan.budgets))),
+        ("collapsed", f"the searches of {len(collapsed)} trials; see: moonas trials {study.name}" if collapsed else "no search"),
         ("protocol", study.config.protocol.name),
         ("device-hours", f"{found['device_hours']:.3f}"),
         ("created", f"{datetime.fromtimestamp(found['created']):%Y-%m-%d %H:%M} by moonas {found['version']}"),
@@ -131,8 +137,8 @@ def print_study(study: Study) -> None:
     print_front(study, study.front())
 
 
-def trial_row(trial: TrialRecord) -> dict[str, Any]:
-    """A trial as one flat mapping."""
+def trial_row(trial: TrialRecord, collapse: str | None) -> dict[str, Any]:
+    """A trial as one flat mapping. collapse: what became of its search, where that collapsed."""
     return {
         "number": trial.number,
         "state": trial.state.value,
@@ -141,6 +147,7 @@ def trial_row(trial: TrialRecord) -> dict[str, Any]:
         "metrics": trial.values or {},
         "violation": trial.violation,
         "reason": trial.reason,
+        "collapse": collapse,
     }
 
 
@@ -150,14 +157,17 @@ def print_trials(study: Study, rows: Sequence[Mapping[str, Any]]) -> None:
     table = _table(f"trials of {study.name}")
     for heading in ("trial", "state", "method", "budget", "width", "repl.", *(key.removeprefix("setting.") for key in settings)):
         table.add_column(heading, justify="right" if heading in ("trial", "repl.") else "left")
-    for heading in ("accuracy", "params", "mult-adds"):
+    others = _other_metrics(study)
+    for heading in ("accuracy", "params", "mult-adds", *map(_heading, others)):
         table.add_column(heading, justify="right")
-    table.add_column("reason")
+    table.add_column("remarks")
     for row in rows:
-        values = [row["metrics"].get(name) for name in ("accuracy", "params", "macs")]
+        values = [row["metrics"].get(name) for name in ("accuracy", "params", "macs", *others)]
         fixed = [str(row["number"]), row["state"], row["method"], row["budget"], _width(row), str(row["replicate"])]
         chosen = ["" if key not in row else number_text(row[key]) for key in settings]
-        table.add_row(*fixed, *chosen, *("" if v is None else number_text(v) for v in values), escape(row["reason"] or ""))
+        table.add_row(
+            *fixed, *chosen, *("" if v is None else number_text(v) for v in values), escape(row["reason"] or row["collapse"] or "")
+        )
     console.print(table)
 
 
@@ -223,15 +233,16 @@ def print_network(study: Study, network: Network) -> None:
     console.print(f"[bold]{network.key}[/bold]  {place}: {origin}, {skeleton.channels} channels, {skeleton.cells} cells")
     facts = Table.grid(padding=(0, 2))
     for name, measured in network.metrics.items():
-        protocol = f"[dim]{measured.protocol}, {measured.replicates} measured[/dim]" if measured.protocol else "[dim]exact[/dim]"
-        facts.add_row(Text(name, style="dim"), Text(_measured(measured), justify="right"), protocol)
+        facts.add_row(
+            Text(name, style="dim"), Text(_measured(measured), justify="right"), Text(_origin(name, measured), style="dim")
+        )
     console.print(facts)
     for group, edges in network.architecture.groups.items():
         console.print(f"\n[bold]{group}[/bold]")
         for node in sorted({node for node, _, _ in edges}):
             inputs = "  +  ".join(f"{operation}({_node(predecessor)})" for n, predecessor, operation in edges if n == node)
             console.print(f"  node {node} = {inputs}", soft_wrap=True)
-    console.print(f"\n{network.architecture.to_genotype()}\n", soft_wrap=True, markup=False)
+    console.print(f"\n{network.architecture.to_text()}\n", soft_wrap=True, markup=False)
 
 
 def print_decoded(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -245,7 +256,20 @@ def print_decoded(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         from moonas.architecture import Architecture
 
-        console.print(f"{row['key'][:8]}  {Architecture.from_json(row['genotype']).to_genotype()}", soft_wrap=True, markup=False)
+        console.print(f"{row['key'][:8]}  {Architecture.from_json(row['genotype']).to_text()}", soft_wrap=True, markup=False)
+
+
+def print_device_table(table: Mapping[str, Any], path: str) -> None:
+    """What a fitted device table predicts, and how well."""
+    console.print(f"{path}: {table['metric']} on {device_text(table['device'])}", markup=False)
+    shown = _table("networks held out of the fit")
+    for heading in ("width", "fitted to", "held out", "mean error", "rank correlation", "spread of one network"):
+        shown.add_column(heading, justify="left" if heading == "width" else "right")
+    for fitted in table["skeletons"]:
+        fit = fitted["fit"]
+        numbers = (f"{fit['networks']:.0f}", f"{fit['held_out']:.0f}", f"{fit['error']:.1%}", f"{fit['rank_correlation']:.3f}")
+        shown.add_row(_width(fitted["skeleton"]), *numbers, f"{fit['spread']:.1%}")
+    console.print(shown)
 
 
 def print_preview(found: Mapping[str, Any]) -> None:
@@ -255,14 +279,15 @@ def print_preview(found: Mapping[str, Any]) -> None:
         f"{_count(found['searches'], 'distinct search', 'distinct searches')}, at most {_count(found['evaluations'], 'evaluation')}"
     )
     table = _table("budgets")
-    for heading in ("budget", "width", "params", "mult-adds", "architectures"):
+    for heading in ("budget", "width", *(_heading(name) for name in found["spans"]), "architectures"):
         table.add_column(heading, justify="left" if heading in ("budget", "width") else "right")
     left_out = [row for row in found["budgets"] if row["left_out"]]
     for row in found["budgets"]:
         if row not in left_out:
-            spans = [f"{row[name][0]:,} to {row[name][1]:,}" for name in ("params", "macs")]
+            spans = [f"{row[name][0]:,} to {row[name][1]:,}" for name in found["spans"]]
             number = row["architectures"]
-            table.add_row(row["budget"], _width(row), *spans, f"{number:.3g}" if number > 1e6 else f"{number:,}")
+            count = "too many to count" if number is None else f"{number:.3g}" if number > 1e6 else f"{number:,}"
+            table.add_row(row["budget"], _width(row), *spans, count)
     console.print(table)
     for row in left_out:
         console.print(Text(f"left out: {row['budget']} at {_width(row)}: {row['left_out']}", style="yellow"))
@@ -290,6 +315,26 @@ def _measured(measured: Measured | None) -> str:
     if measured is None:
         return ""
     return number_text(measured.value) + (f" ±{measured.error:.4f}" if measured.error is not None else "")
+
+
+def _other_metrics(study: Study) -> list[str]:
+    """What the tables show besides accuracy and exact costs: the study's further metrics, measured or predicted."""
+    return [*study.plan.measured, *(table.name for table in study.config.device_tables)]
+
+
+def _heading(name: str) -> str:
+    """A metric as a column is called."""
+    return {"params": "params", "macs": "mult-adds"}.get(name) or escape(METRICS[name].heading)
+
+
+def _origin(name: str, measured: Measured) -> str:
+    """How a value was come by."""
+    if measured.protocol is None:
+        return "by a device table" if METRICS[name].predicts else "exact"
+    if measured.device is None:
+        return f"{measured.protocol}, {measured.replicates} measured"
+    spread = "" if measured.spread is None else f", interquartile range {number_text(measured.spread)}"
+    return f"{measured.protocol} on {device_text(measured.device)}{spread}"
 
 
 def number_text(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 import typer.main
 import yaml
+from torch import nn
 
 import moonas
 from moonas.cli import app
@@ -29,9 +31,10 @@ from moonas.study.operations import OPERATIONS
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.samplers import SAMPLERS
 from moonas.study.schema import StudyConfig
-from moonas.study.sections import Decode, FinalSkeleton, Limits, Performance, SearchSkeleton, Workers
+from moonas.study.sections import Decode, FinalSkeleton, Health, Limits, Measure, Performance, SearchSkeleton, Workers
 from moonas.study.spaces import SPACES
 from moonas.study.validation import plain
+from tests.metrics.test_subject import subject
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "docker" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -42,7 +45,9 @@ SETTINGS = {
     "search": SearchSkeleton,
     "final": FinalSkeleton,
     "decode": Decode,
+    "measure": Measure,
     "workers": Workers,
+    "health": Health,
     "limits": Limits,
     "performance": Performance,
     **{f"Space {name}": entry.config for name, entry in SPACES.items()},
@@ -92,7 +97,7 @@ def says(cell: str, default: Any) -> bool:
     """Whether the text of a table means this default."""
     if default is MISSING or default is None:
         return cell == ("required" if default is MISSING else "absent")
-    if isinstance(default, int | float):
+    if isinstance(default, int | float) and not isinstance(default, bool):
         return parse_number(cell) == default
     return bool(yaml.safe_load(cell) == plain(default))
 
@@ -180,7 +185,7 @@ def test_every_command_is_documented_with_its_options(name: str) -> None:
 
 def test_every_command_that_the_docs_type_exists() -> None:
     shown = [text for page in PAGES for kind in ("sh", "console") for text in blocks(page, kind)]
-    typed = {match for text in shown for match in re.findall(r"(?<![\w-])moonas ((?:db )?[a-z]+)", text)}
+    typed = {match for text in shown for match in re.findall(r"(?<![\w-])moonas ((?:db )?[a-z-]+)", text)}
     assert len(typed) > 5
     assert typed - set(command_lines()) == set()
 
@@ -238,10 +243,41 @@ def example(stripes: Path) -> dict[str, Any]:
     return found
 
 
+def test_the_example_package_s_own_metric_is_an_objective_end_to_end(stripes: Path) -> None:
+    study = yaml.safe_load((stripes / "stripes.yaml").read_text(encoding="utf-8"))
+    quick = {
+        **study,
+        "methods": ["random"],
+        "budgets": {},
+        "protocol": {"name": "short", "epochs": 1},
+        "workers": {"devices": "cpu", "tasks_per_device": 1},
+    }
+    (stripes / "quick.yaml").write_text(yaml.safe_dump(quick), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(stripes), str(ROOT)])}
+    for command in (["run", "quick.yaml", "--quiet"], ["front", "stripes", "--format", "json"]):
+        line = [sys.executable, "-m", "moonas", *command]
+        done = subprocess.run(line, cwd=stripes, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    (member,) = json.loads(done.stdout)
+    by_hand = 1 + (2 + 2 + 3)  # the stem; the inputs of three cells, one of the last by a factorized reduction
+    for group, cells in (("normal", 1), ("reduce", 2)):
+        for _, predecessor, operation in member["genotype"]["groups"][group]:
+            skip = 2 if group == "reduce" and predecessor < 2 else 0
+            by_hand += cells * {"skip_connect": skip, "conv_1x1": 1, "sep_conv_3x3": 4}[operation]
+    assert member["metrics"]["convolutions"]["value"] == by_hand
+    assert member["metrics"]["convolutions"]["device"]["type"] == "cpu"
+
+
 def test_the_example_operation_costs_what_its_module_holds(example: dict[str, Any]) -> None:
     module = example["conv_1x1"](8, 2, True)
     assert example["conv_1x1_cost"](8, 2, (7, 7)) == (80, 1024)  # 8 * 8 weights, 2 * 8 of batch norm; 64 for each of 4 x 4 pixels
     assert sum(parameter.numel() for parameter in module.parameters()) == 80
+
+
+def test_the_example_metric_counts_the_convolutions_that_run(example: dict[str, Any]) -> None:
+    once = nn.Conv2d(1, 1, 1)
+    assert example["convolutions"](subject(nn.Sequential(once, nn.ReLU(), nn.Sequential(once, nn.Conv2d(1, 2, 3))))) == 3
+    assert example["CONVOLUTIONS"].heading == "convolutions"
 
 
 def test_the_example_data_are_what_their_entry_says(example: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ LINES = [
     ("results",),
     ("report",),
     ("api",),
-    ("preview",),
+    ("preview", "device_table"),
     ("terminal",),
     ("progress",),
     ("cli", "service", "dashboard", "__main__"),

@@ -1,1 +1,1 @@
-"""Data sets on the device: one file a set, one stratified split into four parts, batched augmentation."""
+"""Data sets: one file a set, one split into four parts, batches on the device from memory or from files, batched augmentation."""

@@ -1,8 +1,8 @@
-"""Stratified splits: four disjoint parts, fixed by the study's seed."""
+"""Splits: four disjoint parts, fixed by the study's seed; stratified, or by a hash of each image's name."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from moonas.errors import UsageError
 from moonas.seeds import stream
+from moonas.study.data import training_fractions
 
 
 class Split(NamedTuple):
@@ -21,42 +22,40 @@ class Split(NamedTuple):
     test: Tensor
 
 
-def split(labels: Tensor, test_labels: Tensor | None, shares: Sequence[int], seed: int, images: int | None = None) -> Split:
-    """Stratified parts of the sizes `shares` = (train_w, train_alpha, valid, test), in random order.
+def split(
+    labels: Tensor,
+    test_labels: Tensor | None,
+    shares: Sequence[int],
+    seed: int,
+    images: int | None = None,
+    fractions: Mapping[str, float] | None = None,
+    names: Sequence[str] | None = None,
+) -> Split:
+    """Parts of the sizes `shares` = (train_w, train_alpha, valid, test), each in a stratified random order.
 
     labels: (n,) int64 of the one pool, or of the official training set where `test_labels` are those of an official test set.
     images: keep only so many of the first three parts together, and of the test part the same fraction; what is kept is a subset of
-    the whole split. Raises UsageError where there are fewer, or where a part would hold fewer images than there are classes.
+    the whole split.
+    fractions: {part: how much of the training images of each class it gets}; a part that is not named keeps its share.
+    names: of the images, for parts by hash: the part of an image follows from its name and the seed alone, so that further images
+    move no other one. `shares` and `fractions` are then proportions that hold on average; otherwise they hold within every class.
+    Raises UsageError where there are fewer images, or where a part would hold fewer images than there are classes.
     """
     generator = torch.Generator().manual_seed(stream(seed, "split"))
-    *train, test = shares
-    order = stratified_order(labels, generator)
-    if test_labels is None:
-        parts = list(order.split([*train, test]))
+    if names is None:
+        parts = _stratified(labels, test_labels, shares, fractions, generator)
     else:
-        parts = [*order.split(train), stratified_order(test_labels, generator)]
-    if images is not None:
-        pool, classes = sum(train), len(labels.unique())
-        sizes = [*apportion(train, images), round(test * images / pool)]
-        if images > pool or min(sizes) < classes:
-            fewest = "each of the four parts needs at least one per class"
-            raise UsageError(f"data.images: {images} is not possible: there are {pool} training images, and {fewest} ({classes})")
-        parts = [part[:size] for part, size in zip(parts, sizes, strict=True)]
-    return Split(*parts)
+        places = torch.tensor([stream(seed, "part", name) / 2**63 for name in names], dtype=torch.float64)
+        parts = _by_place(labels, test_labels, shares, fractions, places, generator)
+    return Split(*_first(parts, images, classes=len(labels.unique())))
 
 
 def stratified_order(labels: Tensor, generator: torch.Generator) -> Tensor:
     """A random order in which every stretch holds the classes in proportion, to within an image or two of each.
 
-    labels: (n,) int64. Returns (n,) indices. The images of a class, in random order, are spread evenly over [0, 1]; the result is
-    the order of these places.
+    labels: (n,) int64. Returns (n,) indices.
     """
-    shuffled = torch.randperm(len(labels), generator=generator)
-    grouped = shuffled[torch.argsort(labels[shuffled], stable=True)]
-    classes, counts = labels[grouped], torch.bincount(labels)
-    rank = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[classes]
-    place = (rank + 0.5).double() / counts[classes]
-    return grouped[torch.argsort(place, stable=True)]
+    return _spread(torch.randperm(len(labels), generator=generator), labels)
 
 
 def apportion(shares: Sequence[int], total: int) -> list[int]:
@@ -65,3 +64,76 @@ def apportion(shares: Sequence[int], total: int) -> list[int]:
     by_remainder = sorted(range(len(shares)), key=lambda index: -rest[index])
     extra = set(by_remainder[: total - sum(whole)])
     return [size + (index in extra) for index, size in enumerate(whole)]
+
+
+def _stratified(
+    labels: Tensor,
+    test_labels: Tensor | None,
+    shares: Sequence[int],
+    fractions: Mapping[str, float] | None,
+    generator: torch.Generator,
+) -> list[Tensor]:
+    *train, test = shares
+    order = stratified_order(labels, generator)
+    if test_labels is None:
+        pool, tested = order.split([sum(train), test])
+    else:
+        pool, tested = order, stratified_order(test_labels, generator)
+    if fractions is None:
+        return [*pool.split(train), tested]
+    return [*_cut(pool, _places(labels[pool]), training_fractions(shares, fractions)), tested]
+
+
+def _by_place(
+    labels: Tensor,
+    test_labels: Tensor | None,
+    shares: Sequence[int],
+    fractions: Mapping[str, float] | None,
+    places: Tensor,
+    generator: torch.Generator,
+) -> list[Tensor]:
+    """places: (n,) in [0, 1), each image's own; the test part, where it is carved out of the pool, takes the last of them."""
+    order = torch.argsort(places)
+    if test_labels is None:
+        end = 1 - shares[3] / sum(shares)
+        pool, tested = order[places[order] < end], _spread(order[places[order] >= end], labels)
+    else:
+        end, pool, tested = 1.0, order, stratified_order(test_labels, generator)
+    parts = _cut(pool, places[pool] / end, training_fractions(shares, fractions or {}))
+    return [*(_spread(part, labels) for part in parts), tested]
+
+
+def _cut(pool: Tensor, places: Tensor, fractions: tuple[float, float, float]) -> list[Tensor]:
+    """`train_w` from the beginning of [0, 1), `train_alpha` after it; `valid` from the end, whatever the others get."""
+    w, alpha, valid = fractions
+    return [pool[places < w], pool[(places >= w) & (places < w + alpha)], pool[places >= max(w + alpha, 1 - valid)]]
+
+
+def _first(parts: list[Tensor], images: int | None, classes: int) -> list[Tensor]:
+    """As many of each part as `images` asks for. Raises UsageError where the result would be too small."""
+    sizes = [len(part) for part in parts]
+    pool = sum(sizes[:3])
+    asked = f"data: parts of {', '.join(map(str, sizes))} images are" if images is None else f"data.images: {images} is"
+    if images is not None and images <= pool:
+        sizes = [*apportion(sizes[:3], images), round(sizes[3] * images / pool)]
+    if (images or 0) > pool or min(sizes) < classes:
+        fewest = "each of the four parts needs at least one per class"
+        raise UsageError(f"{asked} not possible: there are {pool} training images, and {fewest} ({classes})")
+    return [part[:size] for part, size in zip(parts, sizes, strict=True)]
+
+
+def _spread(shuffled: Tensor, labels: Tensor) -> Tensor:
+    """The indices `shuffled`, reordered so that every stretch holds the classes in proportion; those of a class keep their order.
+
+    The images of a class are spread evenly over [0, 1]; the result is the order of these places.
+    """
+    grouped = shuffled[torch.argsort(labels[shuffled], stable=True)]
+    return grouped[torch.argsort(_places(labels[grouped]), stable=True)]
+
+
+def _places(labels: Tensor) -> Tensor:
+    """(n,) float64 in (0, 1): how far along each image stands among those of its class."""
+    grouped, counts = torch.argsort(labels, stable=True), torch.bincount(labels)
+    rank = torch.empty_like(labels)
+    rank[grouped] = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[labels[grouped]]
+    return (rank + 0.5).double() / counts[labels]

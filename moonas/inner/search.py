@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from moonas.data.dataset import Data, Part
+from moonas.data.dataset import Data
+from moonas.data.parts import AnyPart, Part
 from moonas.inner.expected_cost import ExpectedCost
+from moonas.inner.health import Watch, dominant_eigenvalue, strongest, vitals
 from moonas.inner.method import Method
 from moonas.inner.supernets.fused import FusedSupernet
 from moonas.networks.descent import Tally, seeded
@@ -37,28 +38,29 @@ class Search:
         method, handler = METHODS[spec.method["name"]], HANDLERS[spec.handler["name"]]
         with seeded(stream(spec.seed, spec.replicate, "weights")):
             self.net = FusedSupernet(self.space, spec.skeleton).to(device)
+        table = cost_table(self.space, spec.final or spec.skeleton, spec.predicted)
         budget_handler = load_object(handler.load)(
-            settings_of(handler.config, spec.handler), self.space, spec.final, spec.budget, device
+            settings_of(handler.config, spec.handler), self.space, table if spec.final else None, spec.budget, device
         )
         alpha_seed = stream(spec.seed, spec.replicate, "architecture")
         self.method: Method = load_object(method.load)(
             self.net, self.space, settings_of(method.config, spec.method), budget_handler, alpha_seed
         )
         self.epochs = self.method.epochs
-        table = cost_table(self.space, spec.final or spec.skeleton)
         self.decoder = Decoder(self.space, table)
         self.expected_cost = ExpectedCost(self.space, table.columns(["params"]), device)
+        self.watch = Watch(self._vitals(strongest(self.method)))
 
     def run_epoch(self, epoch: int) -> dict[str, float]:
         """One pass over `train_w`, with as many batches of `train_alpha`.
 
         Returns train_loss and train_accuracy; valid_loss and valid_accuracy of the mixture on the `train_alpha` batches as they
-        come, absent in warm-up; entropy, the mean over edges in nats; skips, the skip connections in the normal cell decoded
-        without bounds; expected_params, at the final skeleton where the search knows it, else at its own.
-        Raises NonFiniteLossError.
+        come, absent in warm-up; what the method adds; the vitals of `moonas.inner.health`, costs at the final skeleton where the
+        search knows it, else at its own; eigenvalue, in the epochs that measure it. Raises NonFiniteLossError.
         """
         spec, data = self.spec, self.data
         self.net.train()
+        before = strongest(self.method)
         train, valid = Tally("training"), Tally("architecture")
         seed = stream(spec.seed, spec.replicate, "train batches", epoch)
         valid_batches = self._endless(data.train_alpha, epoch)
@@ -70,7 +72,14 @@ class Search:
         metrics = dict(zip(("train_loss", "train_accuracy"), train.means(), strict=True))
         if valid.images:
             metrics |= zip(("valid_loss", "valid_accuracy"), valid.means(), strict=True)
-        return metrics | self._health()
+        metrics |= self.method.metrics() | self._vitals(before) | self._eigenvalue(epoch)
+        collapses = self.watch.look(epoch, metrics, {"scores": self.scores(), "slot_scores": self.method.slot_scores()})
+        if collapses and self.spec.health.get("on_collapse") == "stop":
+            self.epochs = epoch + 1
+        return metrics
+
+    def _vitals(self, before: list[int]) -> dict[str, float]:
+        return vitals(self.space, self.decoder, self.expected_cost, self.method, before, self.spec.budget)
 
     def scores(self) -> dict[str, list[list[float]]]:
         """{group: (edges, operations)} as nested lists."""
@@ -81,31 +90,36 @@ class Search:
         return {"scores": self.scores()}
 
     def state_dict(self) -> dict[str, Any]:
-        return self.method.state_dict()
+        return {"method": self.method.state_dict(), "watch": self.watch.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.method.load_state_dict(state)
+        self.method.load_state_dict(state["method"])
+        self.watch.state = state["watch"]
 
     def result(self) -> dict[str, Any]:
-        """The final scores, and by group the operations that their columns stand for."""
-        return {"scores": self.scores(), "operations": {name: list(group.operations) for name, group in self.space.groups.items()}}
+        """The final scores, the operations that their columns stand for, and what the method leaves to later searches.
 
-    def _endless(self, part: Part, epoch: int) -> Iterator[Part]:
+        collapse: None, or {"epoch", "reason", "before"} with the scores before it, which are the final ones where it ended the
+        search.
+        """
+        operations = {name: list(group.operations) for name, group in self.space.groups.items()}
+        final: dict[str, Any] = {"scores": self.scores(), "slot_scores": self.method.slot_scores()}
+        collapse = self.watch.state["collapse"]
+        if collapse is not None and self.spec.health.get("on_collapse") == "stop":
+            final = collapse["before"]
+        return {**final, "operations": operations, "collapse": collapse, **self.method.leaves()}
+
+    def _endless(self, part: AnyPart, epoch: int) -> Iterator[Part]:
         for turn in count():
             seed = stream(self.spec.seed, self.spec.replicate, "architecture batches", epoch, turn)
             yield from self.data.batches(part, self.method.batch, seed=seed)
 
-    def _health(self) -> dict[str, float]:
-        probabilities = self.method.probabilities()
-        scores = {group: matrix.cpu().numpy() for group, matrix in self.method.scores().items()}
-        normal = self.decoder.decode(scores).architecture.groups["normal"]
-        return {
-            "entropy": mean_entropy(probabilities),
-            "skips": float(sum(operation == "skip_connect" for _, _, operation in normal)),
-            "expected_params": float(self.expected_cost(probabilities)),
-        }
-
-
-def mean_entropy(probabilities: Mapping[str, Tensor]) -> float:
-    """Of the operations' distribution, in nats, averaged over the edges of all groups."""
-    return float(torch.cat([torch.special.entr(matrix).sum(dim=1) for matrix in probabilities.values()]).mean())
+    def _eigenvalue(self, epoch: int) -> dict[str, float]:
+        """On the same validation batch every time, with the batch's own statistics."""
+        every = self.spec.health.get("eigenvalue_every", 0)
+        if not every or (epoch + 1) % every:
+            return {}
+        seed = stream(self.spec.seed, self.spec.replicate, "eigenvalue")
+        batch = next(iter(self.data.batches(self.data.train_alpha, self.method.batch, seed=seed, augmented=False)))
+        found = self.method.architecture_loss(batch)
+        return {} if found is None else {"eigenvalue": dominant_eigenvalue(*found)}

@@ -20,18 +20,20 @@ def adam(logits: Iterable[Tensor], lr: float, beta1: float, beta2: float, decay:
     return torch.optim.Adam(logits, lr=lr, betas=(beta1, beta2), weight_decay=decay)
 
 
-def small_logits(space: Space, seed: int, device: torch.device, scale: float = 1e-3) -> dict[str, Tensor]:
-    """{group: (edges, operations)} leaves of scale * N(0, 1), the same on every device."""
+def small_logits(
+    space: Space, seed: int, device: torch.device, scale: float = 1e-3, *, per_edge: bool = False
+) -> dict[str, Tensor]:
+    """{group: (edges, operations)}, or {group: (edges,)} of whole edges: leaves of scale * N(0, 1), the same on every device."""
     generator = torch.Generator().manual_seed(seed)
     return {
-        name: (scale * torch.randn(group.shape, generator=generator)).to(device).requires_grad_()
+        name: (scale * torch.randn(group.shape[:1] if per_edge else group.shape, generator=generator)).to(device).requires_grad_()
         for name, group in space.groups.items()
     }
 
 
-def descend_logits(optimizer: torch.optim.Optimizer, loss: Tensor, logits: Sequence[Tensor]) -> None:
-    """One step down `loss`; no gradient of any weight is computed or touched."""
-    for logit, gradient in zip(logits, torch.autograd.grad(loss, logits), strict=True):
+def step_logits(optimizer: torch.optim.Optimizer, logits: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+    """One step of the optimizer along gradients worked out beforehand."""
+    for logit, gradient in zip(logits, gradients, strict=True):
         logit.grad = gradient
     optimizer.step()
 
@@ -39,6 +41,16 @@ def descend_logits(optimizer: torch.optim.Optimizer, loss: Tensor, logits: Seque
 def softmax(logits: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Over the operations of each edge. {group: (edges, operations)} in and out."""
     return {group: matrix.softmax(dim=1) for group, matrix in logits.items()}
+
+
+def log_softmax_by_node(logits: Mapping[str, Tensor], space: Space) -> dict[str, Tensor]:
+    """Over the edges that lead to one node. {group: (edges,)} in and out."""
+    logs = {}
+    for name, beta in logits.items():
+        nodes = torch.tensor([node for _, node in space.groups[name].edges], device=beta.device)
+        apart = nodes[:, None] != nodes
+        logs[name] = beta - beta.expand(apart.shape).masked_fill(apart, -torch.inf).logsumexp(dim=1)
+    return logs
 
 
 @contextmanager
@@ -64,15 +76,17 @@ def second_order_gradient(
     momentum: float = 0.0,
     buffers: Sequence[Tensor] | None = None,
     decay: float = 0.0,
-    radius: float = 0.01,
+    radius: float | None = 0.01,
 ) -> list[Tensor]:
     """The gradient of the validation loss after one more weight step, by the logits; the weights stay as they are.
 
     w' = w - lr * (gradient + decay * w + momentum * buffer), and the gradient is that of valid_loss at w' less lr times the mixed
     second derivative of train_loss in the direction v, the gradient of valid_loss by w': a central difference of logit gradients
-    at w +- radius / |v| * v. Where v is zero that term is 0, with a warning.
-    train_loss, valid_loss: compute the loss anew from the logits and weights as they stand. They are called three times and once;
-    neither may change running statistics, and random numbers must be the same each time. All in one precision, never below fp32.
+    at w +- radius / |v| * v. Where v is zero that term is 0, with a warning. radius None takes the exact second derivative by
+    differentiating train_loss twice, another number where the loss has kinks.
+    train_loss, valid_loss: compute the loss anew from the logits and weights as they stand. They are called three times (twice
+    where exact) and once; neither may change running statistics, and random numbers must be the same each time. All in one
+    precision, never below fp32.
     buffers: the optimizer's momentum of each weight, before this step; None before the first.
     """
     before = [weight.detach().clone() for weight in weights]
@@ -89,7 +103,7 @@ def second_order_gradient(
             warnings.warn("the validation loss does not depend on the weights: the second-order term is taken as 0", stacklevel=2)
             return direct
         ends = []
-        for distance in (radius / length, -radius / length):
+        for distance in () if radius is None else (radius / length, -radius / length):
             with torch.no_grad():
                 for weight, start, slope in zip(weights, before, direction, strict=True):
                     torch.add(start, slope, alpha=distance, out=weight)
@@ -98,8 +112,18 @@ def second_order_gradient(
     finally:
         with torch.no_grad():
             torch._foreach_copy_(list(weights), before)
+    if radius is None:
+        mixed = _mixed_product(train_loss(), logits, weights, direction)
+        return [own - lr * product for own, product in zip(direct, mixed, strict=True)]
     scale = lr * length / (2 * radius)
     return [own - scale * (plus - minus) for own, plus, minus in zip(direct, *ends, strict=True)]
+
+
+def _mixed_product(loss: Tensor, logits: Sequence[Tensor], weights: Sequence[Tensor], direction: Sequence[Tensor]) -> list[Tensor]:
+    """The second derivative of `loss` by logits and weights, times a direction of the weights."""
+    slopes = torch.autograd.grad(loss, weights, create_graph=True, materialize_grads=True, allow_unused=True)
+    along = torch.stack([(slope * v).sum() for slope, v in zip(slopes, direction, strict=True)]).sum()
+    return _gradients(along, logits)
 
 
 def _gradients(loss: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:

@@ -63,12 +63,27 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, clip: float) -> None
     """One step down `loss`, the gradient's norm over all parameters of the optimizer clipped to `clip`."""
     optimizer.zero_grad()
     loss.backward()
+    take_step(optimizer, clip)
+
+
+def take_step(optimizer: torch.optim.Optimizer, clip: float) -> None:
+    """One step along the gradients that are there, their norm clipped to `clip`."""
     torch.nn.utils.clip_grad_norm_([parameter for group in optimizer.param_groups for parameter in group["params"]], clip)
     optimizer.step()
 
 
-def sgd(parameters: Iterable[Tensor], lr: float, momentum: float, decay: float, *, nesterov: bool = False) -> torch.optim.SGD:
-    return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=decay, nesterov=nesterov, fused=True)
+def sgd(
+    parameters: Iterable[Tensor], lr: float, momentum: float, decay: float, *, nesterov: bool = False, gaps: bool = False
+) -> torch.optim.SGD:
+    """gaps: parameters may go without a gradient, and then stay as they are; torch's fused form fails when they get their first."""
+    return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=decay, nesterov=nesterov, fused=not gaps)
+
+
+def momentum_buffers(optimizer: torch.optim.SGD, parameters: Iterable[Tensor]) -> list[Tensor] | None:
+    """The momentum of each parameter, zeros for one that has had no gradient yet; None before the first step."""
+    if not optimizer.state:
+        return None
+    return [optimizer.state[p]["momentum_buffer"] if p in optimizer.state else torch.zeros_like(p) for p in parameters]
 
 
 def cosine(epoch: int, epochs: int, highest: float, lowest: float = 0.0) -> float:

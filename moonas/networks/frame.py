@@ -1,41 +1,66 @@
 """What surrounds the cells, in derived and in search networks alike: stem, preprocessing, pooling, classifier.
 
+Stem and preprocessing as DARTS has them stand here; a space's entry names the function that makes its own.
+
 Source: Liu et al., ICLR 2019, arXiv:1806.09055, and its published code. Initial weights are torch's defaults, as published.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from moonas.networks.operations import FactorizedReduce, relu_conv_norm
+from moonas.registry import load_object
 from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
+from moonas.study.spaces import SPACES
+
+
+class Surroundings(NamedTuple):
+    """What a space puts around its cells.
+
+    stem: from images to the inputs of the first cell, a tuple. before: by a cell's index, a module from the output of the cell
+    before to the one input of that cell. head: what follows the last cell.
+    """
+
+    stem: nn.Module
+    before: Mapping[int, nn.Module]
+    head: nn.Module
 
 
 class Frame(nn.Module):
-    """Stem, cells, global average pooling, linear classifier.
+    """Stem, cells, global average pooling, linear classifier, and what the skeleton's space puts between them.
 
-    cells: modules called as `cell(first, second, *choice)` with the outputs of the two cells before.
+    cells: modules called as `cell(inputs, *choice)` with the outputs of as many cells before as the stem has.
     features: channels of the last cell's output.
     On the CPU the cells work channels last, where depthwise convolutions and their gradients are 1.3 to 4 times faster.
     """
 
-    def __init__(self, skeleton: Skeleton, cells: Iterable[nn.Module], features: int) -> None:
+    def __init__(self, skeleton: Skeleton, plans: Sequence[CellPlan], cells: Iterable[nn.Module], features: int) -> None:
         super().__init__()
-        self.stem = CifarStem(skeleton) if skeleton.stem == "cifar" else ImagenetStem(skeleton)
+        around: Surroundings = load_object(SPACES[skeleton.space].frame)(skeleton, plans)
+        self.stem, self.head = around.stem, around.head
+        self.before = nn.ModuleDict({str(index): module for index, module in around.before.items()})
         self.cells = nn.ModuleList(cells)
         self.classifier = nn.Linear(features, skeleton.classes)
 
     def forward(self, x: Tensor, *choice: Any) -> Tensor:
         """Logits (n, classes) of images (n, c, h, w)."""
-        first, second = (part if x.is_cuda else part.contiguous(memory_format=torch.channels_last) for part in self.stem(x))
-        for cell in self.cells:
-            first, second = second, cell(first, second, *choice)
-        return self.classifier(second.mean((2, 3)))
+        inputs = [part if x.is_cuda else part.contiguous(memory_format=torch.channels_last) for part in self.stem(x)]
+        for index, cell in enumerate(self.cells):
+            if str(index) in self.before:
+                inputs = [self.before[str(index)](inputs[-1])]
+            inputs = [*inputs[1:], cell(inputs, *choice)]
+        return self.classifier(self.head(inputs[-1]).mean((2, 3)))
+
+
+def darts_surroundings(skeleton: Skeleton, plans: Sequence[CellPlan]) -> Surroundings:
+    """The stem that the skeleton names, and nothing else."""
+    return Surroundings(CifarStem(skeleton) if skeleton.stem == "cifar" else ImagenetStem(skeleton), {}, nn.Identity())
 
 
 class CifarStem(nn.Module):
@@ -73,12 +98,14 @@ class ImagenetStem(nn.Module):
 
 
 def preprocess(plan: CellPlan, affine: bool) -> nn.ModuleList:
-    """The modules that bring the two inputs of a cell to its channels, and the first to its resolution."""
-    first, second = plan.input_channels
+    """What brings the inputs of a cell to its channels, and the first to its resolution; identities where they come so."""
+    if not plan.preprocessed:
+        return nn.ModuleList(nn.Identity() for _ in plan.input_channels)
+    first, *others = plan.input_channels
     return nn.ModuleList(
         [
             (FactorizedReduce if plan.after_reduction else relu_conv_norm)(first, plan.channels, affine),
-            relu_conv_norm(second, plan.channels, affine),
+            *(relu_conv_norm(channels, plan.channels, affine) for channels in others),
         ]
     )
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from moonas.architecture import Architecture, Edge
 from moonas.networks.frame import Frame, preprocess
-from moonas.networks.operations import make_operation
+from moonas.networks.operations import Zero, make_operation
 from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
 from moonas.spaces.space import space_of
@@ -48,28 +48,36 @@ class Network(Frame):
     def __init__(self, architecture: Architecture, skeleton: Skeleton, plans: Sequence[CellPlan]) -> None:
         drop_path = DropPath()
         cells = [Cell(plan, architecture.groups[plan.group], architecture.concat[plan.group], drop_path) for plan in plans]
-        super().__init__(skeleton, cells, len(architecture.concat[plans[-1].group]) * plans[-1].channels)
+        super().__init__(skeleton, plans, cells, len(architecture.concat[plans[-1].group]) * plans[-1].channels)
         self.drop_path = drop_path
 
 
 class Cell(nn.Module):
-    """edges: (node, predecessor, operation), sorted; a node is the sum of its edges. concat: the nodes that make up the output."""
+    """edges: (node, predecessor, operation), sorted. concat: the nodes that make up the output.
+
+    A node is the sum of its edges, zeros where none but `none` lead to it; what `none` gives is not computed.
+    """
 
     def __init__(self, plan: CellPlan, edges: Sequence[Edge], concat: Iterable[int], drop_path: DropPath) -> None:
         super().__init__()
+        edges = [edge for edge in edges if edge[2] != "none"]
         self.preprocess = preprocess(plan, affine=True)
         self.operations = nn.ModuleList(
             make_operation(name, plan.channels, plan.stride(predecessor), affine=True) for _, predecessor, name in edges
         )
         self.wiring = [(node, predecessor) for node, predecessor, _ in edges]
         self.concat = tuple(concat)
+        read = {predecessor for _, predecessor in self.wiring} | set(self.concat)
+        self.empty = sorted(read - set(range(len(plan.input_channels))) - {node for node, _ in self.wiring})
+        self.zero = Zero(plan.stride(0))
         self.drop_path = drop_path
 
-    def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        states = {number: module(x) for number, (module, x) in enumerate(zip(self.preprocess, (first, second), strict=True))}
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        states = {number: module(x) for number, (module, x) in enumerate(zip(self.preprocess, inputs, strict=True))}
+        states |= {node: self.zero(states[0]) for node in self.empty}
         for (node, predecessor), operation in zip(self.wiring, self.operations, strict=True):
             value = operation(states[predecessor])
             if not isinstance(operation, nn.Identity):
                 value = self.drop_path(value)
             states[node] = states[node] + value if node in states else value
-        return torch.cat([states[node] for node in self.concat], dim=1)
+        return states[self.concat[0]] if len(self.concat) == 1 else torch.cat([states[node] for node in self.concat], dim=1)

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from moonas.data.dataset import Data, Part
+from moonas.data.dataset import Data
+from moonas.data.parts import AnyPart
 from moonas.networks.descent import Tally, cosine, descend, judge, load_optimizer_state, optimizer_state, seeded, set_lr, sgd
 from moonas.networks.network import build
 from moonas.seeds import stream
@@ -19,15 +20,14 @@ EVALUATION_BATCH = 500
 
 
 @torch.no_grad()
-def evaluate_accuracy(network: nn.Module, part: Part, forward: Callable[[Tensor], Tensor] | None = None) -> tuple[float, float]:
+def evaluate_accuracy(network: nn.Module, part: AnyPart, forward: Callable[[Tensor], Tensor] | None = None) -> tuple[float, float]:
     """(mean cross-entropy, accuracy as a fraction of 1) on all images of `part`, in evaluation mode.
 
     forward: how the network is called, where not by the images alone. Raises NonFiniteLossError.
     """
     network.eval()
     tally = Tally("evaluation")
-    for start in range(0, len(part), EVALUATION_BATCH):
-        batch = part.at(slice(start, start + EVALUATION_BATCH))
+    for batch in part.read(slice(start, start + EVALUATION_BATCH) for start in range(0, len(part), EVALUATION_BATCH)):
         tally.add(judge((forward or network)(batch.images), batch.labels)[1])
     return tally.means()
 

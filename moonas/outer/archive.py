@@ -18,9 +18,9 @@ Place = tuple[str, str]  # (architecture key, final skeleton key)
 
 @dataclass
 class Point:
-    """One architecture at one skeleton: its exact costs, and the metrics of each of its evaluations."""
+    """One architecture at one skeleton: its costs, exact or measured once, and the metrics of each of its evaluations."""
 
-    costs: Mapping[str, int]
+    costs: Mapping[str, float]
     evaluations: dict[EvaluationKey, Mapping[str, float]] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float]:
@@ -47,7 +47,7 @@ class Archive:
         self.reference = [worst_value(objective, spans) or 0.0 for objective in objectives]
         self.ideal = [best_value(objective, spans) for objective in objectives]
 
-    def add(self, place: Place, costs: Mapping[str, int], key: EvaluationKey, metrics: Mapping[str, float]) -> bool:
+    def add(self, place: Place, costs: Mapping[str, float], key: EvaluationKey, metrics: Mapping[str, float]) -> bool:
         """Take in one evaluation; False where it was there already."""
         point = self.points.setdefault(place, Point(costs))
         if key in point.evaluations:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from moonas.outer.plan import Design, Plan
-from moonas.specs import EvaluateSpec
+from moonas.seeds import digest
+from moonas.specs import Device, EvaluateSpec
 from moonas.store.records import CandidateRecord, EvaluationKey, TrialRecord
 
 
@@ -29,3 +30,8 @@ def evaluation_key(plan: Plan, spec: EvaluateSpec) -> EvaluationKey:
         replicate=spec.replicate,
         source=spec.source,
     )
+
+
+def measured_key(plan: Plan, architecture: str, skeleton: str, device: Device) -> EvaluationKey:
+    """What makes two measurements on a device the same; it reads no data and draws nothing. architecture, skeleton: keys."""
+    return EvaluationKey(architecture, skeleton, "", plan.measure_identity, 0, digest(dict(device)))

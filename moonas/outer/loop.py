@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from moonas.errors import InfeasibleError, TaskError
 from moonas.outer.archive import Archive
-from moonas.outer.candidates import decode_trial
-from moonas.outer.identity import evaluation_key, measurement_of
+from moonas.outer.candidates import decode_trial, stored_costs
+from moonas.outer.identity import evaluation_key, measured_key, measurement_of
 from moonas.outer.plan import Design, Plan
 from moonas.outer.samplers.sampler import History, Told, make_sampler
-from moonas.specs import EvaluateSpec, SearchSpec
+from moonas.outer.steps import NOUN, Step, check_device, measured_values, steps
+from moonas.outer.work import OpenTask, OpenTrial, Running, choose_task, waiting_tasks
+from moonas.specs import Device, EvaluateSpec, MeasureSpec, SearchSpec, device_text
 from moonas.store.ledger import Ledger
 from moonas.store.records import EvaluationKey, FrontUpdate, NewCandidate, StudyRecord, TaskRecord, TrialRecord
 from moonas.store.states import StudyState, TaskState, TrialState
@@ -52,49 +53,23 @@ class Watcher(Protocol):
         """Something worth a line happened."""
 
 
-@dataclass
-class OpenTrial:
-    """A trial that is not finished. candidates: once decoded. waits: the tasks it needs that are not finished."""
-
-    id: int
-    number: int
-    design: Design
-    replicate: int
-    candidates: list[NewCandidate] | None = None
-    waits: list[OpenTask] = field(default_factory=list)
-
-
-@dataclass(eq=False)
-class OpenTask:
-    """A task of this study as the loop knows it. checkpoints: the newest last. progress: what it reported last."""
-
-    record: TaskRecord
-    state: TaskState
-    result: Mapping[str, Any] | None
-    reason: str = ""
-    checkpoints: list[Mapping[str, Any]] = field(default_factory=list)
-    tries: int = 0
-    progress: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Running:
-    """A task in a slot. worker: the process there, by name. began: by the monotonic clock."""
-
-    task: OpenTask
-    attempt: int
-    worker: str
-    began: float
-
-
 class Loop:
     """Drives one study to its end, a pause or a limit.
 
     ledger: of the study, with the lease held. pool: where tasks run. artifacts: URL of the folder checkpoints go to.
+    device: fingerprint of the pool's first device, for a study that measures. Raises DeviceError where it has measured on another.
     """
 
     def __init__(
-        self, store: Store, ledger: Ledger, study: StudyRecord, plan: Plan, pool: Pool, artifacts: str, watcher: Watcher
+        self,
+        store: Store,
+        ledger: Ledger,
+        study: StudyRecord,
+        plan: Plan,
+        pool: Pool,
+        artifacts: str,
+        watcher: Watcher,
+        device: Device | None = None,
     ) -> None:
         self.store, self.ledger, self.study, self.plan, self.pool = store, ledger, study, plan, pool
         self.artifacts, self.watcher = artifacts, watcher
@@ -113,6 +88,10 @@ class Loop:
         self.began = self._renewed = time.monotonic()
         self.spent = store.device_seconds(study.id)
         self._exhausted = False
+        self.device = device
+        self._bound: Device | None = store.device(study.id)
+        if device is not None:
+            check_device(plan, self._bound, device)
         self._restore()
         self.done_before = sum(self.finished.values())
 
@@ -164,9 +143,11 @@ class Loop:
         by_id = {trial.id: trial for trial in trials}
         for candidate in self.store.candidates(self.study.id):
             key = measurement_of(self.plan, candidate, by_id[candidate.trial_id])
-            if key in self.known:
-                costs = {"params": candidate.params, "macs": candidate.macs}
-                self.archive.add((candidate.architecture, candidate.skeleton), costs, key, self.known[key])
+            place = (candidate.architecture, candidate.skeleton)
+            measured = self.known.get(measured_key(self.plan, *place, self.device)) if self.device else {}
+            if key in self.known and measured is not None:
+                costs = stored_costs(self.plan, candidate) | measured_values(self.plan, measured)
+                self.archive.add(place, costs, key, self.known[key])
         self.members = self.archive.front()
         unfinished = []
         for trial in trials:
@@ -181,19 +162,20 @@ class Loop:
             self._advance(open_trial)
 
     def _fill_slots(self) -> None:
-        for slot in range(len(self.pool.devices)):
-            if slot not in self.running and (task := self._next_task()) is not None:
+        for slot, device in enumerate(self.pool.devices):
+            if slot not in self.running and (task := self._next_task(device)) is not None:
                 self._start(slot, task)
 
-    def _next_task(self) -> OpenTask | None:
-        """The waiting task of the lowest-numbered trial; where none waits, trials are asked for until one does."""
+    def _next_task(self, device: str) -> OpenTask | None:
+        """What to start on a device now; where no task waits, trials are asked for until one does."""
         if self.ending is StudyState.PAUSED:
             return None
+        beside = [running.task for slot, running in self.running.items() if self.pool.devices[slot] == device]
+        measuring = device == self.pool.devices[0]
         while True:
-            for trial in sorted(self.trials.values(), key=lambda trial: trial.number):
-                for task in trial.waits:
-                    if task.state is TaskState.WAITING:
-                        return task
+            waiting = waiting_tasks(self.trials.values(), measuring)
+            if waiting or any(task.is_alone for task in beside):
+                return choose_task(waiting, beside)
             if self.ending is not None or self._exhausted or not self._ask():
                 return None
 
@@ -228,18 +210,15 @@ class Loop:
         weights = (search.result.get("weights") or {}).get("url")
         primary = None
         for candidate in trial.candidates:
-            evaluation = self.plan.evaluate_spec(candidate.architecture, candidate.skeleton, trial.replicate, spec, weights)
-            key = evaluation_key(self.plan, evaluation)
-            metrics = self._known(key)
-            if metrics is None:
-                task = self._task("evaluate", evaluation.key, evaluation, trial)
-                if task.state is TaskState.FAIL and candidate.origin == "primary":
-                    return self._fail(trial, f"its evaluation failed: {task.reason}")
-            else:
-                self._take_in(candidate, trial, key, metrics)
-                primary = (
-                    {**metrics, "params": candidate.params, "macs": candidate.macs} if candidate.origin == "primary" else primary
-                )
+            asked = steps(self.plan, candidate, trial.replicate, spec, weights, self.device)
+            kind = next((kind for kind, step in asked.items() if self._known(step.key) is None), None)
+            if kind is None:
+                values = self._take_in(candidate, trial, asked)
+                primary = values if candidate.origin == "primary" else primary
+                continue
+            task = self._task(kind, asked[kind].spec.key, asked[kind].spec, trial)
+            if task.state is TaskState.FAIL and candidate.origin == "primary":
+                return self._fail(trial, f"its {NOUN[kind]} failed: {task.reason}")
         if not trial.waits and primary is not None:
             self._complete(trial, primary)
         return None
@@ -249,7 +228,7 @@ class Loop:
             self.known[key] = found.metrics
         return self.known.get(key)
 
-    def _task(self, kind: str, key: str, spec: SearchSpec | EvaluateSpec, trial: OpenTrial) -> OpenTask:
+    def _task(self, kind: str, key: str, spec: SearchSpec | EvaluateSpec | MeasureSpec, trial: OpenTrial) -> OpenTask:
         """The study's task with this key, added where there is none, serving `trial` from now on."""
         task = self.tasks.get((kind, key))
         if task is None:
@@ -263,11 +242,19 @@ class Loop:
 
     # What has been done
 
-    def _take_in(self, candidate: NewCandidate, trial: OpenTrial, key: EvaluationKey, metrics: Mapping[str, float]) -> None:
-        """Add an evaluation to the archive, and store the front where that changes it."""
-        place, costs = (candidate.architecture.key, candidate.skeleton.key), {"params": candidate.params, "macs": candidate.macs}
-        if not self.archive.add(place, costs, key, metrics):
-            return
+    def _take_in(self, candidate: NewCandidate, trial: OpenTrial, done: Mapping[str, Step]) -> dict[str, float]:
+        """Add what was found out of a candidate to the archive; store the front where that changes it. Returns all its values."""
+        if self.device and self._bound is None:
+            self._bound = self.device
+            self.ledger.bind_device(self.device, device_text(self.device))
+        measured = self.known[done["measure"].key] if self.device else {}
+        costs = self.plan.costs(candidate.architecture, candidate.skeleton) | measured_values(self.plan, measured)
+        place, key = (candidate.architecture.key, candidate.skeleton.key), done["evaluate"].key
+        if self.archive.add(place, costs, key, self.known[key]):
+            self._store_front(trial)
+        return {**self.known[key], **costs}
+
+    def _store_front(self, trial: OpenTrial) -> None:
         members = self.archive.front()
         if members != self.members:
             self.members = members
@@ -356,8 +343,7 @@ class Loop:
                 dropped = self.ledger.finish_search(task.record.id, running.attempt, result, seconds, kept)
                 dropped += [left["url"]] if left and not kept else []
             else:
-                spec = EvaluateSpec.from_json(task.record.spec)
-                key = evaluation_key(self.plan, spec)
+                key = self._result_key(task.record)
                 dropped = self.ledger.finish_evaluation(
                     task.record.id,
                     running.attempt,
@@ -366,12 +352,24 @@ class Loop:
                     seconds,
                     device=result["device"],
                     versions=result["versions"],
-                    data_checksum=result["data_checksum"],
+                    data_checksum=result.get("data_checksum", ""),
                 )
-                self.known[key] = result["metrics"]
+                self.known[key] = self._stored(key)
             task.state, task.result, task.checkpoints = TaskState.COMPLETE, result, []
             self._advance_waiting(task)
         self._remove(dropped)
+
+    def _stored(self, key: EvaluationKey) -> Mapping[str, float]:
+        """What counts from now on: another study may have stored its own result a moment earlier."""
+        found = self.ledger.known_evaluation(key)
+        assert found is not None, "it has just been stored"
+        return found.metrics
+
+    def _result_key(self, record: TaskRecord) -> EvaluationKey:
+        if record.kind == "evaluate":
+            return evaluation_key(self.plan, EvaluateSpec.from_json(record.spec))
+        spec = MeasureSpec.from_json(record.spec)
+        return measured_key(self.plan, spec.architecture.key, spec.skeleton.key, spec.device or {})
 
     def _attempt_failed(self, running: Running, died: bool, message: Mapping[str, Any], seconds: float) -> None:
         """A worker that died is worth another try, from the last checkpoint; an exception would only come again."""

@@ -12,15 +12,18 @@ from moonas.architecture import Architecture
 from moonas.errors import InfeasibleError, Problem, SkeletonError, StudyFileError
 from moonas.seeds import digest
 from moonas.skeleton import Skeleton
-from moonas.spaces.costs import CostTable, cost_table
+from moonas.spaces.costs import CostTable, cost_table, total_in
 from moonas.spaces.decode import Decoder
+from moonas.spaces.relaxed import RelaxedCosts
 from moonas.spaces.space import Space, make_space
-from moonas.specs import Bounds, EvaluateSpec, SearchSpec
+from moonas.specs import Bounds, Device, EvaluateSpec, MeasureSpec, Predicted, SearchSpec
 from moonas.study.budgets import budget_text, parse_budget
-from moonas.study.metrics import COSTS
+from moonas.study.methods import HANDLERS
+from moonas.study.metrics import ADDITIVE, is_measured
 from moonas.study.objectives import best_value, worst_value
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.schema import StudyConfig
+from moonas.study.validation import plain
 
 Size = tuple[int, int]  # (channels, cells) of a final skeleton
 
@@ -61,11 +64,13 @@ class Plan:
         self.space: Space = make_space(config.space.to_json())
         self.sizes: list[Size] = list(config.final.sizes())
         self._check_skeletons(source)
+        self._check_device_tables(source)
         self.decoders = {size: Decoder(self.space, self.table(size)) for size in self.sizes}
         self.budgets = config.budgets.resolve(self.spans)
         self.left_out: list[tuple[Bounds, Size, str]] = []
         self.pairs = [(budget, size) for budget, size in product(self.budgets, self.sizes) if self._fits(budget, size)]
         self._check_budgets(source)
+        self._check_relaxed(source)
         self._check_references(source)
 
     @cached_property
@@ -88,24 +93,57 @@ class Plan:
         """Name and a hash over the settings and the split."""
         return f"{self.config.data.name}-{digest([self.config.data.to_json(), self.config.seed], 8)}"
 
+    @cached_property
+    def measured(self) -> tuple[str, ...]:
+        """The measured metrics that the study asks for: objectives, constraints and what it wants reported besides."""
+        asked = [*(o.metric for o in self.config.objectives), *(c.metric for c in self.config.constraints)]
+        return tuple(sorted({name for name in asked if is_measured(name)} | set(self.config.measure.metrics)))
+
+    @cached_property
+    def measures_first(self) -> bool:
+        """Whether a network is measured before it is trained: where an objective on a measured metric is said to be known."""
+        return any(objective.known and is_measured(objective.metric) for objective in self.config.objectives)
+
+    @cached_property
+    def measure_settings(self) -> dict[str, Any]:
+        """How measured metrics are come by, as a spec carries it."""
+        settings = self.config.to_json()["measure"]
+        return {name: settings[name] for name in ("batch", "warmups", "repeats")}
+
+    @cached_property
+    def measure_identity(self) -> str:
+        """Name and a hash over the settings and what is measured together."""
+        return f"measure-{digest([self.measured, self.measure_settings], 8)}"
+
     def final_skeleton(self, size: Size) -> Skeleton:
         return self.config.final.skeleton(*size, self.space.name, self.config.input_shape, self.config.classes)
 
+    def predicted(self, skeleton: Skeleton) -> Predicted:
+        """The columns that the study's device tables have at a final skeleton, by the metric they give."""
+        columns = {table.name: table.column(skeleton) for table in self.config.device_tables}
+        return {name: plain(column) for name, column in columns.items() if column is not None}
+
     def table(self, size: Size) -> CostTable:
-        """Exact costs of every choice at the final skeleton of `size`."""
-        return cost_table(self.space, self.final_skeleton(size))
+        """Exact and predicted costs of every choice at the final skeleton of `size`."""
+        skeleton = self.final_skeleton(size)
+        return cost_table(self.space, skeleton, self.predicted(skeleton))
+
+    def costs(self, architecture: Architecture, skeleton: Skeleton) -> dict[str, int]:
+        """What is known of a network before anything is run: exact costs, and those of the device tables."""
+        table = self.decoders[skeleton.channels, skeleton.cells].choices.table
+        return total_in(table, self.space, architecture)
 
     @cached_property
     def spans(self) -> dict[str, tuple[int, int]]:
-        """The smallest and largest reachable value of each exact cost, over all open widths and depths."""
+        """The smallest and largest reachable value of each cost that adds up, over all open widths and depths."""
         ranges = [decoder.reachable() for decoder in self.decoders.values()]
-        return {metric: (min(r[metric][0] for r in ranges), max(r[metric][1] for r in ranges)) for metric in COSTS}
+        return {metric: (min(r[metric][0] for r in ranges), max(r[metric][1] for r in ranges)) for metric in ranges[0]}
 
     def bounds(self, budget: Bounds) -> Bounds:
-        """A budget together with the study's constraints on exact costs: what every architecture of a trial obeys."""
+        """A budget together with the study's constraints on costs that add up: what every architecture of a trial obeys."""
         merged = {metric: dict(bound) for metric, bound in budget.items()}
         for constraint in self.config.constraints:
-            if constraint.metric in COSTS:
+            if constraint.metric in ADDITIVE:
                 bound = merged.setdefault(constraint.metric, {})
                 if constraint.lower is not None:
                     bound["lower"] = max(int(-(-constraint.lower // 1)), bound.get("lower", 0))
@@ -123,6 +161,7 @@ class Plan:
     def search_spec(self, design: Design, replicate: int) -> SearchSpec:
         """The search that serves a trial; equal for all trials that can share it."""
         config, method = self.config, self.config.method(design.method)
+        final = self.final_skeleton((design.channels, design.cells)) if method.uses_budget else None
         return SearchSpec(
             seed=config.seed,
             replicate=replicate,
@@ -131,8 +170,10 @@ class Plan:
             skeleton=self.search_skeleton,
             method=method.spec(design.settings),
             handler=method.handler.to_json(),
-            final=self.final_skeleton((design.channels, design.cells)) if method.uses_budget else None,
-            budget=self.bounds(design.budget) if method.uses_budget else None,
+            final=final,
+            budget=self.bounds(design.budget) if final else None,
+            predicted=self.predicted(final) or None if final else None,
+            health=config.to_json()["health"],
             performance=config.to_json()["performance"],
             threads=config.workers.threads_per_task,
         )
@@ -160,6 +201,17 @@ class Plan:
             threads=config.workers.threads_per_task,
         )
 
+    def measure_spec(self, architecture: Architecture, skeleton: Skeleton, device: Device | None) -> MeasureSpec:
+        """The measurement of one architecture on a device; without one, a first look at whichever device it runs on."""
+        return MeasureSpec(
+            architecture=architecture,
+            skeleton=skeleton,
+            metrics=self.measured,
+            settings=self.measure_settings,
+            device=device,
+            threads=self.config.workers.threads_per_task,
+        )
+
     def _fits(self, budget: Bounds, size: Size) -> bool:
         try:
             self.decoders[size].check(self.bounds(budget))
@@ -179,6 +231,36 @@ class Plan:
                 problems.append(Problem(path, str(error).removeprefix("skeleton: ")))
         if problems:
             raise StudyFileError(source, list(dict.fromkeys(problems)))
+
+    def _check_relaxed(self, source: str) -> None:
+        """A handler that works on expected costs must be able to bring them within every budget that architectures meet."""
+        reasons: list[str] = []
+        methods = [index for index, method in enumerate(self.config.methods) if HANDLERS[method.handler.name].relaxes]
+        for budget, size in self.pairs if methods else ():
+            try:
+                RelaxedCosts.of(self.space, self.table(size)).check(self.bounds(budget))
+            except InfeasibleError as error:
+                reasons.append(f"{error} (at {size[0]} channels and {size[1]} cells)")
+        if reasons:
+            message = f"cannot bring expected costs within every budget: {'; '.join(reasons)}"
+            raise StudyFileError(source, [Problem(f"methods[{index}].handler", message) for index in methods])
+
+    def _check_device_tables(self, source: str) -> None:
+        """Every device table must cover every size, edge and operation."""
+        problems = []
+        for index, table in enumerate(self.config.device_tables):
+            for size in self.sizes:
+                skeleton = self.final_skeleton(size)
+                exact, column = cost_table(self.space, skeleton).edges, table.column(skeleton)
+                if column is None:
+                    problem = f"was not fitted at the study's final skeleton {skeleton.to_json()}"
+                elif _rows(column.edges) != _rows(exact):
+                    problem = f"does not hold one number per edge and operation of {', '.join(exact)}"
+                else:
+                    continue
+                problems.append(Problem(f"device_tables[{index}]", problem))
+        if problems:
+            raise StudyFileError(source, problems)
 
     def _check_references(self, source: str) -> None:
         """Every objective needs a box for the hypervolume: a worst value that is worse than the best one."""
@@ -204,3 +286,8 @@ class Plan:
                 problems.append(Problem("budgets" if budget else "constraints", "; ".join(sorted(reasons))))
         if problems:
             raise StudyFileError(source, problems)
+
+
+def _rows(edges: Mapping[str, Any]) -> dict[str, list[int]]:
+    """The lengths of all rows, by group."""
+    return {group: [len(row) for row in rows] for group, rows in edges.items()}

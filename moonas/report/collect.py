@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from moonas.report.records import BudgetInfo, HypervolumeStep, ObjectiveInfo, Point, ReportData, TrialInfo, Value
 from moonas.results import Network, Study
+from moonas.seeds import digest
+from moonas.specs import device_text
 from moonas.store.records import AttemptRecord, TrialRecord
 from moonas.study.bounds import Bound
 from moonas.study.budgets import parse_budget
+from moonas.study.validation import plain
 
 
 def report_data(study: Study) -> ReportData:
@@ -31,7 +36,7 @@ def report_data(study: Study) -> ReportData:
         created=study.record.created,
         version=study.record.version,
         versions=_versions(study),
-        settings=study.config.to_json(),
+        settings=_settings(study),
         objectives=tuple(
             ObjectiveInfo(name=o.metric, label=o.entry.label, direction=o.entry.direction, unit=o.entry.unit)
             for o in study.config.objectives
@@ -46,6 +51,14 @@ def report_data(study: Study) -> ReportData:
         reference=study.reference,
         device_seconds=store.device_seconds(study_id),
     )
+
+
+def _settings(study: Study) -> dict[str, Any]:
+    """The study file, resolved; of its device tables only what they are, without their hundreds of numbers."""
+    tables = [
+        f"{table.name}, fitted on {device_text(table.device)}, key {digest(plain(table))}" for table in study.config.device_tables
+    ]
+    return study.config.to_json() | {"device_tables": tables}
 
 
 def _bounds(study: Study) -> dict[str, Bound]:
@@ -90,5 +103,6 @@ def _versions(study: Study) -> dict[str, str]:
         for name, version in evaluation.versions.items():
             found.setdefault(name, set()).add(str(version))
         found.setdefault("device", set()).add(str(evaluation.device.get("name", evaluation.device.get("type", ""))))
-        found.setdefault("data", set()).add(evaluation.data_checksum[:16])
+        if evaluation.data_checksum:  # a measurement on a device reads no data
+            found.setdefault("data", set()).add(evaluation.data_checksum[:16])
     return {name: ", ".join(sorted(values)) for name, values in sorted(found.items())}

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from html import escape
 
-from moonas.architecture import Architecture
-from moonas.errors import ArchitectureError
 from moonas.report import parts, text
 from moonas.report.cells import draw_cell, legend
 from moonas.report.parts import Cell
@@ -63,14 +60,6 @@ def _card(data: ReportData, point: Point, names: list[str]) -> str:
         f" · budget: {escape(text.budget(point.budget))} · {point.skeleton.channels} channels, {point.skeleton.cells} cells"
         f" · {trained}</p></header>"
         f'<dl class="metrics">{numbers}</dl><div class="cells">{cells}</div>'
-        f'<div class="genotype"><details><summary>Genotype</summary><code>{escape(genotype(point.architecture))}</code></details>'
+        f'<div class="genotype"><details><summary>Genotype</summary><code>{escape(point.architecture.to_text())}</code></details>'
         '<button type="button">Copy</button></div></article>'
     )
-
-
-def genotype(architecture: Architecture) -> str:
-    """The community's text where it can say this architecture, else its JSON."""
-    try:
-        return architecture.to_genotype()
-    except ArchitectureError:
-        return json.dumps(architecture.to_json())

@@ -20,10 +20,7 @@ def metric_label(data: ReportData, name: str) -> str:
     for objective in data.objectives:
         if objective.name == name:
             return f"{objective.label} [{objective.unit}]" if objective.unit else objective.label
-    if name not in METRICS:
-        return name
-    entry = METRICS[name]
-    return f"{entry.label} [{entry.unit}]" if entry.unit else entry.label
+    return METRICS[name].heading if name in METRICS else name
 
 
 def reported_only(name: str) -> bool:

@@ -17,6 +17,9 @@ from moonas.spaces.costs import CostTable
 from moonas.spaces.space import CellGroup, Slot, Space
 from moonas.specs import Bounds
 
+# {group: (edges, operations)}, which add up over edges, or the scores of all options of each slot
+Scores = Mapping[str, np.ndarray] | Sequence[np.ndarray | list[float]]
+
 
 @dataclass(frozen=True)
 class SlotArrays:
@@ -47,8 +50,10 @@ class Choices:
         """The slots by cell group, in order."""
         return [[slot for slot in self.slots if slot.slot.group == name] for name in self.space.groups]
 
-    def scores(self, scores: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """The score of every option of every slot: the sum over its edges. `scores`: {group: (edges, operations)}."""
+    def scores(self, scores: Scores) -> list[np.ndarray]:
+        """The score of every option of every slot: as given, or the sum over its edges."""
+        if not isinstance(scores, Mapping):
+            return [np.asarray(values, dtype=float) for values in scores]
         return [np.asarray(scores[slot.slot.group], dtype=float).ravel()[slot.places].sum(axis=1) for slot in self.slots]
 
     def architecture(self, chosen: Sequence[int] | np.ndarray) -> Architecture:

@@ -1,7 +1,8 @@
 """Exact costs of derived networks, without building them: one table per skeleton, summed by edge and operation.
 
 Parameters and multiply-adds add up: a fixed part and, for every edge an architecture keeps, the cost of its operation summed over
-all cells of its group. The same table serves reported costs, expected costs, decoding and the reachable interval.
+all cells of its group. The same table serves reported costs, expected costs, decoding and the reachable interval. Columns fitted
+on a device stand beside the exact ones and are used alike.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from moonas.architecture import Architecture
 from moonas.skeleton import Skeleton
 from moonas.spaces.space import Space, operation_cost, space_of
+from moonas.specs import Predicted
 from moonas.study.metrics import COSTS
 
 
@@ -43,8 +45,11 @@ class CostTable:
         return CostTable(tuple(metrics), self.fixed[chosen], {name: table[..., chosen] for name, table in self.edges.items()})
 
 
-def cost_table(space: Space, skeleton: Skeleton) -> CostTable:
-    """The exact costs of `space` at `skeleton`. Raises SkeletonError where the space cannot lay the skeleton out."""
+def cost_table(space: Space, skeleton: Skeleton, predicted: Predicted | None = None) -> CostTable:
+    """The exact costs of `space` at `skeleton`, with `predicted` columns behind them.
+
+    Raises SkeletonError where the space cannot lay the skeleton out, ValueError where a predicted column has another shape.
+    """
     edges = {name: np.zeros((*group.shape, len(COSTS)), dtype=np.int64) for name, group in space.groups.items()}
     for cell in space.cells(skeleton):
         group = space.groups[cell.group]
@@ -53,16 +58,27 @@ def cost_table(space: Space, skeleton: Skeleton) -> CostTable:
             size = cell.size if stride == 2 else cell.output_size
             for column, name in enumerate(group.operations):
                 edges[cell.group][index, column] += operation_cost(name, cell.channels, stride, size)
-    return CostTable(COSTS, np.array(space.fixed_cost(skeleton), dtype=np.int64), edges)
+    fixed = np.array(space.fixed_cost(skeleton), dtype=np.int64)
+    for added in (predicted or {}).values():
+        fixed = np.append(fixed, added["fixed"])
+        columns = {group: np.array(rows, dtype=np.int64)[..., None] for group, rows in added["edges"].items()}
+        edges = {group: np.concatenate([table, columns[group]], axis=-1) for group, table in edges.items()}
+    return CostTable((*COSTS, *(predicted or {})), fixed, edges)
 
 
-def cost_in(table: CostTable, space: Space, architecture: Architecture) -> Costs:
-    """The exact costs of `architecture` by a table of its space; the table must hold `params` and `macs`."""
+def total_in(table: CostTable, space: Space, architecture: Architecture) -> dict[str, int]:
+    """What `architecture` costs by a table of its space, for every metric of the table."""
     total = table.fixed.copy()
     for group, edges in architecture.groups.items():
         for edge in edges:
             total += table.edges[group][space.groups[group].place(edge)]
-    return Costs(**{metric: int(value) for metric, value in zip(table.metrics, total, strict=True)})
+    return {metric: int(value) for metric, value in zip(table.metrics, total, strict=True)}
+
+
+def cost_in(table: CostTable, space: Space, architecture: Architecture) -> Costs:
+    """The exact costs of `architecture` by a table of its space; the table must hold `params` and `macs`."""
+    total = total_in(table, space, architecture)
+    return Costs(total["params"], total["macs"])
 
 
 def cost(architecture: Architecture, skeleton: Skeleton) -> Costs:

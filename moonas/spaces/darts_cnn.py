@@ -18,20 +18,21 @@ from moonas.spaces.space import CellGroup, Option, Slot
 from moonas.study.operations import OPERATIONS
 from moonas.study.spaces import DartsCnnConfig
 
+GROUPS = {1: ("normal", "reduce"), 3: ("normal0", "normal1", "normal2", "reduce0", "reduce1")}  # by levels
 INPUTS = 2  # nodes 0 and 1 are the outputs of the two cells before
 
 
 class DartsCnn:
-    """Groups `normal` and `reduce`; nodes 2 .. 2+nodes-1 are intermediate and all are concatenated."""
+    """Groups `normal` and `reduce`, or with 3 levels `normal0` to `reduce1`; all nodes from 2 on are concatenated."""
 
     name = "darts-cnn"
-    group_names: tuple[str, ...] = ("normal", "reduce")
 
     def __init__(self, config: DartsCnnConfig) -> None:
         self.operations = config.operations
         self.nodes = tuple(range(INPUTS, INPUTS + config.nodes))
         edges = tuple((predecessor, node) for node in self.nodes for predecessor in range(node))
-        self.groups = dict.fromkeys(self.group_names, CellGroup(self.operations, edges, INPUTS, self.nodes, kept=2))
+        self.levels = config.levels
+        self.groups = dict.fromkeys(GROUPS[config.levels], CellGroup(self.operations, edges, INPUTS, self.nodes, kept=2))
 
     @classmethod
     def holding(cls, architecture: Architecture) -> DartsCnn:
@@ -41,7 +42,9 @@ class DartsCnn:
         for name in operations:
             OPERATIONS[name]
         nodes = max((node for node, _, _ in edges), default=INPUTS) - INPUTS + 1
-        space = cls(DartsCnnConfig(operations=tuple(operations), nodes=nodes))
+        space = cls(
+            DartsCnnConfig(operations=tuple(operations), nodes=nodes, levels=3 if set(architecture.groups) == set(GROUPS[3]) else 1)
+        )
         space.check(architecture)
         return space
 
@@ -74,7 +77,7 @@ class DartsCnn:
         return Architecture(self.name, groups, dict.fromkeys(self.groups, self.nodes))
 
     def check(self, architecture: Architecture) -> None:
-        """Raise ArchitectureError unless both groups give each node two distinct predecessors and known operations."""
+        """Raise ArchitectureError unless every group gives each node two distinct predecessors and known operations."""
         if architecture.space != self.name:
             raise ArchitectureError(f"an architecture of {architecture.space!r} does not belong to {self.name!r}")
         if list(architecture.groups) != list(self.groups) or architecture.links:
@@ -95,8 +98,8 @@ class DartsCnn:
                 raise ArchitectureError(f"{group}: the cell's output concatenates the nodes {self.nodes}")
 
     def cells(self, skeleton: Skeleton) -> tuple[CellPlan, ...]:
-        """Where each cell stands. Raises SkeletonError for fewer than 3 cells."""
-        return plan_darts_cells(skeleton, len(self.nodes))
+        """Where each cell stands. Raises SkeletonError for fewer than 3 cells, with 3 levels 5."""
+        return plan_darts_cells(skeleton, len(self.nodes), self.levels)
 
     def fixed_cost(self, skeleton: Skeleton) -> OperationCost:
         """Stem, the two preprocessing convolutions of every cell, classifier; without auxiliary head."""

@@ -5,14 +5,14 @@ Scores and costs add up over the choices of a space; `moonas.spaces.merging` say
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from moonas.architecture import Architecture
 from moonas.errors import InfeasibleError
-from moonas.spaces.choices import Choices, describe
+from moonas.spaces.choices import Choices, Scores, describe
 from moonas.spaces.costs import CostTable
 from moonas.spaces.merging import Limits
 from moonas.spaces.space import Space
@@ -57,10 +57,11 @@ class Decoder:
         if Limits(self.choices, bounds).best(indifferent) is None:
             raise InfeasibleError(self._infeasible(bounds))
 
-    def decode(self, scores: Mapping[str, np.ndarray], bounds: Bounds | None = None) -> Decoded:
+    def decode(self, scores: Scores, bounds: Bounds | None = None) -> Decoded:
         """The architecture of the highest score within all bounds.
 
-        scores: {group: (edges, operations)}, log-probabilities with edge weights included; entries of `none` are not read.
+        scores: {group: (edges, operations)}, log-probabilities with edge weights included, where entries of `none` are read only if
+        an edge may have it; or the scores of all options of each slot, where they do not add up over edges.
         bounds: {metric: {"lower": int, "upper": int}}, either end optional. Without bounds this is the published discretisation
         of DARTS; ties take the lower predecessors, then the lower operations.
         Raises InfeasibleError, with what is reachable, where nothing meets the bounds.
@@ -74,7 +75,7 @@ class Decoder:
         score = float(sum(values[index] for values, index in zip(option_scores, chosen, strict=True)))
         return Decoded(self.choices.architecture(chosen), score, self.choices.cost(chosen))
 
-    def decode_front(self, scores: Mapping[str, np.ndarray], costs: Sequence[str], bounds: Bounds | None = None) -> list[Decoded]:
+    def decode_front(self, scores: Scores, costs: Sequence[str], bounds: Bounds | None = None) -> list[Decoded]:
         """Every architecture that no other beats in score without costing more: one search, a network for every budget.
 
         costs: the metrics to trade against the score. Returns them by rising cost, all within `bounds`.

@@ -15,10 +15,11 @@ class CellPlan:
 
     group: the cell group whose architecture it has.
     channels: C_k, of each of its nodes.
-    input_channels: of cell inputs 0 (output of cell k-2) and 1 (of cell k-1), before preprocessing.
-    size: (height, width) of both inputs after preprocessing.
+    input_channels: of each cell input, the output of the cell before standing last, before preprocessing.
+    size: (height, width) of all inputs after preprocessing.
     reduction: edges leaving the cell's inputs have stride 2.
     after_reduction: input 0 has twice the resolution and is preprocessed by a factorized reduction.
+    preprocessed: a convolution brings each input to the cell's channels; where false, they come with these channels.
     """
 
     index: int
@@ -28,6 +29,7 @@ class CellPlan:
     size: Size
     reduction: bool
     after_reduction: bool
+    preprocessed: bool = True
 
     @property
     def output_size(self) -> Size:
@@ -56,23 +58,26 @@ def plan_stem(skeleton: Skeleton) -> StemPlan:
     return StemPlan((skeleton.channels, skeleton.channels), halve(halve(halve((height, width)))), True)
 
 
-def plan_darts_cells(skeleton: Skeleton, nodes: int) -> tuple[CellPlan, ...]:
+def plan_darts_cells(skeleton: Skeleton, nodes: int, levels: int = 1) -> tuple[CellPlan, ...]:
     """Normal cells with reductions at L//3 and 2L//3, where the channels double; a cell's output concatenates `nodes` nodes.
 
-    Raises SkeletonError where the two reductions coincide or leave no normal cell (fewer than 3 cells).
+    levels: 1: groups normal and reduce; 3: normal0 before, normal1 between and normal2 after the reductions reduce0 and reduce1.
+    Raises SkeletonError where a group would have no cell.
     Source: Liu et al., ICLR 2019, arXiv:1806.09055, and its published code.
     """
-    if skeleton.cells < 3:
-        raise SkeletonError(f"skeleton: darts-cnn needs at least 3 cells (2 of them reductions), got {skeleton.cells}")
+    least, what = (3, "2 of them reductions") if levels == 1 else (5, "with 3 levels, each before or after a reduction")
+    if skeleton.cells < least:
+        raise SkeletonError(f"skeleton: darts-cnn needs at least {least} cells ({what}), got {skeleton.cells}")
     reductions = {skeleton.cells // 3, 2 * skeleton.cells // 3}
     stem = plan_stem(skeleton)
     inputs, size, after_reduction, channels = stem.channels, stem.size, stem.after_reduction, skeleton.channels
-    plans = []
+    plans, level = [], 0
     for index in range(skeleton.cells):
         reduction = index in reductions
         channels *= 2 if reduction else 1
-        group = "reduce" if reduction else "normal"
+        group = ("reduce" if reduction else "normal") + (str(level) if levels > 1 else "")
         plan = CellPlan(index, group, channels, inputs, size, reduction, after_reduction)
         plans.append(plan)
         inputs, size, after_reduction = (inputs[1], nodes * channels), plan.output_size, reduction
+        level += reduction
     return tuple(plans)

@@ -66,7 +66,8 @@ class Limits:
         self.lower = np.array([bound.get("lower", NO_LOWER) for bound in asked], dtype=np.int64) - fixed
         self.upper = np.array([bound.get("upper", NO_UPPER) for bound in asked], dtype=np.int64) - fixed
         is_upper = [("upper" in bound or metric in minimised) for metric, bound in zip(metrics, asked, strict=True)]
-        self.two_sided = any("lower" in bound and upper for bound, upper in zip(asked, is_upper, strict=True))
+        self.both = np.array([("lower" in bound and upper) for bound, upper in zip(asked, is_upper, strict=True)], dtype=bool)
+        self.two_sided = bool(self.both.any())
         self.signs = np.where(is_upper, 1, -1)
         self.slots = choices.slots
         self.least = np.array([slot.costs[:, self.columns].min(axis=0) for slot in self.slots])
@@ -166,13 +167,14 @@ class Limits:
         first = np.ones(len(order), dtype=bool)
         first[1:] = (rows[:, 1:] != rows[:, :-1]).any(axis=0)
         order = order[first]
-        if self.two_sided:
+        if self.both.all():
             return order
         if len(columns) == 1:
             return order[_rises(score[order])]
         import moocore  # takes a third of a second to load, and only two costs or more need it
 
-        return order[moocore.is_nondominated(np.column_stack([columns[:, order].T.astype(float), -score[order]]))]
+        compared = np.vstack([columns, -columns[self.both]])  # a cost that is minimised and maximised must be equal
+        return order[moocore.is_nondominated(np.column_stack([compared[:, order].T.astype(float), -score[order]]))]
 
     def _best_pair(self, first: Partial, second: Partial) -> np.ndarray | None:
         """The best combination of one partial sum of each within the limits; of equal ones the first."""

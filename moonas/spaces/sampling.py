@@ -1,12 +1,16 @@
 """Uniform sampling over the architectures that meet their bounds, by counting them with the cost table.
 
 Costs add up over slots, so the number of partial architectures of each cost follows slot by slot; drawing a total cost and then
-walking back gives every feasible architecture the same probability, without rejection.
+walking back gives every feasible architecture the same probability, without rejection. Parameters and multiply-adds take few
+distinct values. Where predicted costs take too many to be counted, they are counted on a coarser grid, rounded so that no feasible
+architecture is lost, and what is drawn beyond the bounds is rejected: still every feasible architecture is equally likely.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -16,6 +20,10 @@ from moonas.spaces.choices import Choices, describe
 from moonas.spaces.costs import CostTable
 from moonas.spaces.space import Space
 from moonas.specs import Bounds
+
+PAIRS = 2_000_000  # partial architectures of one step of counting
+DRAWS = 100  # to estimate the share of those counted that meet the bounds
+TRIES = 2000  # draws until one meets the bounds
 
 
 @dataclass(frozen=True)
@@ -29,38 +37,66 @@ class _Counts:
 class FeasibleSet:
     """All architectures of a space that meet their bounds, counted; build it once to draw many.
 
-    count: how many there are. Raises InfeasibleError where there are none.
+    exact: whether nothing is to be rejected. Raises InfeasibleError where there are none.
     """
 
     def __init__(self, space: Space, table: CostTable, bounds: Bounds | None = None) -> None:
-        bounds = {metric: bound for metric, bound in (bounds or {}).items() if bound}
+        self.bounds = {metric: bound for metric, bound in (bounds or {}).items() if bound}
         self.choices = Choices(space, table)
-        self.choices.check_bounds(bounds)
-        metrics = [metric for metric in table.metrics if metric in bounds]
+        self.choices.check_bounds(self.bounds)
+        metrics = [metric for metric in table.metrics if metric in self.bounds]
         reachable = self.choices.reachable()
-        columns, fixed = [table.metrics.index(metric) for metric in metrics], table.fixed
-        lower = np.array([bounds[m].get("lower", reachable[m][0]) for m in metrics], dtype=np.int64) - fixed[columns]
-        upper = np.array([bounds[m].get("upper", reachable[m][1]) for m in metrics], dtype=np.int64) - fixed[columns]
-        slots = [slot.costs[:, columns] for slot in self.choices.slots]
-        size = 1
-        for costs in slots:
-            size *= len(costs)
+        columns = [table.metrics.index(metric) for metric in metrics]
+        ends = [(self.bounds[m].get("lower", reachable[m][0]), self.bounds[m].get("upper", reachable[m][1])) for m in metrics]
+        self.lower, self.upper = np.array(ends, dtype=np.int64).reshape(-1, 2).T - table.fixed[columns]
+        self.slots = [slot.costs[:, columns] for slot in self.choices.slots]
+        grid = np.ones(len(columns), dtype=np.int64)
+        while (prefixes := self._count_on(grid)) is None:
+            grid[_finest(self.slots, grid)] *= 2
+        self.prefixes, self.exact = prefixes, bool((grid == 1).all())
+        if not self.prefixes[-1].numbers.sum():
+            raise InfeasibleError(f"no architecture meets {self._asked()} together")
+
+    @cached_property
+    def count(self) -> int:
+        """How many there are; an estimate from a few draws unless `exact`."""
+        counted = int(self.prefixes[-1].numbers.sum())
+        if self.exact:
+            return counted
+        rng = np.random.default_rng(0)
+        return round(counted * np.mean([self._meets(self._draw(rng)) for _ in range(DRAWS)]))
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """One of them, each equally likely. Raises InfeasibleError where so few meet the bounds that none is found."""
+        for _ in range(TRIES):
+            chosen = self._draw(rng)
+            if self.exact or self._meets(chosen):
+                return self.choices.architecture(chosen)
+        raise InfeasibleError(f"no architecture that meets {self._asked()} was found among {TRIES:,} that nearly do")
+
+    def _count_on(self, grid: np.ndarray) -> list[_Counts] | None:
+        """Partial architectures over the first 0, 1, 2 ... slots by their cost in steps of `grid`; None where they are too many.
+
+        Every option is rounded down, so a total is short by less than a step per slot.
+        """
+        slots = [costs // grid for costs in self.slots]
+        lower, upper = -((len(slots) * (grid - 1) - self.lower) // grid), self.upper // grid
+        size = math.prod(map(len, slots))
         number = np.int64 if size < 2**62 else object
         self.options = [_count(costs, np.ones(len(costs), dtype=number)) for costs in slots]
         self.members = [_members(costs, counts.costs) for costs, counts in zip(slots, self.options, strict=True)]
-        self.prefixes = [_Counts(np.zeros((1, len(columns)), dtype=np.int64), np.ones(1, dtype=number))]
+        prefixes = [_Counts(np.zeros((1, len(grid)), dtype=np.int64), np.ones(1, dtype=number))]
         for place, options in enumerate(self.options):
+            if len(prefixes[-1].costs) * len(options.costs) > PAIRS:
+                return None
             rest = slots[place + 1 :]
-            cheapest = sum((costs.min(axis=0) for costs in rest), np.zeros(len(columns), dtype=np.int64))
-            dearest = sum((costs.max(axis=0) for costs in rest), np.zeros(len(columns), dtype=np.int64))
-            self.prefixes.append(_extend(self.prefixes[-1], options, lower - dearest, upper - cheapest))
-        self.count = int(self.prefixes[-1].numbers.sum())
-        if not self.count:
-            asked = " and ".join(describe(metric, bounds[metric]) for metric in metrics)
-            raise InfeasibleError(f"no architecture meets {asked} together")
+            cheapest = sum((costs.min(axis=0) for costs in rest), np.zeros(len(grid), dtype=np.int64))
+            dearest = sum((costs.max(axis=0) for costs in rest), np.zeros(len(grid), dtype=np.int64))
+            prefixes.append(_extend(prefixes[-1], options, lower - dearest, upper - cheapest))
+        return prefixes
 
-    def sample(self, rng: np.random.Generator) -> Architecture:
-        """One of them, each equally likely."""
+    def _draw(self, rng: np.random.Generator) -> list[int]:
+        """The option of every slot."""
         total = self.prefixes[-1].costs[_pick(self.prefixes[-1].numbers, rng)]
         chosen = []
         for place in reversed(range(len(self.options))):
@@ -71,7 +107,19 @@ class FeasibleSet:
             members = self.members[place][option]
             chosen.append(int(members[rng.integers(len(members))]))
             total = left[option]
-        return self.choices.architecture(chosen[::-1])
+        return chosen[::-1]
+
+    def _meets(self, chosen: list[int]) -> bool:
+        total = sum(costs[option] for costs, option in zip(self.slots, chosen, strict=True))
+        return bool(((total >= self.lower) & (total <= self.upper)).all())
+
+    def _asked(self) -> str:
+        return " and ".join(describe(metric, bound) for metric, bound in self.bounds.items())
+
+
+def _finest(slots: list[np.ndarray], grid: np.ndarray) -> int:
+    """The column that takes the most distinct values."""
+    return int(np.argmax([sum(len(np.unique(costs[:, column] // step)) for costs in slots) for column, step in enumerate(grid)]))
 
 
 def sample_uniform(space: Space, table: CostTable, bounds: Bounds | None, rng: np.random.Generator) -> Architecture:

@@ -14,8 +14,8 @@ from moonas.store.database import Database
 from moonas.store.fronts import replace_front
 from moonas.store.lease import LEASE_SECONDS
 from moonas.store.queries import architecture_ids, columns, insert_or_replace, insert_unknown, rows_changed, table_of
-from moonas.store.reads import CHECKPOINT, task_records
-from moonas.store.records import EvaluationKey, FrontUpdate, NewCandidate, RequestRecord, TaskRecord
+from moonas.store.reads import CHECKPOINT, DEVICE, find_evaluation, task_records
+from moonas.store.records import EvaluationKey, EvaluationRecord, FrontUpdate, NewCandidate, RequestRecord, TaskRecord
 from moonas.store.states import AttemptState, StudyState, TaskState, TrialState
 from moonas.store.tables import (
     Architecture,
@@ -87,6 +87,10 @@ class Ledger:
     def add_event(self, kind: str, text: str, data: Json | None = None) -> None:
         with self._write() as session:
             session.add(Event(study_id=self.study_id, kind=kind, text=text, data=data and dict(data)))
+
+    def bind_device(self, device: Json, text: str) -> None:
+        """From now on the study's measured metrics come from this device, by its fingerprint."""
+        self.add_event(DEVICE, f"measures on {text}", device)
 
     def take_requests(self) -> list[RequestRecord]:
         """The requests that nobody has taken up yet, the oldest first; they are not given again."""
@@ -279,6 +283,11 @@ class Ledger:
             del measured["architecture"]
             insert_unknown(session, Evaluation, [measured])
             return urls
+
+    def known_evaluation(self, key: EvaluationKey) -> EvaluationRecord | None:
+        """The measurement with this identity, also where this transaction has stored it."""
+        with self._write() as session:
+            return find_evaluation(session, key)
 
     def replace_front(self, front: FrontUpdate) -> int | None:
         """Store the front as it now is; returns its number, or None where nothing changed."""

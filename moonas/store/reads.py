@@ -46,6 +46,7 @@ from moonas.store.tables import (
 )
 
 CHECKPOINT = "checkpoint"
+DEVICE = "device"  # the event that ties a study to the device it measures on
 
 
 class Reads:
@@ -163,15 +164,14 @@ class Reads:
 
     def known_evaluation(self, key: EvaluationKey) -> EvaluationRecord | None:
         """The measurement with this identity, if any study has made it."""
-        query = _evaluations().where(
-            Architecture.key == key.architecture,
-            Evaluation.skeleton == key.skeleton,
-            Evaluation.data == key.data,
-            Evaluation.protocol == key.protocol,
-            Evaluation.replicate == key.replicate,
-            Evaluation.source == key.source,
-        )
-        return next(iter(self._records(EvaluationRecord, query)), None)
+        with self.database.read() as session:
+            return find_evaluation(session, key)
+
+    def device(self, study_id: int) -> dict[str, Any] | None:
+        """Fingerprint of the device that the study's measured metrics come from; None before the first of them."""
+        query = select(Event.data).where(Event.study_id == study_id, Event.kind == DEVICE).order_by(Event.id)
+        with self.database.read() as session:
+            return session.scalar(query.limit(1))
 
     def architecture_by_prefix(self, study_id: int, prefix: str) -> ArchitectureRecord:
         """The one architecture of the study whose key begins with `prefix`. Raises UsageError where none or several do."""
@@ -223,6 +223,20 @@ def task_records(session: Session, wanted: Select[Any]) -> list[TaskRecord]:
     plain = columns(TaskRecord, Task, without=("trial_ids", "checkpoints"))
     rows = session.execute(select(*plain).where(Task.id.in_(wanted)).order_by(Task.id)).mappings()
     return [TaskRecord(**row, trial_ids=tuple(trial_ids[row["id"]]), checkpoints=tuple(checkpoints[row["id"]])) for row in rows]
+
+
+def find_evaluation(session: Session, key: EvaluationKey) -> EvaluationRecord | None:
+    """The measurement with this identity, as the session sees it."""
+    query = _evaluations().where(
+        Architecture.key == key.architecture,
+        Evaluation.skeleton == key.skeleton,
+        Evaluation.data == key.data,
+        Evaluation.protocol == key.protocol,
+        Evaluation.replicate == key.replicate,
+        Evaluation.source == key.source,
+    )
+    row = session.execute(query).one_or_none()
+    return None if row is None else EvaluationRecord(*row)
 
 
 def _tasks_of(trial: int) -> Select[Any]:

@@ -12,6 +12,7 @@ from moonas.study.schema import StudyConfig
 FREE = ("storage", "artifacts", "limits", "workers")
 FIXED_AFTER_ALL = ("workers.threads_per_task",)  # changes the last digits
 EXTENDABLE = ("budgets", "methods", "replicates", "trials")
+LONGEST = 500  # characters of a value in a message
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,13 @@ class Change:
     kind: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.old!r} -> {self.new!r}"
+        return f"{self.path}: {_short(self.old)} -> {_short(self.new)}"
+
+
+def _short(value: Any) -> str:
+    """A value as it fits a message; a whole device table does not."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ... ({digest(value, 8)})"
 
 
 def scientific_hash(config: StudyConfig) -> str:

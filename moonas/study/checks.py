@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from moonas.study.budgets import Level
+from moonas.study.data import DATA, TRAINING_PARTS, training_fractions
 from moonas.study.methods import HANDLERS
-from moonas.study.metrics import COSTS
+from moonas.study.metrics import ADDITIVE, PREDICTED
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.samplers import SAMPLERS
 from moonas.study.validation import Place
@@ -99,12 +100,30 @@ def _values(method: Any, name: str) -> tuple[Any, ...]:
 
 def _handlers_have_budgets(place: Place, methods: Any, budgets: Any, constraints: Any) -> None:
     bounded = any(level != Level() for levels in budgets.levels.values() for level in levels)
-    bounded = bounded or any(constraint.metric in COSTS for constraint in constraints)
+    bounded = bounded or any(constraint.metric in ADDITIVE for constraint in constraints)
     for index, method in enumerate(methods):
         if HANDLERS[method.handler.name].uses_budget and not bounded:
             (place / "methods" / index / "handler").wrong(
                 f"{method.handler.name!r} works on a budget, and the study bounds no cost: give it `budgets`"
             )
+
+
+def _predictions_have_tables(place: Place, objectives: Any, constraints: Any, budgets: Any, device_tables: Any) -> None:
+    tables = [table.name for table in device_tables]
+    for index, name in enumerate(tables):
+        if name in tables[:index]:
+            (place / "device_tables" / index).wrong(f"gives {name}, which a table before it gives already")
+    used = [("objectives", objective.metric) for objective in objectives]
+    used += [("constraints", constraint.metric) for constraint in constraints] + [("budgets", metric) for metric in budgets.levels]
+    for key, metric in used:
+        if metric in PREDICTED and metric not in tables:
+            (place / key).wrong(f"{metric} is read off a device table: give the study one in `device_tables`")
+
+
+def _tables_fit_space(place: Place, device_tables: Any, space: Any) -> None:
+    for index, table in enumerate(device_tables):
+        if table.space != space.to_json():
+            (place / "device_tables" / index).wrong(f"was fitted for the space {table.space}, not for {space.to_json()}")
 
 
 def _protocol_fits_methods(place: Place, methods: Any, protocol: Any) -> None:
@@ -122,6 +141,19 @@ def _sampler_knows_its_end(place: Place, sampler: Any, trials: Any) -> None:
         (place / "trials").wrong(f"is missing: the sampler {sampler.name!r} needs a number of trials")
 
 
+def _parts_fit_data(place: Place, data: Any) -> None:
+    images, fractions = data.settings.images, data.settings.fractions
+    here = place / "data" / "fractions"
+    if fractions is None:
+        return
+    if images is not None:
+        here.wrong("cannot stand beside `images`: both say how many images there are")
+    parts = dict(zip(TRAINING_PARTS, training_fractions(DATA[data.name].shares, fractions), strict=True))
+    if sum(parts.values()) > 1 + 1e-9:
+        told = ", ".join(f"{part} {fraction:.4g}{'' if part in fractions else ' unless named'}" for part, fraction in parts.items())
+        here.wrong(f"add up to more than the training images there are: {told}")
+
+
 def _widths_suit_stem(place: Place, search: Any, final: Any) -> None:
     for key, section, widths in (("search", search, (search.channels,)), ("final", final, final.channels)):
         if section.stem == "imagenet" and any(channels % 2 for channels in widths):
@@ -134,8 +166,11 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _methods_fit_space,
     _handlers_fit,
     _handlers_have_budgets,
+    _predictions_have_tables,
+    _tables_fit_space,
     _warmup_leaves_epochs,
     _protocol_fits_methods,
     _sampler_knows_its_end,
+    _parts_fit_data,
     _widths_suit_stem,
 )

@@ -1,14 +1,37 @@
-"""Data sets by name: shape and classes, which need no torch, and where their loader is."""
+"""Data sets by name: shape, classes, parts and settings, which need no torch, and where their loader is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator
 
+from moonas.errors import nearest
 from moonas.registry import Registry
-from moonas.study.numbers import Count, Whole
+from moonas.study.numbers import Count, Whole, parse_number, parse_whole
+
+TRAINING_PARTS = ("train_w", "train_alpha", "valid")  # what the training images are shared among, in this order
+
+
+def _fractions(value: Any) -> dict[str, float]:
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError(f"expected parts with their fractions, such as {{train_w: 0.1, train_alpha: 0.025}}, got {value!r}")
+    for part in value:
+        if part not in TRAINING_PARTS:
+            known = f"{nearest(part, TRAINING_PARTS)}\nKnown: {', '.join(TRAINING_PARTS)}."
+            raise ValueError(f"{part!r} is not a part of the training images{known}")
+    found = {part: float(parse_number(value[part])) for part in TRAINING_PARTS if part in value}
+    for part, fraction in found.items():
+        if not 0 < fraction <= 1:
+            raise ValueError(f"{part} must be above 0 and at most 1, got {value[part]!r}")
+    return found
+
+
+Size = Annotated[Whole, Field(ge=4, le=1024)]
+Fractions = Annotated[dict[str, float], PlainValidator(_fractions)]
+Folder = Annotated[str, Field(min_length=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,34 +40,69 @@ class DataConfig:
 
     size: height and width the images are resized to; their own where absent.
     images: a stratified subset of this many training images; all where absent. The test part keeps its share.
+    fractions: {part: how much of the training images of each class it gets}; parts that are not named keep their shares.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    size: Annotated[Whole, Field(ge=4, le=1024)] | None = None
+    size: Size | None = None
     images: Count | None = None
+    fractions: Fractions | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFolderConfig(DataConfig):
+    """The user's own images: a folder with one sub-folder per class.
+
+    root: the folder, below that of the data sets unless it is absolute. test: likewise, of an official test set.
+    classes, channels: what the folder is said to hold, so that a study is checked without reading it.
+    augment: "shift" by up to an eighth of the size, or a random "crop" as for ImageNet. flip: mirror half of the images.
+    """
+
+    size: Size = field()
+    root: Folder
+    test: Folder | None = None
+    classes: Annotated[Whole, Field(ge=2)]
+    channels: Annotated[Literal[1, 3], BeforeValidator(parse_whole)] = 3
+    augment: Literal["shift", "crop"] = "shift"
+    flip: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataEntry:
     """A data set.
 
-    input_shape: (channels, height, width) of an image as stored; `size` changes the last two.
-    shares: train_w, train_alpha, valid and test images of the whole set.
-    load: "module:function", called as `function(root: str | None) -> moonas.data.dataset.Source`.
+    input_shape: (channels, height, width) of an image as stored; `size` changes the last two. None where `channels` and `size` are
+    settings that say it. classes: how many there are; None where the setting `classes` says it.
+    shares: train_w, train_alpha, valid and test images of the whole set; proportions where the parts go by hash.
+    load: "module:function", called as `function(root: str | None)`, or `function(root, settings)` where the entry has a config of
+    its own; returns a `moonas.data.dataset.Source` or a `moonas.data.files.FileSource`.
+    config: the settings, DataConfig or an extension of it.
     """
 
-    input_shape: tuple[int, int, int]
-    classes: int
+    input_shape: tuple[int, int, int] | None
+    classes: int | None
     shares: tuple[int, int, int, int]
     load: str
-    config: type[Any] = DataConfig
+    config: type[DataConfig] = DataConfig
 
 
-def input_shape(name: str, settings: DataConfig) -> tuple[int, int, int]:
+def input_shape(name: str, settings: Any) -> tuple[int, int, int]:
     """(channels, height, width) of the images a network sees."""
-    channels, height, width = DATA[name].input_shape
-    return (channels, settings.size, settings.size) if settings.size else (channels, height, width)
+    own = DATA[name].input_shape or (settings.channels, settings.size, settings.size)
+    return (own[0], settings.size, settings.size) if settings.size else own
+
+
+def classes(name: str, settings: Any) -> int:
+    """How many classes a network tells apart."""
+    return DATA[name].classes or settings.classes
+
+
+def training_fractions(shares: Sequence[int], fractions: Mapping[str, float]) -> tuple[float, float, float]:
+    """What train_w, train_alpha and valid get of the training images: the fraction that is named, else their share."""
+    whole = sum(shares[:3])
+    w, alpha, valid = (fractions.get(part, share / whole) for part, share in zip(TRAINING_PARTS, shares, strict=False))
+    return w, alpha, valid
 
 
 DATA: Registry[DataEntry] = Registry(
@@ -57,6 +115,18 @@ DATA: Registry[DataEntry] = Registry(
         ),
         "cifar10": DataEntry(
             input_shape=(3, 32, 32), classes=10, shares=(22_500, 22_500, 5_000, 10_000), load="moonas.data.cifar10:load"
+        ),
+        "cifar100": DataEntry(
+            input_shape=(3, 32, 32), classes=100, shares=(22_500, 22_500, 5_000, 10_000), load="moonas.data.cifar100:load"
+        ),
+        "imagenet": DataEntry(
+            input_shape=(3, 224, 224),
+            classes=1000,
+            shares=(615_584, 615_583, 50_000, 50_000),
+            load="moonas.data.imagenet:load",
+        ),
+        "image-folder": DataEntry(
+            input_shape=None, classes=None, shares=(4, 4, 1, 1), load="moonas.data.image_folder:load", config=ImageFolderConfig
         ),
     },
 )

@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
-from moonas.errors import Problem, StudyFileError
+from moonas.errors import Problem, StudyFileError, UsageError
 from moonas.study.checks import check_no_password, check_parts, without_password
+from moonas.study.device_tables import read_tables
 from moonas.study.schema import StudyConfig, read_study
 from moonas.study.strict_yaml import StrictLoader
 from moonas.study.validation import Place
@@ -17,26 +18,37 @@ from moonas.study.validation import Place
 
 def load_study(path: str | Path) -> StudyConfig:
     """The study that a YAML file asks for. Raises StudyFileError with every mistake, each with its path in the file."""
-    path = Path(path)
+    return study_from(read_file(Path(path)), str(path))
+
+
+def read_file(path: Path, with_tables: bool = True) -> Any:
+    """The content of a study file, unchecked; with_tables: device tables in place of the paths it names. Raises StudyFileError."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise StudyFileError(str(path), [Problem("", "no such file")]) from error
     except (OSError, UnicodeDecodeError) as error:
         raise StudyFileError(str(path), [Problem("", f"cannot be read: {error}")]) from error
-    return parse_study(text, str(path))
+    raw = _parse(text, str(path))
+    try:
+        return read_tables(raw, path.parent) if with_tables else raw
+    except UsageError as error:
+        raise StudyFileError(str(path), [Problem("device_tables", str(error))]) from error
 
 
 def parse_study(text: str, source: str = "study file") -> StudyConfig:
     """The study that YAML text asks for. Raises StudyFileError."""
+    return study_from(_parse(text, source), source)
+
+
+def _parse(text: str, source: str) -> Any:
     try:
-        raw = yaml.load(text, Loader=StrictLoader)  # a SafeLoader
+        return yaml.load(text, Loader=StrictLoader)  # a SafeLoader
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         message = getattr(error, "problem", None) or str(error) or "nested too deeply"
         raise StudyFileError(source, [Problem("", f"not YAML: {where}{message}")]) from error
-    return study_from(raw, source)
 
 
 def study_from(raw: Mapping[str, Any] | Any, source: str = "study") -> StudyConfig:

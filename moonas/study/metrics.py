@@ -1,4 +1,8 @@
-"""Metrics by name: direction, unit, and whether a value is known before any training."""
+"""Metrics by name: direction, unit, and how a value is come by.
+
+The accuracies are learned by training. Parameters and multiply-adds are exact. Metrics with a `load` are measured on a device;
+those that `predict` one are read off a table fitted on a device.
+"""
 
 from __future__ import annotations
 
@@ -13,31 +17,57 @@ from moonas.registry import Registry
 class MetricEntry:
     """One number per architecture.
 
-    label: how it is written for people. known: exact for every architecture without training it.
+    label: how it is written for people. known: had for every architecture without training it.
     reference: the worst value that counts in the hypervolume, in the metric's own sign; None where the study works it out or
-    must give it.
+    must give it. best: the best value there can be; where less is better, 0 unless given.
+    load: of a measured metric, "module:function", called with a `moonas.metrics.subject.Subject`; returns a number, or a `Reading`.
+    predicts: the measured metric that a table stands in for, in a thousandth of its unit.
+    Raises ValueError where more is better and no best value is given.
     """
 
     direction: Literal["maximize", "minimize"]
     label: str
     unit: str
-    known: bool
+    known: bool = False
     reference: float | None = None
+    best: float | None = None
     reported_only: bool = False
+    load: str | None = None
+    predicts: str | None = None
+
+    @property
+    def heading(self) -> str:
+        """The label, with the unit in brackets."""
+        return f"{self.label} [{self.unit}]" if self.unit else self.label
+
+    def __post_init__(self) -> None:
+        if self.direction == "maximize" and self.best is None:
+            raise ValueError("a metric that is maximised needs `best`, the best value there can be")
 
 
 METRICS: Registry[MetricEntry] = Registry(
     "metric",
     "metric",
     {
-        "accuracy": MetricEntry(direction="maximize", label="accuracy", unit="", known=False, reference=0.0),
-        "test_accuracy": MetricEntry(direction="maximize", label="test accuracy", unit="", known=False, reported_only=True),
+        "accuracy": MetricEntry(direction="maximize", label="accuracy", unit="", reference=0.0, best=1.0),
+        "test_accuracy": MetricEntry(direction="maximize", label="test accuracy", unit="", best=1.0, reported_only=True),
         "params": MetricEntry(direction="minimize", label="parameters", unit="", known=True),
         "macs": MetricEntry(direction="minimize", label="multiply-adds", unit="", known=True),
+        "latency_ms": MetricEntry(direction="minimize", label="latency", unit="ms", load="moonas.metrics.latency:latency_ms"),
+        "memory_mib": MetricEntry(direction="minimize", label="memory", unit="MiB", load="moonas.metrics.memory:memory_mib"),
+        "energy_mj": MetricEntry(direction="minimize", label="energy", unit="mJ", load="moonas.metrics.energy:energy_mj"),
+        "predicted_latency_us": MetricEntry(
+            direction="minimize", label="predicted latency", unit="µs", known=True, predicts="latency_ms"
+        ),
+        "predicted_energy_uj": MetricEntry(
+            direction="minimize", label="predicted energy", unit="µJ", known=True, predicts="energy_mj"
+        ),
     },
 )
 ALIASES = {"flops": "macs"}
 COSTS = ("params", "macs")
+PREDICTED = ("predicted_latency_us", "predicted_energy_uj")
+ADDITIVE = (*COSTS, *PREDICTED)  # sums of whole numbers over an architecture's edges: these can be budgets
 
 
 def metric_name(name: str) -> str:
@@ -53,3 +83,13 @@ def selectable_metric(name: str) -> str:
     if METRICS[name].reported_only:
         raise UsageError(f"{name} is reported and never selected on; use {name.removeprefix('test_')}")
     return name
+
+
+def is_measured(name: str) -> bool:
+    """Whether a metric is measured on a device."""
+    return METRICS[name].load is not None
+
+
+def spread_name(name: str) -> str:
+    """Under which name a measured value's interquartile range stands beside it."""
+    return f"{name}_iqr"

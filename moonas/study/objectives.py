@@ -74,7 +74,7 @@ def worst_value(objective: Objective, spans: Mapping[str, tuple[int, int]]) -> f
 
 
 def best_value(objective: Objective, spans: Mapping[str, tuple[int, int]]) -> float:
-    """The ideal, minimised: an accuracy of 1, the smallest reachable cost, 0 for other metrics."""
+    """The ideal, minimised: the smallest reachable cost, else the best that the metric can be."""
     if objective.metric in spans:
         return float(spans[objective.metric][0])
-    return -1.0 if objective.entry.direction == "maximize" else 0.0
+    return objective.sign * (objective.entry.best or 0.0)

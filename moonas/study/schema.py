@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import Any, get_args, get_type_hints
 
 from moonas.registry import Registry
 from moonas.study.bounds import Bound, parse_bound
 from moonas.study.budgets import Budgets, Level, parse_levels
-from moonas.study.data import DATA, input_shape
+from moonas.study.data import DATA, classes, input_shape
+from moonas.study.device_tables import DeviceTable
 from moonas.study.methods import HANDLERS, METHODS, MethodEntry
-from moonas.study.metrics import COSTS, metric_name
+from moonas.study.metrics import ADDITIVE, metric_name
 from moonas.study.numbers import Count, Seed
 from moonas.study.objectives import Objective, parse_objective
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.ranges import Range, as_range
 from moonas.study.samplers import SAMPLERS
-from moonas.study.sections import Decode, FinalSkeleton, Limits, Performance, SearchSkeleton, Workers
+from moonas.study.sections import Decode, FinalSkeleton, Health, Limits, Measure, Performance, SearchSkeleton, Workers
 from moonas.study.spaces import SPACES
 from moonas.study.validation import Place, plain, unknown_key
 
@@ -89,7 +90,10 @@ class StudyConfig:
     trials: int | None = None
     protocol: Named
     decode: Decode = field(default_factory=Decode)
+    measure: Measure = field(default_factory=Measure)
+    device_tables: tuple[DeviceTable, ...] = ()
     workers: Workers = field(default_factory=Workers)
+    health: Health = field(default_factory=Health)
     limits: Limits = field(default_factory=Limits)
     performance: Performance = field(default_factory=Performance)
     storage: str | None = None
@@ -102,7 +106,7 @@ class StudyConfig:
 
     @property
     def classes(self) -> int:
-        return DATA[self.data.name].classes
+        return classes(self.data.name, self.data.settings)
 
     def method(self, label: str) -> Method:
         return next(method for method in self.methods if method.label == label)
@@ -201,7 +205,7 @@ def _method(value: Any, place: Place) -> Method | None:
     handler = _named(HANDLERS)(settings.pop("handler", entry.handlers[0]), place / "handler")
     open_settings: dict[str, Range] = {}
     for key in [item.name for item in fields(entry.config) if item.name in settings]:
-        if isinstance(settings[key], Mapping | list | tuple | Range):
+        if isinstance(settings[key], Mapping | list | tuple | Range) and not _is_structured(entry.config, key):
             value_range = _open_setting(entry.config, key, settings.pop(key), place)
             if value_range is not None:
                 open_settings[key] = value_range
@@ -210,6 +214,12 @@ def _method(value: Any, place: Place) -> Method | None:
         return None
     closed = {key: setting for key, setting in plain(config).items() if key not in open_settings}
     return Method(name, label, handler, closed, dict(sorted(open_settings.items())))
+
+
+def _is_structured(config: type[Any], key: str) -> bool:
+    """Whether one value of a setting is a mapping itself, so that it cannot be left open."""
+    kind = get_type_hints(config)[key]
+    return any(is_dataclass(part) for part in (kind, *get_args(kind)))
 
 
 def _open_setting(config: type[Any], key: str, value: Any, place: Place) -> Range | None:
@@ -237,8 +247,8 @@ def _budgets(value: Any, place: Place) -> Budgets | None:
     for key, text in value.items():
         here = place / str(key)
         metric = here.read(metric_name, key)
-        if metric is not None and metric not in COSTS:
-            here.wrong(f"{metric} cannot be a budget; exact costs can: {', '.join(COSTS)}")
+        if metric is not None and metric not in ADDITIVE:
+            here.wrong(f"{metric} cannot be a budget; costs that add up can: {', '.join(ADDITIVE)}")
         if metric in texts:
             here.wrong(f"{metric} stands more than once")
         if metric is not None:
@@ -257,6 +267,13 @@ def _levels(value: Any, place: Place) -> tuple[Level, ...]:
     return tuple(level for levels in read if levels is not None for level in levels)
 
 
+def _device_table(value: Any, place: Place) -> DeviceTable | None:
+    if isinstance(value, str):
+        place.wrong(f"names the file {value!r}; only a study file on disk may do so: give the table's content")
+        return None
+    return place.settings(DeviceTable, value)
+
+
 _READERS: dict[str, Callable[[Any, Place], Any]] = {
     "name": _name,
     "seed": _pydantic(Seed),
@@ -273,8 +290,11 @@ _READERS: dict[str, Callable[[Any, Place], Any]] = {
     "trials": _pydantic(Count),
     "protocol": _named(PROTOCOLS),
     "decode": _section(Decode),
+    "measure": _section(Measure),
+    "device_tables": _list_of(_device_table),
     "workers": _section(Workers),
     "limits": _section(Limits),
+    "health": _section(Health),
     "performance": _section(Performance),
     "storage": _text,
     "artifacts": _text,

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator
 
 from moonas.skeleton import Skeleton
+from moonas.study.metrics import METRICS, is_measured
 from moonas.study.numbers import Count, CountOrZero, Positive, parse_whole
 
 _FORBID = ConfigDict(extra="forbid")
@@ -42,8 +43,17 @@ def _devices(value: Any) -> str | tuple[int, ...]:
     return indices
 
 
+def _measured(name: str) -> str:
+    if name not in METRICS:
+        raise ValueError(METRICS.unknown(name))
+    if not is_measured(name):
+        raise ValueError(f"{name} is not measured on a device")
+    return name
+
+
 OpenChannels = Annotated[tuple[Channels, ...], BeforeValidator(_as_tuple), AfterValidator(_each_once)]
 OpenCells = Annotated[tuple[Cells, ...], BeforeValidator(_as_tuple), AfterValidator(_each_once)]
+MeasuredMetric = Annotated[str, AfterValidator(_measured)]
 Devices = Annotated[str | tuple[int, ...], PlainValidator(_devices)]
 
 
@@ -96,6 +106,22 @@ class Decode:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measure:
+    """How measured metrics are come by.
+
+    metrics: some to measure and report beside those that are objectives or constraints. batch: images of a forward pass; 1 on a CPU
+    and 64 on a GPU where absent. warmups, repeats: forward passes left out, and those that the median is taken of.
+    """
+
+    __pydantic_config__ = _FORBID
+
+    metrics: tuple[MeasuredMetric, ...] = ()
+    batch: Count | None = None
+    warmups: CountOrZero = 10
+    repeats: Count = 50
+
+
+@dataclass(frozen=True, kw_only=True)
 class Workers:
     """Where tasks run.
 
@@ -121,6 +147,20 @@ class Limits:
 
     hours: Positive | None = None
     device_hours: Positive | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """What becomes of a search that collapses into operations without weights.
+
+    on_collapse: "flag" goes on to the end and marks the trial; "stop" ends the search and decodes what it had found before.
+    eigenvalue_every: epochs between two measurements of the dominant eigenvalue of the validation loss; 0 measures none.
+    """
+
+    __pydantic_config__ = _FORBID
+
+    on_collapse: Literal["flag", "stop"] = "flag"
+    eigenvalue_every: CountOrZero = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from moonas.registry import Registry
-from moonas.study.numbers import Whole
+from moonas.study.numbers import Whole, parse_whole
 from moonas.study.operations import OPERATIONS
 
 DARTS_OPERATIONS = (
@@ -46,6 +46,9 @@ class DartsCnnConfig:
 
     operations: candidates of an edge, in index order; shorten or extend the list.
     nodes: intermediate nodes of a cell.
+    levels: 1, as published: all normal cells share one architecture, and both reductions another. 3: the normal cells before,
+    between and after the reductions have one each, and so has each reduction; several levels are the idea of Jin et al. 2019
+    (arXiv:1912.12814), their number is our own choice.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -54,14 +57,19 @@ class DartsCnnConfig:
         DARTS_OPERATIONS
     )
     nodes: Annotated[Whole, Field(ge=1, le=8)] = 4
+    levels: Annotated[Literal[1, 3], BeforeValidator(parse_whole)] = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpaceEntry:
-    """A search space: its settings and the class, torch-free, that knows its cells and costs."""
+    """A search space: its settings and the class, torch-free, that knows its cells and costs.
+
+    frame: "module:function", called as `function(skeleton, plans) -> moonas.networks.frame.Surroundings`: what stands around cells.
+    """
 
     config: type[Any]
     load: str
+    frame: str = "moonas.networks.frame:darts_surroundings"
 
 
 SPACES: Registry[SpaceEntry] = Registry(

@@ -100,6 +100,8 @@ def plain(value: Any) -> Any:
     """Settings as JSON data: dataclasses as mappings, tuples as lists."""
     if is_dataclass(value) and not isinstance(value, type):
         return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value

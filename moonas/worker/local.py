@@ -113,6 +113,7 @@ class LocalPool:
 
     def _spawn(self, index: int) -> _Slot:
         environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(self._threads)), "PYTHONUNBUFFERED": "1"}
+        environment.setdefault("MOONAS_LOADERS", str(max(1, cpu_count() // len(self.devices))))
         device = self.devices[index]
         if device.startswith("cuda"):
             number = int(device.removeprefix("cuda:"))

@@ -14,7 +14,7 @@ import threading
 import traceback
 from typing import Any
 
-from moonas.errors import DataError, StorageError
+from moonas.errors import DataError, DeviceError, StorageError
 from moonas.registry import load_object
 
 RUN_TASK = "moonas.worker.tasks:run_task"
@@ -66,7 +66,7 @@ def main() -> None:
             result = run_task(task.pop("spec"), channel.report, **task)
         except interrupted as action:
             channel.send(event="interrupted", action=str(action))
-        except (DataError, StorageError) as error:  # no trial's fault: the same befalls every task here
+        except (DataError, DeviceError, StorageError) as error:  # no trial's fault: the same befalls every task here
             channel.send(event="unable", reason=str(error))
         except Exception as error:
             channel.send(event="error", reason=f"{type(error).__name__}: {error}", traceback=traceback.format_exc())

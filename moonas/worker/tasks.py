@@ -1,25 +1,26 @@
-"""Tasks, the unit of work: a search or an evaluation, each a pure function of its JSON spec. No task touches a database."""
+"""Tasks, the unit of work: a search, an evaluation or a measurement, each a function of its JSON spec. None touches a database."""
 
 from __future__ import annotations
 
 import math
 import os
-import platform
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
 from moonas.data.dataset import load_data
-from moonas.errors import CheckpointError, NonFiniteLossError, StorageError, UsageError
+from moonas.errors import CheckpointError, DeviceError, NonFiniteLossError, StorageError, UsageError
 from moonas.inner.inherited import inherited_metrics
 from moonas.inner.search import Search
+from moonas.metrics.device import device_of, fingerprint
+from moonas.metrics.measure import measure as measure_metrics
+from moonas.metrics.subject import Subject
 from moonas.networks.training import Training
 from moonas.registry import load_object
-from moonas.specs import EvaluateSpec, SearchSpec
+from moonas.specs import EvaluateSpec, MeasureSpec, SearchSpec, device_text
 from moonas.study.methods import METHODS
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.validation import settings_of
@@ -67,14 +68,16 @@ def run_task(
     checkpoint: where to go on; where it is missing or damaged the one before, else the start.
     A spec `{"kind": "time", "of": spec}` runs a few steps of a task instead and returns what `moonas.worker.timing.time_task` does.
     Raises TaskInterrupted after the checkpoint of an epoch whose report was answered so, NonFiniteLossError, DataError,
-    InfeasibleError, StorageError.
+    DeviceError, InfeasibleError, StorageError.
     """
     if spec["kind"] == "time":
         _prepare(spec["of"]["threads"])
         return time_task(spec["of"], device, data_root)
+    if spec["kind"] == "measure":
+        return measure(spec, device)
     run = {"search": search, "evaluate": evaluate}.get(spec["kind"])
     if run is None:
-        raise UsageError(f"{spec['kind']!r} is not a kind of task; known: evaluate, search, time")
+        raise UsageError(f"{spec['kind']!r} is not a kind of task; known: evaluate, measure, search, time")
     return run(spec, report, artifacts=artifacts, checkpoint=checkpoint, data_root=data_root, device=device)
 
 
@@ -89,9 +92,9 @@ def search(
 ) -> dict[str, Any]:
     """Scores of a search, or the architecture that a method without a supernet proposes; the final weights for `inherited`.
 
-    Returns kind, scores ({group: (edges, operations)} or None), operations ({group: the columns of its scores}), architecture (or
-    None), epochs, weights (an artifact or None), health (the last epoch's metrics), seconds, data_checksum (None where no data was
-    read), versions, device.
+    Returns kind, scores ({group: (edges, operations)} or None), slot_scores (where scores do not add up over edges), operations
+    ({group: the columns of its scores}), what the method leaves to later searches, architecture (or None), epochs, weights (an
+    artifact or None), health (the last epoch's metrics), seconds, data_checksum (None where no data was read), versions, device.
     """
     spec = SearchSpec.from_json(json_spec)
     _prepare(spec.threads)
@@ -102,6 +105,7 @@ def search(
         return {
             **about,
             "scores": None,
+            "slot_scores": None,
             "operations": {},
             "architecture": proposed.to_json(),
             "epochs": 0,
@@ -160,6 +164,26 @@ def evaluate(
         "train_seconds": seconds,
         "data_checksum": data.checksum,
         **_provenance(device, spec.threads),
+    }
+
+
+def measure(json_spec: Mapping[str, Any], device: str = "cpu") -> dict[str, Any]:
+    """Measured metrics of one architecture; nothing else should run on the device meanwhile.
+
+    Returns kind, metrics, versions, and as device its fingerprint. Raises DeviceError on another device than the spec names, or
+    where a metric is not available.
+    """
+    spec = MeasureSpec.from_json(json_spec)
+    _prepare(spec.threads)
+    here = fingerprint(device, spec.threads)
+    if spec.device is not None and dict(spec.device) != here:
+        raise DeviceError(f"{', '.join(spec.metrics)} is measured on {device_text(spec.device)}, not on {device_text(here)}")
+    subject = Subject.make(spec.architecture, spec.skeleton, device, **spec.settings)
+    return {
+        "kind": "measure",
+        "metrics": measure_metrics(subject, spec.metrics),
+        **_provenance(device, spec.threads),
+        "device": here,
     }
 
 
@@ -226,19 +250,5 @@ def _prepare(threads: int) -> None:
 
 
 def _provenance(device: str, threads: int) -> dict[str, Any]:
-    kind = torch.device(device).type
-    name = torch.cuda.get_device_name(device) if kind == "cuda" else _cpu_name()
-    return {
-        "versions": {"moonas": version("moonas"), "torch": torch.__version__},
-        "device": {"type": kind, "name": name, "threads": threads},
-    }
-
-
-def _cpu_name() -> str:
-    """The CPU's model: the last digits of results depend on it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    versions = {"moonas": version("moonas"), "torch": torch.__version__}
+    return {"versions": versions, "device": device_of(device, threads)}

@@ -3,16 +3,19 @@
 import hashlib
 import pickle
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torchvision.datasets import CIFAR10
+from torchvision.datasets import CIFAR10, CIFAR100
 
-from moonas.data import cifar10, dataset, fashion_mnist
-from moonas.data.dataset import load_data
+from moonas.data import cifar10, cifar100, dataset, fashion_mnist
+from moonas.data.augment import Augment
+from moonas.data.dataset import Source, load_data
 from moonas.errors import DataError
+from moonas.study.data import DATA, DataEntry
 
 DIGITS = {"name": "digits"}
 
@@ -42,6 +45,24 @@ def write_cifar(root: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     monkeypatch.setattr(CIFAR10, "train_list", batches)
     monkeypatch.setattr(CIFAR10, "test_list", test)
     monkeypatch.setattr(CIFAR10, "meta", {"filename": name, "key": "label_names", "md5": md5})
+    return pixels
+
+
+def write_cifar100(root: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    folder = root / "cifar-100-python"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 3072), dtype=np.uint8)
+    content = {
+        "train": {"data": pixels, "fine_labels": [99, 0, 50], "coarse_labels": [19, 0, 10]},
+        "test": {"data": pixels[:1], "fine_labels": [7], "coarse_labels": [1]},
+        "meta": {"fine_label_names": [str(i) for i in range(100)]},
+    }
+    for name, saved in content.items():
+        (folder / name).write_bytes(pickle.dumps(saved))
+    md5 = {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in content}
+    monkeypatch.setattr(CIFAR100, "train_list", [["train", md5["train"]]])
+    monkeypatch.setattr(CIFAR100, "test_list", [["test", md5["test"]]])
+    monkeypatch.setattr(CIFAR100, "meta", {"filename": "meta", "key": "fine_label_names", "md5": md5["meta"]})
     return pixels
 
 
@@ -113,7 +134,19 @@ def test_cifar10_is_read_from_the_published_format_with_the_published_moments(tm
     assert source.mean == pytest.approx((0.4914, 0.4822, 0.4465), abs=1e-4)
 
 
-@pytest.mark.parametrize(("name", "folder"), [("fashion-mnist", "FashionMNIST/raw"), ("cifar10", "cifar-10-batches-py")])
+def test_cifar100_is_read_from_the_published_format_with_its_hundred_classes_and_moments(tmp_path, monkeypatch):
+    pixels = write_cifar100(tmp_path, monkeypatch)
+    source = cifar100.load(str(tmp_path))
+    assert torch.equal(source.images, torch.from_numpy(pixels.reshape(3, 3, 32, 32)))
+    assert (source.labels.tolist(), source.test_labels.tolist()) == ([99, 0, 50], [7])
+    assert source.mean == (0.5071, 0.4867, 0.4408)
+    assert source.std == (0.2675, 0.2565, 0.2761)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("fashion-mnist", "FashionMNIST/raw"), ("cifar10", "cifar-10-batches-py"), ("cifar100", "cifar-100-python")],
+)
 def test_a_missing_data_set_says_where_it_was_looked_for_and_how_to_get_it(tmp_path, name, folder):
     with pytest.raises(DataError) as error:
         load_data({"name": name}, seed=0, root=str(tmp_path))
@@ -127,6 +160,25 @@ def test_the_place_comes_from_the_argument_then_the_environment_then_the_home_fo
     assert dataset.data_root() == tmp_path / "environment"
     monkeypatch.delenv("MOONAS_DATA")
     assert dataset.data_root() == Path.home() / ".cache" / "moonas" / "data"
+
+
+KEPT = range(200)
+
+
+def named_images(root: str) -> Source:
+    kept, images = list(KEPT), torch.rand(200, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    labels, names = torch.arange(200)[kept] % 2, [str(number) for number in kept]
+    return Source(images=images[kept], labels=labels, augment=Augment(), mean=(0.0,), std=(1.0,), names=names)
+
+
+def test_a_loader_may_name_its_images_so_that_fewer_of_them_move_no_other(monkeypatch):
+    entry = DataEntry(input_shape=(1, 8, 8), classes=2, shares=(4, 4, 1, 1), load=f"{__name__}:named_images")
+    monkeypatch.setitem(DATA._entries, "named", entry)
+    whole = load_data({"name": "named"}, seed=0).train_w.images
+    monkeypatch.setattr(sys.modules[__name__], "KEPT", range(50, 200))
+    dataset._load.cache_clear()
+    fewer = load_data({"name": "named"}, seed=0).train_w.images
+    assert {*map(tuple, fewer.flatten(1).tolist())} < {*map(tuple, whole.flatten(1).tolist())}
 
 
 @pytest.mark.parametrize("damage", ["truncated", "labels missing", "foreign"])
@@ -150,6 +202,14 @@ def test_damaged_cifar10_is_refused_before_anything_is_unpickled(tmp_path, monke
     batch.write_bytes(batch.read_bytes()[:-1])
     with pytest.raises(DataError, match="damaged"):
         cifar10.load(str(tmp_path))
+
+
+def test_damaged_cifar100_is_refused_before_anything_is_unpickled(tmp_path, monkeypatch):
+    write_cifar100(tmp_path, monkeypatch)
+    train = tmp_path / "cifar-100-python" / "train"
+    train.write_bytes(train.read_bytes() + b"\0")
+    with pytest.raises(DataError, match=r"cifar100 in .* is damaged"):
+        cifar100.load(str(tmp_path))
 
 
 def test_a_set_with_too_few_images_is_refused(tmp_path):

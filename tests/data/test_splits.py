@@ -50,6 +50,59 @@ def test_an_impossible_number_of_images_is_refused_with_the_number_there_is(imag
         split(LABELS, None, SHARES, seed=0, images=images)
 
 
+def test_fractions_are_of_each_class_and_leave_valid_and_test_as_they_are():
+    whole = split(LABELS, None, SHARES, seed=0)
+    parts = split(LABELS, None, SHARES, seed=0, fractions={"train_w": 0.10, "train_alpha": 0.025})
+    # of the 800 images outside the test part 480, 240 and 80 are of the three classes
+    assert torch.bincount(LABELS[parts.train_w]).tolist() == [48, 24, 8]
+    assert torch.bincount(LABELS[parts.train_alpha]).tolist() == [12, 6, 2]
+    assert sorted(parts.valid.tolist()) == sorted(whole.valid.tolist())
+    assert sorted(parts.test.tolist()) == sorted(whole.test.tolist())
+    assert len(set(torch.cat(parts).tolist())) == 80 + 20 + 100 + 200
+
+
+@pytest.mark.parametrize(
+    ("fractions", "sizes"), [((0.45, 0.45, 0.1), [20, 25, 5]), ((0.1, 0.2, 0.7), [5, 10, 35]), ((0.4, 0.45, 0.15), [20, 25, 5])]
+)
+def test_fractions_that_add_up_to_one_share_out_every_image_once(fractions, sizes):
+    named = dict(zip(("train_w", "train_alpha", "valid"), fractions, strict=True))
+    parts = split(torch.arange(5).repeat(10), torch.arange(5).repeat(2), (1, 1, 1, 10), seed=0, fractions=named)
+    assert sorted(torch.cat(parts[:3]).tolist()) == list(range(50))
+    assert [len(part) for part in parts[:3]] == sizes  # half an image of a class goes to one of the two parts
+
+
+def test_a_fraction_that_leaves_too_few_images_is_refused():
+    with pytest.raises(UsageError, match="parts of 1, 300, 100, 200 images are not possible"):
+        split(LABELS, None, SHARES, seed=0, fractions={"train_w": 0.0015})
+
+
+NAMES = [f"images/{number}.png" for number in range(1000)]
+
+
+def test_parts_by_name_hold_their_shares_on_average():
+    parts = split(LABELS, None, SHARES, seed=0, names=NAMES)
+    assert sorted(torch.cat(parts).tolist()) == list(range(1000))
+    for part, expected in zip(parts, (400, 300, 100, 200), strict=True):
+        assert abs(len(part) - expected) < 3 * (expected * (1 - expected / 1000)) ** 0.5  # 3 standard deviations
+
+
+def test_parts_by_name_depend_on_the_name_and_the_seed_alone():
+    parts = split(LABELS, None, SHARES, seed=0, names=NAMES)
+    turned = split(LABELS.flip(0), None, SHARES, seed=0, names=NAMES[::-1])
+    assert [sorted(part.tolist()) for part in parts] == [sorted((999 - part).tolist()) for part in turned]
+    other = split(LABELS, None, SHARES, seed=1, names=NAMES)
+    assert sorted(other.valid.tolist()) != sorted(parts.valid.tolist())
+
+
+def test_a_subset_of_parts_by_name_is_stratified():
+    whole = split(LABELS, None, SHARES, seed=0, names=NAMES)
+    fewer = split(LABELS, None, SHARES, seed=0, names=NAMES, images=200)
+    for part, subset in zip(whole, fewer, strict=True):
+        assert set(subset.tolist()) <= set(part.tolist())
+        expected = torch.bincount(LABELS[part], minlength=3) * len(subset) / len(part)
+        assert (torch.bincount(LABELS[subset], minlength=3) - expected).abs().max() <= 1
+
+
 def test_every_stretch_of_a_stratified_order_is_in_proportion():
     order = stratified_order(LABELS, torch.Generator().manual_seed(0))
     for start in range(0, 1000, 50):

@@ -19,20 +19,20 @@ from moonas.spaces.space import Space
 
 
 class PlainSupernet(nn.Module):
-    def __init__(self, space: Space, skeleton: Skeleton) -> None:
+    def __init__(self, space: Space, skeleton: Skeleton, stem: nn.Module | None = None) -> None:
         super().__init__()
         plans = space.cells(skeleton)
         self.space = space
-        self.stem = CifarStem(skeleton) if skeleton.stem == "cifar" else ImagenetStem(skeleton)
+        self.stem = stem or (CifarStem(skeleton) if skeleton.stem == "cifar" else ImagenetStem(skeleton))
         self.cells = nn.ModuleList(PlainCell(plan, space) for plan in plans)
         nodes = space.groups[plans[-1].group].output
         self.classifier = nn.Linear(len(nodes) * plans[-1].channels, skeleton.classes)
 
     def forward(self, x: Tensor, choice: Choice) -> Tensor:
-        first, second = self.stem(x)
+        inputs = list(self.stem(x))
         for cell in self.cells:
-            first, second = second, cell(first, second, self._weights(choice, cell.group))
-        return self.classifier(second.mean((2, 3)))
+            inputs = [*inputs[1:], cell(inputs, self._weights(choice, cell.group))]
+        return self.classifier(inputs[-1].mean((2, 3)))
 
     def weights(self):
         return self.parameters()
@@ -54,36 +54,37 @@ class PlainSupernet(nn.Module):
             matrix = choice.weights[group]
             return {(e, o): matrix[e, o] for e in range(len(matrix)) for o, name in enumerate(names) if name != "none"}
         edges = choice.architecture.groups[group]
-        return {(cell.edges.index((i, j)), names.index(name)): 1.0 for j, i, name in edges}
+        return {(cell.edges.index((i, j)), names.index(name)): 1.0 for j, i, name in edges if name != "none"}
 
 
 class PlainCell(nn.Module):
     def __init__(self, plan: CellPlan, space: Space) -> None:
         super().__init__()
         cell = space.groups[plan.group]
-        self.group, self.edges = plan.group, cell.edges
+        self.group, self.edges, self.output = plan.group, cell.edges, cell.output
         self.nodes = sorted({node for _, node in cell.edges})
-        first, second, channels = *plan.input_channels, plan.channels
-        self.preprocess = nn.ModuleList(
-            [
-                FactorizedReduce(first, channels) if plan.after_reduction else relu_conv_norm(first, channels),
-                relu_conv_norm(second, channels),
-            ]
-        )
-        strides = [2 if plan.reduction and predecessor < 2 else 1 for predecessor, _ in cell.edges]
+        self.shape = (plan.channels, *plan.output_size)
+        channels = plan.channels
+        if plan.preprocessed:
+            brought = [relu_conv_norm(width, channels) for width in plan.input_channels]
+            if plan.after_reduction:
+                brought[0] = FactorizedReduce(plan.input_channels[0], channels)
+        else:
+            brought = [nn.Identity() for _ in plan.input_channels]
+        self.preprocess = nn.ModuleList(brought)
+        strides = [2 if plan.reduction and predecessor < cell.inputs else 1 for predecessor, _ in cell.edges]
         self.operations = nn.ModuleList(
             nn.ModuleList(make_operation(name, channels, stride) for name in cell.operations) for stride in strides
         )
 
-    def forward(self, first: Tensor, second: Tensor, weights: dict[tuple[int, int], Tensor | float]) -> Tensor:
-        states = {0: self.preprocess[0](first), 1: self.preprocess[1](second)}
+    def forward(self, inputs: list[Tensor], weights: dict[tuple[int, int], Tensor | float]) -> Tensor:
+        states = {place: module(x) for place, (module, x) in enumerate(zip(self.preprocess, inputs, strict=True))}
         for node in self.nodes:
-            states[node] = sum(
-                weight * self.operations[edge][operation](states[self.edges[edge][0]])
-                for (edge, operation), weight in weights.items()
-                if self.edges[edge][1] == node
-            )
-        return torch.cat([states[node] for node in self.nodes], dim=1)
+            states[node] = inputs[0].new_zeros(len(inputs[0]), *self.shape)
+            for (edge, operation), weight in weights.items():
+                if self.edges[edge][1] == node:
+                    states[node] = states[node] + weight * self.operations[edge][operation](states[self.edges[edge][0]])
+        return torch.cat([states[node] for node in self.output], dim=1)
 
 
 def make_operation(name: str, channels: int, stride: int) -> nn.Module:

@@ -1,6 +1,8 @@
-"""DARTS, first order: what its steps touch, and that it finds the one operation that helps."""
+"""DARTS, first and second order: what its steps touch, and that it finds the one operation that helps."""
 
+import copy
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +13,8 @@ from moonas.data.dataset import Part
 from moonas.inner.handlers.none import NoHandler
 from moonas.inner.methods.darts import Darts
 from moonas.inner.supernets.fused import FusedSupernet
+from moonas.inner.supernets.supernet import Mixture
+from moonas.networks.descent import judge
 from moonas.spaces.space import CellGroup
 from moonas.study.methods import DartsConfig, NoneConfig
 
@@ -41,7 +45,7 @@ def test_an_architecture_step_leaves_weights_statistics_and_weight_optimizer_bit
     before, alpha = flat(method.state_dict()["net"]), flat(method.state_dict()["alpha"])
     momentum = flat(method.state_dict()["weight_optimizer"])
     gradients = [parameter.grad.clone() if parameter.grad is not None else None for parameter in method.net.parameters()]
-    method.step_alpha(batch(2))
+    method.step_alpha(batch(0), batch(2))
     after = method.state_dict()
     assert momentum
     assert all(map(torch.equal, before, flat(after["net"])))
@@ -70,7 +74,7 @@ def test_only_weights_move_in_warm_up(tiny_space, tiny_skeleton):
 def test_the_architecture_step_comes_before_the_weight_step(tiny_space, tiny_skeleton):
     together, apart = (tiny_darts(tiny_space, tiny_skeleton) for _ in range(2))
     together.step(batch(0), batch(1), epoch=0)
-    apart.step_alpha(batch(1))
+    apart.step_alpha(batch(0), batch(1))
     apart.step_weights(batch(0))
     assert all(map(torch.equal, flat(together.state_dict()), flat(apart.state_dict())))
 
@@ -79,7 +83,7 @@ def test_first_steps_follow_the_published_optimizers(tiny_space, tiny_skeleton):
     method = tiny_darts(tiny_space, tiny_skeleton, alpha_decay=0.0)
     before = flat(method.state_dict()["alpha"])
     assert all(0.5e-3 < tensor.std() < 1.5e-3 for tensor in before)  # 1e-3 * N(0, 1)
-    method.step_alpha(batch(0))
+    method.step_alpha(batch(1), batch(0))
     moves = torch.cat([(new - old).abs().flatten() for new, old in zip(flat(method.state_dict()["alpha"]), before, strict=True)])
     assert moves.median().item() == pytest.approx(3e-4, rel=0.01)  # Adam's first step is its learning rate
 
@@ -99,6 +103,70 @@ def test_scores_are_finite_log_probabilities_in_which_none_keeps_its_own(tiny_sp
     for matrix in method.scores().values():
         assert matrix.isfinite().all()
         assert torch.allclose(matrix.exp().sum(1), torch.ones(5))
+
+
+class Smooth(nn.Module):
+    """One edge with two candidates and no kinks, so that finite differences are as good as exact derivatives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.candidates = nn.ModuleList(nn.Linear(64, 10) for _ in range(2))
+
+    def forward(self, images, choice):
+        first, second = (linear(images.flatten(1)).tanh() for linear in self.candidates)
+        return 3 * (choice.weights["normal"][0, 0] * first + choice.weights["normal"][0, 1] * second)
+
+    def weights(self):
+        return self.parameters()
+
+    def frozen_statistics(self):
+        return nullcontext()
+
+    twice_differentiable = frozen_statistics
+
+
+@pytest.mark.parametrize(("kind", "hessian"), [("smooth", "finite-difference"), ("smooth", "exact"), ("cells", "exact")])
+def test_second_order_is_the_slope_of_the_validation_loss_after_a_real_weight_step(tiny_space, tiny_skeleton, kind, hessian):
+    torch.manual_seed(0)
+    one_edge = SimpleNamespace(groups={"normal": CellGroup(("a", "b"), ((0, 2),), 2, (2,), kept=2)})
+    space, net = (one_edge, Smooth()) if kind == "smooth" else (tiny_space, FusedSupernet(tiny_space, tiny_skeleton))
+    method = make_darts(space, net.double(), order=2, hessian=hessian, weight_lr=0.01, weight_clip=1e9, weight_decay=0.01)
+    for logits in method.logits:
+        logits.data = 0.3 * torch.randn_like(logits, dtype=torch.float64)
+    train, valid, before = (Part(part.images.double(), part.labels) for part in map(batch, range(3)))
+    method.step_weights(before)  # leaves momentum
+    start = copy.deepcopy(method.state_dict())
+    direction = [torch.randn_like(logits) for logits in method.logits]
+
+    def loss_after_a_step(distance: float) -> float:
+        method.load_state_dict(copy.deepcopy(start))
+        with torch.no_grad():
+            torch._foreach_add_(method.logits, direction, alpha=distance)
+        method.step_weights(train)
+        with torch.no_grad(), net.frozen_statistics():
+            return judge(net(valid.images, Mixture(method.probabilities())), valid.labels)[0].item()
+
+    def found(order: int) -> float:
+        method.load_state_dict(copy.deepcopy(start))
+        method.config = replace(method.config, order=order)
+        method.step_alpha(train, valid)
+        return sum((logits.grad * d).sum().item() for logits, d in zip(method.logits, direction, strict=True))
+
+    slope = (loss_after_a_step(1e-5) - loss_after_a_step(-1e-5)) / 2e-5
+    assert found(order=2) == pytest.approx(slope, rel=1e-4)
+    assert abs(found(order=1) - slope) > 1e-3 * abs(slope)
+
+
+@pytest.mark.parametrize("hessian", ["finite-difference", "exact"])
+def test_a_second_order_step_too_leaves_all_but_the_architecture_bit_identical(tiny_space, tiny_skeleton, hessian):
+    method = tiny_darts(tiny_space, tiny_skeleton, order=2, hessian=hessian)
+    method.step(batch(0), batch(1), epoch=0)
+    before = copy.deepcopy(method.state_dict())
+    method.step_alpha(batch(0), batch(2))
+    after = method.state_dict()
+    for name in ("net", "weight_optimizer"):
+        assert all(map(torch.equal, flat(before[name]), flat(after[name])))
+    assert not any(map(torch.equal, flat(before["alpha"]), flat(after["alpha"])))
 
 
 class Planted(nn.Module):

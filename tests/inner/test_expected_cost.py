@@ -59,7 +59,7 @@ def test_the_penalty_is_the_relative_excess_times_the_strength():
     params, macs = ExpectedCost(space, cost_table(space, FINAL))(even).tolist()
 
     def penalty(budget) -> float:
-        return float(Penalty(PenaltyConfig(strength=3.0), space, FINAL, budget, "cpu").loss(even))
+        return float(Penalty(PenaltyConfig(strength=3.0), space, cost_table(space, FINAL), budget, "cpu").loss(even))
 
     assert penalty({"params": {"upper": int(params / 2)}}) == pytest.approx(3, rel=1e-3)
     assert penalty({"params": {"upper": int(params / 2)}, "macs": {"upper": int(macs / 3)}}) == pytest.approx(3 + 6, rel=1e-3)
@@ -69,7 +69,7 @@ def test_the_penalty_is_the_relative_excess_times_the_strength():
 
 def test_the_penalty_s_gradient_is_that_of_finite_differences():
     space = make_space({"name": "darts-cnn", "nodes": 2})
-    penalty = Penalty(PenaltyConfig(), space, FINAL, {"params": {"upper": 9000}}, "cpu")
+    penalty = Penalty(PenaltyConfig(), space, cost_table(space, FINAL), {"params": {"upper": 9000}}, "cpu")
     logits = torch.randn(2, 5, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
 
     def loss(values: torch.Tensor) -> torch.Tensor:
@@ -81,4 +81,4 @@ def test_the_penalty_s_gradient_is_that_of_finite_differences():
 
 def test_without_a_handler_nothing_is_added():
     space = make_space({"name": "darts-cnn", "nodes": 2})
-    assert NoHandler(NoneConfig(), space, FINAL, {"params": {"upper": 1}}, "cpu").loss({}) == 0
+    assert NoHandler(NoneConfig(), space, cost_table(space, FINAL), {"params": {"upper": 1}}, "cpu").loss({}) == 0

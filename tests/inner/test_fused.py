@@ -37,11 +37,15 @@ def images(skeleton: Skeleton, count: int = 3) -> Tensor:
     return torch.randn(count, *skeleton.input_shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
+def architecture_leaves(choice: Choice) -> list[Tensor]:
+    return [*choice.weights.values(), *(choice.edges or {}).values()] if isinstance(choice, Mixture) else []
+
+
 def run(net: nn.Module, x: Tensor, choice: Choice) -> tuple[Tensor, list[Tensor], dict[str, Tensor]]:
     """Output, gradients of weights and of architecture weights for a random direction, and the state afterwards."""
     out = net(x, choice)
     direction = torch.randn(out.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    leaves = [*net.parameters(), *(choice.weights.values() if isinstance(choice, Mixture) else ())]
+    leaves = [*net.parameters(), *architecture_leaves(choice)]
     gradients = torch.autograd.grad((out * direction).sum(), leaves, allow_unused=True)
     return out, [torch.zeros(()) if g is None else g for g in gradients], net.state_dict()
 

@@ -34,6 +34,7 @@ def test_a_bilevel_quadratic_has_the_gradient_worked_out_by_hand():
     assert problem.gradient() == pytest.approx([0.03, -0.28], abs=1e-6)
     buffers = [torch.tensor([0.2, 0.1], dtype=DOUBLE)]
     assert problem.gradient(momentum=0.9, buffers=buffers, decay=3e-4) == pytest.approx([0.0281985, -0.2845015], abs=1e-6)
+    assert problem.gradient(radius=None) == pytest.approx([0.03, -0.28], abs=1e-12)  # no kinks: the exact one is the same
     assert problem.gradient(lr=0.0) == pytest.approx([0.1, -0.1], abs=1e-12)  # first order
     assert problem.w.tolist() == [0.5, -0.5]
 

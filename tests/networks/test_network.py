@@ -82,5 +82,5 @@ def test_drop_path_spares_identities():
     network = build(Architecture.from_genotype(text), Skeleton(channels=4, cells=3, input_shape=(1, 8, 8), classes=3))
     normal, reduction, images = network.cells[0], network.cells[1], torch.randn(4, 12, 8, 8)
     network.drop_path.probability = 1 - 1e-9
-    assert normal(images, images).abs().sum() > 0
-    assert reduction(images, images[:, :4]).abs().sum() == 0
+    assert normal([images, images]).abs().sum() > 0
+    assert reduction([images, images[:, :4]]).abs().sum() == 0

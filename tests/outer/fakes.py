@@ -95,6 +95,11 @@ class FakePool:
 def result_of(spec: Mapping[str, Any]) -> dict[str, Any]:
     """What the task of `spec` finds, a function of the spec alone."""
     about = {"versions": {"moonas": "test"}, "device": {"name": "fake"}, "data_checksum": "0" * 64}
+    if spec["kind"] == "measure":
+        architecture = Architecture.from_json(spec["architecture"])
+        draw = np.random.default_rng(stream(architecture.key, spec["skeleton"], spec["device"]["name"]))
+        metrics = {name: round(draw.uniform(1, 9), 3) for name in spec["metrics"]}
+        return {"kind": "measure", "versions": {}, "device": spec["device"], "metrics": metrics | {"latency_ms_iqr": 0.5}}
     if spec["kind"] == "evaluate":
         architecture = Architecture.from_json(spec["architecture"])
         draw = np.random.default_rng(stream(architecture.key, spec["skeleton"], spec["replicate"]))
@@ -104,7 +109,7 @@ def result_of(spec: Mapping[str, Any]) -> dict[str, Any]:
     draw = np.random.default_rng(stream(spec["seed"], spec["replicate"], "fake search"))
     search = {**about, "kind": "search", "architecture": None, "scores": None, "weights": None}
     if spec["method"]["name"] == "random":
-        table = cost_table(space, Skeleton.from_json(spec["final"]))
+        table = cost_table(space, Skeleton.from_json(spec["final"]), spec["predicted"])
         return {**search, "architecture": sample_uniform(space, table, spec["budget"], draw).to_json()}
     return {
         **search,
@@ -125,8 +130,13 @@ class Notes:
         self.lines.append(text)
 
 
-def drive(store: Store, raw: Mapping[str, Any], pool: FakePool, notes: Notes | None = None) -> StudyState:
-    """Create or take up the study `raw` describes and run its loop on `pool`."""
+DEVICE = {"type": "cpu", "name": "fake", "threads": 1, "torch": "0"}
+
+
+def drive(
+    store: Store, raw: Mapping[str, Any], pool: FakePool, notes: Notes | None = None, device: Mapping[str, Any] = DEVICE
+) -> StudyState:
+    """Create or take up the study `raw` describes and run its loop on `pool`, whose first device has the fingerprint `device`."""
     plan = Plan(study_from(raw))
     names = [summary.name for summary in store.studies()]
     if plan.config.name not in names:
@@ -135,4 +145,5 @@ def drive(store: Store, raw: Mapping[str, Any], pool: FakePool, notes: Notes | N
         )
     record = store.study(plan.config.name)
     with store.ledger(record.id) as ledger:
-        return Loop(store, ledger, record, plan, pool, "file:///nowhere", notes or Notes()).run()
+        known = device if plan.measured else None
+        return Loop(store, ledger, record, plan, pool, "file:///nowhere", notes or Notes(), known).run()

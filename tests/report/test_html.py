@@ -10,7 +10,6 @@ import pytest
 from moonas.architecture import Architecture
 from moonas.errors import StorageError
 from moonas.report.html import render, write_report
-from moonas.report.members import genotype
 from moonas.report.records import ObjectiveInfo, Value
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\"&amp;"
@@ -150,7 +149,7 @@ def test_each_member_has_a_card_with_its_cells_and_its_genotype(page, study):
 
 def test_an_architecture_without_genotype_text_is_given_as_json():
     architecture = Architecture("darts-cnn", {"normal": [(2, 0, "skip_connect")]}, {"normal": (2,)})
-    assert Architecture.from_json(genotype(architecture)) == architecture
+    assert Architecture.from_json(architecture.to_text()) == architecture
 
 
 def test_headline_numbers_are_those_of_the_best_and_the_smallest_member(page, study):

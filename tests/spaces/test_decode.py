@@ -1,7 +1,6 @@
 """Budgeted decoding against brute force over every architecture of a small space, and against the published rule."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -16,7 +15,6 @@ from moonas.spaces.costs import cost, cost_table
 from moonas.spaces.darts_cnn import DartsCnn
 from moonas.spaces.decode import Decoder
 from moonas.spaces.space import make_space
-from moonas.study.spaces import DARTS_OPERATIONS, DartsCnnConfig
 
 OPERATIONS = ("none", "max_pool_3x3", "skip_connect", "sep_conv_3x3", "dil_conv_5x5")
 SMALL = make_space({"name": "darts-cnn", "nodes": 2, "operations": OPERATIONS})
@@ -181,18 +179,9 @@ def test_feasible_single_bounds_between_two_costs_are_refused_with_a_reason() ->
         decoder.decode(log_softmax(FULL, np.random.default_rng(0)), {"params": {"lower": 1_370_135, "upper": 1_370_136}})
 
 
-class FiveGroups(DartsCnn):
-    """DARTS cells with one normal cell per level and one cell per reduction, as a space of five groups."""
-
-    group_names = ("normal0", "normal1", "normal2", "reduce0", "reduce1")
-
-
 def test_five_groups_obey_upper_bounds_and_bands() -> None:
-    space = FiveGroups(DartsCnnConfig(operations=DARTS_OPERATIONS, nodes=4))
-    table = cost_table(FULL, LARGE)
-    weights = {"normal0": 1, "normal1": 3, "normal2": 9, "reduce0": 2, "reduce1": 7}
-    edges = {group: table.edges["reduce" if "reduce" in group else "normal"] * weight for group, weight in weights.items()}
-    decoder = Decoder(space, replace(table, edges=edges))
+    space = make_space({"name": "darts-cnn", "levels": 3})
+    decoder = Decoder(space, cost_table(space, LARGE))
     scores = log_softmax(space, np.random.default_rng(0))
     low, high = decoder.reachable()["params"]
     budget = low + (high - low) // 4

@@ -94,7 +94,10 @@ def test_a_study_without_budgets_has_one_without_a_bound():
 def test_every_mistake_in_a_budget_list_is_told_at_its_place():
     told = complaints(budgets={"params": ["200%", 10, "x"], "macs": [], "accuracy": [0.5], "parms": 3, 5: 1})
     assert set(told) == {"budgets.params[0]", "budgets.params[2]", "budgets.macs", "budgets.accuracy", "budgets.parms", "budgets.5"}
-    assert told["budgets.accuracy"] == "accuracy cannot be a budget; exact costs can: params, macs"
+    assert (
+        told["budgets.accuracy"]
+        == "accuracy cannot be a budget; costs that add up can: params, macs, predicted_latency_us, predicted_energy_uj"
+    )
     assert "did you mean 'params'?" in told["budgets.parms"]
     assert "expected at least one budget" in told["budgets.macs"]
     assert "expected metrics with their budgets" in complaints(budgets=["10%"])["budgets"]

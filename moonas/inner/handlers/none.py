@@ -7,17 +7,26 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from moonas.skeleton import Skeleton
+from moonas.architecture import Architecture
+from moonas.spaces.costs import CostTable
 from moonas.spaces.space import Space
 from moonas.specs import Bounds
 from moonas.study.methods import NoneConfig
 
 
 class NoHandler:
+    strength = 0.0
+
     def __init__(
-        self, config: NoneConfig, space: Space, final: Skeleton | None, budget: Bounds | None, device: str | torch.device
+        self, config: NoneConfig, space: Space, costs: CostTable | None, budget: Bounds | None, device: str | torch.device
     ) -> None:
         pass
 
     def loss(self, probabilities: Mapping[str, Tensor]) -> float:
         return 0.0
+
+    def excess(self, architecture: Architecture) -> float:
+        return 0.0
+
+    def after_step(self, logits: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, epoch: int, epochs: int) -> None:
+        pass

@@ -22,5 +22,5 @@ class Random:
         """Costs are those at the final skeleton. Raises InfeasibleError where nothing meets the budget."""
         spec = self.spec
         space = make_space(spec.space)
-        table = cost_table(space, spec.final or spec.skeleton)
+        table = cost_table(space, spec.final or spec.skeleton, spec.predicted)
         return sample_uniform(space, table, spec.budget, np.random.default_rng(stream(spec.seed, spec.replicate, "random")))

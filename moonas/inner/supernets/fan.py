@@ -112,17 +112,17 @@ class Fan:
         statistics.add([module.norm for module in reductions], mean, variance, mixed.numel() // mixed.shape[1])
         return mixed.split(self.channels, dim=1)
 
-    def _plan(self, x: Tensor, remaining: Remaining | None) -> Plan:
+    def _plan(self, x: Tensor, remaining: Remaining) -> Plan:
         """Worked out once for every set of remaining operations and size of a pack."""
         per_pack = len(self.nodes) if x.is_cuda else max(1, CACHED // x.numel())
-        key = (remaining and tuple(remaining[edge] for edge in self.nodes), per_pack, x.device)
+        key = (*(tuple(remaining[edge]) for edge in self.nodes), per_pack, x.device)
         if key not in self._plans:
             self._plans[key] = self._planned(remaining, per_pack, x.device)
         return self._plans[key]
 
-    def _planned(self, remaining: Remaining | None, per_pack: int, device: torch.device) -> Plan:
+    def _planned(self, remaining: Remaining, per_pack: int, device: torch.device) -> Plan:
         def left(edge: int, columns: Sequence[int]) -> list[int]:
-            return [column for column in columns if remaining is None or remaining[edge][column]]
+            return [column for column in columns if remaining[edge][column]]
 
         def edges_with(columns: Sequence[int]) -> list[tuple[int, list[int]]]:
             pairs = ((column, [edge for edge in self.nodes if left(edge, [column])]) for column in columns)

@@ -23,12 +23,12 @@ Remaining = Sequence[Sequence[bool]]  # [edge][operation]: whether it is compute
 
 
 class Sums:
-    """One pass through a cell, collected source by source. weights: (edges, operations). remaining: None where all are.
+    """One pass through a cell, collected source by source. weights: (edges, operations). remaining: never of `none`.
 
     weighted: {node: (weights (b,), b maps) to be added}. maps: {node: maps to be added}. phases: the same, after `split_phases`.
     """
 
-    def __init__(self, nodes: Iterable[int], weights: Tensor, statistics: Statistics, remaining: Remaining | None = None) -> None:
+    def __init__(self, nodes: Iterable[int], weights: Tensor, statistics: Statistics, remaining: Remaining) -> None:
         self.weights, self.statistics, self.remaining = weights, statistics, remaining
         self.weighted: dict[int, list[tuple[Tensor, list[Tensor]]]] = {node: [] for node in nodes}
         self.maps: dict[int, list[Tensor]] = {node: [] for node in self.weighted}
@@ -58,7 +58,7 @@ class WeightedSum(Function):
     @staticmethod
     def forward(ctx: Any, weights: Tensor, *inputs: Tensor) -> Tensor:
         weighted, others = inputs[: len(weights)], inputs[len(weights) :]
-        ctx.save_for_backward(weights, *weighted)
+        ctx.save_for_backward(weights, *(weighted if ctx.needs_input_grad[0] else ()))
         ctx.others = len(others)
         total = weighted[0] * weights[0] if weighted else others[0].clone(memory_format=torch.channels_last)
         for x, weight in zip(weighted[1:], weights[1:], strict=True):
@@ -71,9 +71,7 @@ class WeightedSum(Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         weights, *weighted = ctx.saved_tensors
-        d_weights = None
-        if weighted and ctx.needs_input_grad[0]:
-            d_weights = torch.stack([(gradient * x).sum() for x in weighted])
+        d_weights = torch.stack([(gradient * x).sum() for x in weighted]) if weighted else None
         flat = rows(gradient)
         centred = maps(flat - flat.mean(0), gradient) if ctx.others else gradient
         return d_weights, *(gradient * weight for weight in weights), *([centred] * ctx.others)

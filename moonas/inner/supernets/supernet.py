@@ -14,20 +14,21 @@ from moonas.architecture import Architecture
 
 @dataclass(frozen=True)
 class Mixture:
-    """Every operation of every edge, weighted.
+    """Every operation of every edge, weighted. Gradients flow into all weights and factors.
 
-    weights: {group: (edges, operations)}; gradients flow into them.
+    weights: {group: (edges, operations)}. edges: {group: (edges,)} factors of whole edges; None where each is 1.
     remaining: {group: (edges, operations) bool}, the operations that are computed; all where None. The weights of others are not
-    read. A node that nothing is left to lead to is a map of zeros.
+    read. An edge that nothing but `none` remains of is left out, whatever would bypass it.
     """
 
     weights: Mapping[str, Tensor]
+    edges: Mapping[str, Tensor] | None = None
     remaining: Mapping[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)
 class Path:
-    """Only the operations of one architecture, unweighted; nothing else is computed."""
+    """Only the operations of one architecture, every weight and factor being 1; nothing else is computed."""
 
     architecture: Architecture
 
@@ -46,6 +47,9 @@ class Supernet(Protocol):
 
     def frozen_statistics(self) -> AbstractContextManager[None]:
         """Inside the block training passes normalise by their batch as ever, but leave the running statistics alone."""
+
+    def twice_differentiable(self) -> AbstractContextManager[None]:
+        """Inside the block gradients can be differentiated again, at the speed of one module per edge and operation."""
 
     def train(self, mode: bool = True) -> Any: ...
 

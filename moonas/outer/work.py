@@ -1,0 +1,71 @@
+"""The work a loop has in hand, and which of it comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from moonas.outer.plan import Design
+from moonas.store.records import NewCandidate, TaskRecord
+from moonas.store.states import TaskState
+
+
+@dataclass
+class OpenTrial:
+    """A trial that is not finished. candidates: once decoded. waits: the tasks it needs that are not finished."""
+
+    id: int
+    number: int
+    design: Design
+    replicate: int
+    candidates: list[NewCandidate] | None = None
+    waits: list[OpenTask] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class OpenTask:
+    """A task of this study as the loop knows it. checkpoints: the newest last. progress: what it reported last."""
+
+    record: TaskRecord
+    state: TaskState
+    result: Mapping[str, Any] | None
+    reason: str = ""
+    checkpoints: list[Mapping[str, Any]] = field(default_factory=list)
+    tries: int = 0
+    progress: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nothing else may run on its device meanwhile: a measurement."""
+        return self.record.kind == "measure"
+
+
+@dataclass
+class Running:
+    """A task in a slot. worker: the process there, by name. began: by the monotonic clock."""
+
+    task: OpenTask
+    attempt: int
+    worker: str
+    began: float
+
+
+def waiting_tasks(trials: Iterable[OpenTrial], measuring: bool) -> list[OpenTask]:
+    """What waits to be started, the lowest-numbered trial's first. measuring: measurements too, which run on one device only."""
+    ordered = [task for trial in sorted(trials, key=lambda trial: trial.number) for task in trial.waits]
+    return [task for task in ordered if task.state is TaskState.WAITING and (measuring or not task.is_alone)]
+
+
+def choose_task(waiting: Sequence[OpenTask], beside: Sequence[OpenTask]) -> OpenTask | None:
+    """Which of the waiting tasks to start on a device where others, `beside`, run already; None where it should be left alone.
+
+    Once a measurement is next, nothing more is started, and when all others are done, every measurement that waits is made before
+    the rest goes on: the device runs empty as seldom as can be.
+    """
+    if any(task.is_alone for task in beside):
+        return None
+    measurement = next((task for task in waiting if task.is_alone), None)
+    if measurement is not None and not beside:
+        return measurement
+    return None if waiting[0].is_alone else waiting[0]

@@ -1,0 +1,30 @@
+"""Local workers: what a process of a pool is told by its environment."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from moonas.worker.local import LocalPool, cpu_count
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def environment_of_a_worker(slots: int) -> list[str]:
+    pool = LocalPool(["cpu"] * slots)
+    try:
+        pid = pool.ready(0).rpartition("/")[2]
+        return Path(f"/proc/{pid}/environ").read_text().split("\0")
+    finally:
+        pool.close()
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_the_cores_are_shared_out_among_the_tasks_for_reading_images(monkeypatch, slots):
+    monkeypatch.delenv("MOONAS_LOADERS", raising=False)
+    assert f"MOONAS_LOADERS={max(1, cpu_count() // slots)}" in environment_of_a_worker(slots)
+
+
+def test_a_number_of_reading_processes_that_the_user_set_reaches_the_workers(monkeypatch):
+    monkeypatch.setenv("MOONAS_LOADERS", "7")
+    assert "MOONAS_LOADERS=7" in environment_of_a_worker(1)
