@@ -58,7 +58,7 @@ class PlainPartialCell(PlainCell):
                 operations = [(self.operations[number][o], weight) for (edge, o), weight in weights.items() if edge == number]
                 channels = None if taken is None else taken[number]
                 values.append(factors[number] * self.partial[number](states[self.edges[number][0]], operations, channels))
-            states[node] = sum(values)
+            states[node] = sum(values, first.new_zeros(len(first), *self.shape))
         return torch.cat([states[node] for node in self.nodes], dim=1)
 
 
