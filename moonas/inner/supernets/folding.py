@@ -107,8 +107,8 @@ class Norms(NamedTuple):
         weight: None for 1. outer: k times b gradients of the weighted norms, centred.
         """
         columns, count = cut(inputs, self.matrices.shape[1]), len(inputs[0])
-        correlation = torch.stack([g.t() @ d for gs, ds in zip(outer, columns, strict=True) for g, d in zip(gs, ds, strict=True)])
-        correlation = correlation.view_as(self.matrices).div_(count)
+        pairs = [pair for own in zip(outer, columns, strict=True) for pair in zip(*own, strict=True)]
+        correlation = torch.stack([_moments(g, d) for g, d in pairs]).view_as(self.matrices)
         s = (self.variance + EPS).rsqrt()
         q = s * (self.matrices * correlation).sum(3)
         folded, sq = self._folded(weight), (s * q)[..., None]
