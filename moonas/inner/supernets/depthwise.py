@@ -54,15 +54,21 @@ def _backward(g: Tensor, x: Tensor, weight: Tensor, window: Window, mask: list[b
 
 
 def _narrow_weight_gradients(g: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-    """The gradient of a weight, three columns at a time: each on the input moved to where those columns stand."""
+    """The gradient of a weight, three columns at a time: each with `g` moved to where those columns see the input.
+
+    Rows of g stand in memory with as many zeros between them as it is ever moved by, so that all moved ones are views.
+    """
+    count, channels, height, width = g.shape
     kernel = weight.shape[3]
-    half, gradient = kernel // 2, torch.empty_like(weight)
-    for start in (min(first, kernel - 3) for first in range(0, kernel, 3)):
-        moved = functional.pad(x, (half - start, start + 2 - half))
-        part = weight[..., start : start + 3].contiguous()
-        gradient[..., start : start + 3] = aten.convolution_backward(
-            g, moved, part, None, [1, 1], [half, 0], [1, 1], False, [0, 0], len(weight), [False, True, False]
-        )[1]
+    gap = kernel - 3
+    bordered = (count, height, width + gap, channels)
+    memory = g.new_zeros(gap * channels + count * height * (width + gap) * channels)
+    memory[gap * channels :].view(bordered)[:, :, :width] = g.permute(0, 2, 3, 1)
+    gradient = torch.empty_like(weight)
+    part = weight.new_empty(channels, 1, kernel, 3)
+    for start in (min(first, gap) for first in range(0, kernel, 3)):
+        moved = memory[(gap - start) * channels :][: len(memory) - gap * channels].view(bordered).permute(0, 3, 1, 2)
+        gradient[..., start : start + 3] = _backward(moved, x, part, Window(kernel), [False, True, False])[1]
     return gradient
 
 

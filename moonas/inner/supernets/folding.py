@@ -66,7 +66,7 @@ class Norms(NamedTuple):
     def of(cls, matrices: Tensor, inputs: Sequence[Tensor]) -> Norms:
         """inputs: centred."""
         blocks = cut(inputs, matrices.shape[1])
-        covariance = torch.stack([_moments(d, d) for column in blocks for d in column]).view(*matrices.shape[:2], *[matrices.shape[3]] * 2)
+        covariance = _moments([(d, d) for column in blocks for d in column]).unflatten(0, matrices.shape[:2])
         products = matrices @ covariance
         variance = (products * matrices).sum(3)
         bound = (matrices.square() @ covariance.diagonal(dim1=2, dim2=3)[..., None])[..., 0]
@@ -75,7 +75,7 @@ class Norms(NamedTuple):
             for k, b in cancelled.any(2).nonzero().tolist():
                 d = blocks[k][b]
                 y = d @ matrices[k, b].t()
-                products[k, b], variance[k, b] = _moments(y, d), y.var(0, correction=0)
+                products[k, b], variance[k, b] = _moments([(y, d)])[0], y.var(0, correction=0)
         return cls(matrices, products, variance)
 
     def relu(self, inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -108,7 +108,7 @@ class Norms(NamedTuple):
         """
         columns, count = cut(inputs, self.matrices.shape[1]), len(inputs[0])
         pairs = [pair for own in zip(outer, columns, strict=True) for pair in zip(*own, strict=True)]
-        correlation = torch.stack([_moments(g, d) for g, d in pairs]).view_as(self.matrices)
+        correlation = _moments(pairs).view_as(self.matrices)
         s = (self.variance + EPS).rsqrt()
         q = s * (self.matrices * correlation).sum(3)
         folded, sq = self._folded(weight), (s * q)[..., None]
@@ -131,10 +131,12 @@ class Norms(NamedTuple):
         return _each((s if weight is None else weight * s)[..., None] * self.matrices)
 
 
-def _moments(a: Tensor, b: Tensor) -> Tensor:
-    """The mean (p, q) of the products of rows (M, p) and (M, q)."""
-    chunks = gcd(len(a), CHUNKS)
-    return torch.bmm(a.unflatten(0, (chunks, -1)).transpose(1, 2), b.unflatten(0, (chunks, -1))).sum(0).div_(len(a))
+def _moments(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """For each pair of rows (M, p) and (M, q) the mean (p, q) of their products."""
+    count = len(pairs[0][0])
+    chunks = (gcd(count, CHUNKS), -1)
+    sums = [torch.bmm(a.unflatten(0, chunks).transpose(1, 2), b.unflatten(0, chunks)) for a, b in pairs]
+    return torch.stack(sums).sum(1).div_(count)
 
 
 def _each(x: Tensor) -> list[tuple[Tensor, ...]]:
