@@ -150,8 +150,8 @@ def test_architecture_gradients_do_not_need_those_of_the_weights(tiny_space):
     torch.testing.assert_close(alone, whole, **CLOSE)
 
 
-@pytest.mark.parametrize("window", [Window(3), Window(5), Window(7), Window(5, 2), Window(3, 1, 2), Window(5, 1, 2)], ids=str)
-@pytest.mark.parametrize("size", [(6, 8), (5, 3), (1, 2)])
+@pytest.mark.parametrize("window", [Window(3), Window(5), Window(7), Window(3, 2), Window(5, 2), Window(7, 2), Window(3, 1, 2), Window(5, 1, 2)], ids=str)
+@pytest.mark.parametrize("size", [(8, 9), (6, 8), (5, 3), (4, 4), (1, 2)])
 def test_depthwise_gradients_equal_those_of_torch(window, size):
     torch.manual_seed(0)
     x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)

@@ -18,7 +18,7 @@ from moonas.inner.supernets.sums import Remaining, Sums
 from moonas.networks.operations import FactorizedReduce, split_phases
 from moonas.study.operations import OPERATIONS
 
-CACHED = 2**18  # numbers in a map, 1 MB in float32: edges are packed until their maps would outgrow a core's cache
+CACHED = 2**17  # numbers in a map, half a MB in float32: edges are packed until their maps would outgrow a core's cache
 _LOADS = {f"moonas.networks.operations:{name}": name for name in ("separable", "dilated", "max_pool", "avg_pool", "skip")}
 
 
@@ -114,7 +114,7 @@ class Fan:
 
     def _plan(self, x: Tensor, remaining: Remaining) -> Plan:
         """Worked out once for every set of remaining operations and size of a pack."""
-        per_pack = len(self.nodes) if x.is_cuda else max(1, CACHED // x.numel())
+        per_pack = len(self.nodes) if x.is_cuda else max(1, CACHED * self.stride**2 // x.numel())
         key = (*(tuple(remaining[edge]) for edge in self.nodes), per_pack, x.device)
         if key not in self._plans:
             self._plans[key] = self._planned(remaining, per_pack, x.device)

@@ -133,9 +133,9 @@ class Norms(NamedTuple):
 
 def _moments(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     """For each pair of rows (M, p) and (M, q) the mean (p, q) of their products."""
-    count = len(pairs[0][0])
-    chunks = (gcd(count, CHUNKS), -1)
-    sums = [torch.bmm(a.unflatten(0, chunks).transpose(1, 2), b.unflatten(0, chunks)) for a, b in pairs]
+    (count, p), q = pairs[0][0].shape, pairs[0][1].shape[1]
+    chunks = gcd(count, CHUNKS)
+    sums = [torch.bmm(a.view(chunks, -1, p).transpose(1, 2), b.view(chunks, -1, q)) for a, b in pairs]
     return torch.stack(sums).sum(1).div_(count)
 
 
