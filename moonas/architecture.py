@@ -31,7 +31,8 @@ class Architecture:
     space: name of the space it belongs to, such as "darts-cnn".
     groups: {group: ((node, predecessor, operation), ...)}, sorted; nodes count from 0, cell inputs first.
     concat: {group: (node, ...)}, the nodes whose outputs are the cell's output.
-    links: edges of connection cells, in the same form as groups; empty where a space has none.
+    links: {group: ((input, input, operation), ...)}, what brings each input of the group's cells to their channels, where a space
+    leaves that open (connection cells); else empty.
 
     Two architectures are equal when these are. Nothing about width, depth or data is in here: that is the skeleton's.
     """

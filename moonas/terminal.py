@@ -50,7 +50,7 @@ def print_race(study: Study) -> None:
         return
     table = _table("methods: what each alone adds to the front")
     table.add_column("method", no_wrap=True)
-    for heading in (
+    headings = (
         "trials",
         "networks",
         "mean accuracy",
@@ -60,7 +60,8 @@ def print_race(study: Study) -> None:
         "per hour",
         "collapsed",
         "missed",
-    ):
+    )
+    for heading in headings:
         table.add_column(heading, justify="right")
     for runner in runners:
         table.add_row(
@@ -290,6 +291,8 @@ def print_network(study: Study, network: Network) -> None:
         for node in sorted({node for node, _, _ in edges}):
             terms = [f"{operation}({_node(p, groups[group].inputs)})" for n, p, operation in edges if n == node]
             console.print(f"  node {node} = {'  +  '.join(terms)}", soft_wrap=True)
+        for _, source, operation in network.architecture.links.get(group, ()):
+            console.print(f"  {_node(source, groups[group].inputs)} comes by {operation}", soft_wrap=True)
     console.print(f"\n{network.architecture.to_text()}\n", soft_wrap=True, markup=False)
 
 

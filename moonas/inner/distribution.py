@@ -17,7 +17,7 @@ from torch import Tensor
 
 from moonas.architecture import Architecture, Edge
 from moonas.errors import UsageError
-from moonas.spaces.space import CellGroup, Space
+from moonas.spaces.space import CellGroup, Space, assemble
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class CellDistribution:
         for branch, (inputs, operations) in zip(self.branches, self.places, strict=True):
             predecessor = branch.inputs[0 if inputs is None else choice[inputs]]
             groups[branch.group].append((branch.node, predecessor, branch.operations[choice[operations]]))
-        return Architecture(self.space.name, groups, {name: group.output for name, group in self.space.groups.items()})
+        return assemble(self.space, groups)
 
     def edges(self) -> list[np.ndarray]:
         """Of each branch, the probability of every (edge, operation) of its group: (edges, operations), adding up to 1."""
@@ -117,6 +117,9 @@ class CellDistribution:
             group = self.space.groups[slot.group]
             places = np.array([[group.place(edge) for edge in option] for option in slot.options])
             tables = by_place[slot.group, slot.options[0][0][0]]
+            if len(tables) == 1:
+                found.append(np.log(tables[0][tuple(places[:, 0].T)]))
+                continue
             first, second = (tables[0][tuple(places[:, turn].T)] for turn in (0, 1))
             other_first, other_second = (tables[1][tuple(places[:, turn].T)] for turn in (0, 1))
             found.append(np.log(first * other_second + second * other_first))

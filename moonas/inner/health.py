@@ -39,8 +39,9 @@ def vitals(
     stages = [method.slot_scores() or _arrays(method.scores()), *map(_arrays, method.earlier_scores())]
     unbounded = decoder.decode(stages[0])
     decoded = decoder.decode(latest_within(decoder, stages, budget), budget) if budget else unbounded
-    watched = [name for name in space.groups if not name.startswith("reduce")]
-    operations = [operation for name in watched for _, _, operation in unbounded.architecture.groups[name]]
+    cells = unbounded.architecture.groups
+    watched = [name for name in cells if not name.startswith("reduce")]
+    operations = [operation for name in watched for _, _, operation in cells[name]]
     free = [probabilities[name][:, _weightless(space.groups[name])].sum(dim=1) for name in watched]
     return {
         "entropy": mean_entropy(probabilities),

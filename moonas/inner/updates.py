@@ -84,7 +84,8 @@ def second_order_gradient(
     buffers: the optimizer's momentum of each weight, before this step; None before the first.
     """
     before = [weight.detach().clone() for weight in weights]
-    slopes = _gradients(train_loss(), weights)
+    with resting(logits):
+        slopes = _gradients(train_loss(), weights)
     with torch.no_grad():
         for place, (weight, slope) in enumerate(zip(weights, slopes, strict=True)):
             step = slope.add(weight, alpha=decay)

@@ -125,7 +125,10 @@ class ImagenetStem(nn.Module):
 
 
 def preprocess(plan: CellPlan, affine: bool) -> nn.ModuleList:
-    """What brings the inputs of a cell to its channels, and the first to its resolution; identities where they come so."""
+    """What brings the inputs of a cell to its channels, and the first to its resolution; identities where they come so.
+
+    Connection cells, where a space searches them, bring them there before.
+    """
     if not plan.preprocessed:
         return nn.ModuleList(nn.Identity() for _ in plan.input_channels)
     first, *others = plan.input_channels

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from moonas.architecture import Architecture, Edge
+from moonas.networks.connections import make_connection
 from moonas.networks.dropout import DropPath
 from moonas.networks.frame import Frame, preprocess
 from moonas.networks.operations import Zero, make_operation
@@ -34,19 +35,25 @@ class Network(Frame):
             group: [(node, predecessor, operation_name(architecture.space, name)) for node, predecessor, name in edges]
             for group, edges in architecture.groups.items()
         }
-        cells = [Cell(plan, groups[plan.group], architecture.concat[plan.group], drop_path) for plan in plans]
+        links = {group: [name for _, _, name in edges] for group, edges in architecture.links.items()}
+        cells = [
+            Cell(plan, groups[plan.group], architecture.concat[plan.group], links.get(plan.group, ()), drop_path) for plan in plans
+        ]
         super().__init__(skeleton, plans, cells, len(architecture.concat[plans[-1].group]) * plans[-1].channels)
         self.drop_path = drop_path
 
 
 class Cell(nn.Module):
-    """edges: (node, predecessor, operation), sorted. concat: the nodes that make up the output.
+    """edges: (node, predecessor, operation), sorted. concat: the nodes that make up the output. links: connections, by input.
 
     A node is the sum of its edges, zeros where none but `none` lead to it; what `none` gives is not computed.
     """
 
-    def __init__(self, plan: CellPlan, edges: Sequence[Edge], concat: Iterable[int], drop_path: DropPath) -> None:
+    def __init__(
+        self, plan: CellPlan, edges: Sequence[Edge], concat: Iterable[int], links: Iterable[str], drop_path: DropPath
+    ) -> None:
         super().__init__()
+        self.connections = nn.ModuleList(make_connection(name, plan, place, affine=True) for place, name in enumerate(links))
         edges = [edge for edge in edges if edge[2] != "none"]
         self.preprocess = preprocess(plan, affine=True)
         self.operations = nn.ModuleList(
@@ -60,6 +67,8 @@ class Cell(nn.Module):
         self.drop_path = drop_path
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        if self.connections:
+            inputs = [module(x) for module, x in zip(self.connections, inputs, strict=True)]
         states = {number: module(x) for number, (module, x) in enumerate(zip(self.preprocess, inputs, strict=True))}
         states |= {node: self.zero(states[0]) for node in self.empty}
         for (node, predecessor), operation in zip(self.wiring, self.operations, strict=True):

@@ -17,7 +17,7 @@ from moonas.spaces.costs import total_in
 from moonas.spaces.decode import Decoded, Decoder, latest_within
 from moonas.spaces.sampling import FeasibleSet
 from moonas.spaces.scores import scores_from_json
-from moonas.spaces.space import Space
+from moonas.spaces.space import Space, chosen_edges
 from moonas.specs import Bounds
 from moonas.store.records import CandidateRecord, NewCandidate
 from moonas.study.budgets import budget_text
@@ -104,7 +104,7 @@ def fell_back(space: Space, result: Mapping[str, Any], architecture: Architectur
         return False
     for name, matrix in scores_from_json(result["scores"]).items():
         group = space.groups[name]
-        chosen = {(predecessor, node): operation for node, predecessor, operation in architecture.groups[name]}
+        chosen = {(predecessor, node): operation for node, predecessor, operation in chosen_edges(architecture)[name]}
         for row, edge in zip(matrix, group.edges, strict=True):
             if row[group.operations.index(chosen.get(edge, "none"))] == -inf:
                 return True

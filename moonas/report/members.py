@@ -6,7 +6,7 @@ from html import escape
 
 from moonas.architecture import Architecture
 from moonas.report import parts, text
-from moonas.report.cells import draw_cell, legend
+from moonas.report.cells import draw_cell, legend, operation_text
 from moonas.report.parts import Cell
 from moonas.report.records import Point, ReportData
 from moonas.spaces.space import space_of
@@ -53,7 +53,7 @@ def _card(data: ReportData, point: Point, names: list[str]) -> str:
     cells = "".join(
         f'<figure class="cell-figure"><figcaption>{escape(_title(group))}</figcaption>'
         f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(_title(group))} of {escape(point.key)}">'
-        f"{_drawing(point.architecture, group)}</div></figure>"
+        f"{_drawing(point.architecture, group)}</div>{_links(point.architecture, group)}</figure>"
         for group in point.architecture.groups
     )
     trained = ("mean of " if point.replicates > 1 else "") + text.counted(point.replicates, "evaluation")
@@ -72,6 +72,13 @@ def _drawing(architecture: Architecture, group: str) -> str:
     edges = [edge for edge in architecture.groups[group] if edge[2] != "none"]
     inputs = space_of(architecture).groups[group].inputs
     return draw_cell(edges, architecture.concat.get(group, ()), inputs, _title(group))
+
+
+def _links(architecture: Architecture, group: str) -> str:
+    """By what the inputs of a cell come, where a connection cell was chosen."""
+    edges = architecture.links.get(group, ())
+    told = ", ".join(f"c(k−{len(edges) - source}) by {operation_text(name)}" for _, source, name in edges)
+    return f'<p class="note">{escape(told)}</p>' if edges else ""
 
 
 def _title(group: str) -> str:

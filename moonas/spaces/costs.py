@@ -15,7 +15,8 @@ import numpy as np
 
 from moonas.architecture import Architecture
 from moonas.skeleton import Skeleton
-from moonas.spaces.space import Space, operation_cost, space_of
+from moonas.spaces.connections import connection_cost, halves
+from moonas.spaces.space import Space, chosen_edges, operation_cost, space_of
 from moonas.specs import Predicted
 from moonas.study.metrics import COSTS
 from moonas.study.spaces import operation_name
@@ -60,6 +61,10 @@ def cost_table(space: Space, skeleton: Skeleton, predicted: Predicted | None = N
             for column, name in enumerate(group.operations):
                 registered = operation_name(space.name, name)
                 edges[cell.group][index, column] += operation_cost(registered, cell.channels, stride, size)
+        for place, connection in enumerate(cell.connections):
+            for column, name in enumerate(space.groups[connection].operations):
+                halved, channels = halves(cell, place), cell.input_channels[place]
+                edges[connection][0, column] += connection_cost(name, channels, cell.channels, halved, cell.size)
     fixed = np.array(space.fixed_cost(skeleton), dtype=np.int64)
     for added in (predicted or {}).values():
         fixed = np.append(fixed, added["fixed"])
@@ -71,7 +76,7 @@ def cost_table(space: Space, skeleton: Skeleton, predicted: Predicted | None = N
 def total_in(table: CostTable, space: Space, architecture: Architecture) -> dict[str, int]:
     """What `architecture` costs by a table of its space, for every metric of the table."""
     total = table.fixed.copy()
-    for group, edges in architecture.groups.items():
+    for group, edges in chosen_edges(architecture).items():
         for edge in edges:
             total += table.edges[group][space.groups[group].place(edge)]
     return {metric: int(value) for metric, value in zip(table.metrics, total, strict=True)}

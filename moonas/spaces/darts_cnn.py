@@ -12,9 +12,10 @@ from moonas.architecture import Architecture, Edge
 from moonas.errors import ArchitectureError
 from moonas.seeds import digest
 from moonas.skeleton import Skeleton
+from moonas.spaces.connections import connected, connection_groups
 from moonas.spaces.layout import CellPlan, plan_darts_cells, plan_stem
 from moonas.spaces.operations import OperationCost, area, halve, pointwise
-from moonas.spaces.space import CellGroup, Option, Slot, check_cells
+from moonas.spaces.space import CellGroup, Option, Slot, assemble, check_cells
 from moonas.study.operations import OPERATIONS
 from moonas.study.spaces import DartsCnnConfig
 
@@ -33,7 +34,9 @@ class DartsCnn:
         edges = tuple((predecessor, node) for node in self.nodes for predecessor in range(node))
         self.levels = config.levels
         group = CellGroup(self.operations, edges, INPUTS, self.nodes, kept=2)
-        self.groups: Mapping[str, CellGroup] = dict.fromkeys(GROUPS[config.levels], group)
+        self.cell_groups = GROUPS[config.levels]
+        self.connections = connection_groups(self.cell_groups, config.nodes) if config.connections else {}
+        self.groups: Mapping[str, CellGroup] = dict.fromkeys(self.cell_groups, group) | self.connections
 
     @classmethod
     def holding(cls, architecture: Architecture) -> DartsCnn:
@@ -44,7 +47,12 @@ class DartsCnn:
             OPERATIONS[name]
         nodes = max((node for node, _, _ in edges), default=INPUTS) - INPUTS + 1
         space = cls(
-            DartsCnnConfig(operations=tuple(operations), nodes=nodes, levels=3 if set(architecture.groups) == set(GROUPS[3]) else 1)
+            DartsCnnConfig(
+                operations=tuple(operations),
+                nodes=nodes,
+                levels=3 if set(architecture.groups) == set(GROUPS[3]) else 1,
+                connections=bool(architecture.links),
+            )
         )
         space.check(architecture)
         return space
@@ -52,10 +60,10 @@ class DartsCnn:
     def slots(self) -> list[Slot]:
         """One slot per node and group; an option is two distinct predecessors with an operation other than none on each.
 
-        Options are ordered by predecessors, then operations, which is the published rule for ties.
+        Options are ordered by predecessors, then operations, which is the published rule for ties. Then one slot per connection.
         """
         names = [name for name in self.operations if name != "none"]
-        return [
+        nodes = [
             Slot(
                 group,
                 tuple(
@@ -64,18 +72,23 @@ class DartsCnn:
                     for one, other in product(names, repeat=2)
                 ),
             )
-            for group in self.groups
+            for group in self.cell_groups
             for node in self.nodes
         ]
+        connections = [
+            Slot(name, tuple(((node, source, operation),) for operation in group.operations))
+            for name, group in self.connections.items()
+            for source, node in group.edges
+        ]
+        return nodes + connections
 
     def architecture(self, options: Sequence[Option]) -> Architecture:
         """The architecture that takes one option per slot, in the order of `slots`."""
-        per_group = len(self.nodes)
-        groups = {
-            group: [edge for option in options[index * per_group : (index + 1) * per_group] for edge in option]
-            for index, group in enumerate(self.groups)
-        }
-        return Architecture(self.name, groups, dict.fromkeys(self.groups, self.nodes))
+        names = [group for group in self.cell_groups for _ in self.nodes] + list(self.connections)
+        chosen: dict[str, list[Edge]] = {}
+        for name, option in zip(names, options, strict=True):
+            chosen.setdefault(name, []).extend(option)
+        return assemble(self, chosen)
 
     def check(self, architecture: Architecture) -> None:
         """Raise ArchitectureError unless every group gives each node two distinct predecessors and known operations."""
@@ -84,13 +97,17 @@ class DartsCnn:
             inputs = sorted((node, predecessor) for node, predecessor, _ in edges)
             if [node for node, _ in inputs] != [node for node in self.nodes for _ in range(2)] or len(set(inputs)) < len(inputs):
                 raise ArchitectureError(f"{group}: each of the nodes {self.nodes} needs two distinct predecessors")
+        for group, edges in architecture.links.items():
+            if len(edges) != INPUTS:
+                raise ArchitectureError(f"{group}: each of the {INPUTS} inputs needs one connection, got {len(edges)}")
 
     def cells(self, skeleton: Skeleton) -> tuple[CellPlan, ...]:
         """Where each cell stands. Raises SkeletonError for fewer than 3 cells, with 3 levels 5."""
-        return plan_darts_cells(skeleton, len(self.nodes), self.levels)
+        cells = plan_darts_cells(skeleton, len(self.nodes), self.levels)
+        return connected(cells) if self.connections else cells
 
     def fixed_cost(self, skeleton: Skeleton) -> OperationCost:
-        """Stem, the two preprocessing convolutions of every cell, classifier; without auxiliary head."""
+        """Stem, classifier, and the preprocessing convolutions of every cell unless searched; without auxiliary head."""
         return fixed_cost(skeleton, self.cells(skeleton), len(self.nodes))
 
     def function_key(self, architecture: Architecture) -> str:
@@ -98,13 +115,14 @@ class DartsCnn:
 
         No part of such an architecture is dead: every node has two inputs and is concatenated.
         """
-        return digest([self.name, {name: smallest_order(edges, self.nodes) for name, edges in architecture.groups.items()}])
+        cells = {name: smallest_order(edges, self.nodes) for name, edges in architecture.groups.items()}
+        return digest([self.name, cells, *([dict(architecture.links)] if architecture.links else [])])
 
 
 def fixed_cost(skeleton: Skeleton, cells: Sequence[CellPlan], nodes: int) -> OperationCost:
-    """Stem, the preprocessing convolutions of every cell, and a classifier on the concatenation of `nodes` nodes."""
+    """Stem, the preprocessing convolutions of the cells that have them, and a classifier on the concatenation of `nodes` nodes."""
     parts = [_stem_cost(skeleton)]
-    for cell in cells:
+    for cell in filter(lambda cell: cell.preprocessed, cells):
         parts += [pointwise(channels, cell.channels, cell.size) for channels in cell.input_channels]
     features = nodes * cells[-1].channels
     parts.append(OperationCost((features + 1) * skeleton.classes, features * skeleton.classes))

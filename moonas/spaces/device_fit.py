@@ -17,7 +17,7 @@ import numpy as np
 from moonas.architecture import Architecture
 from moonas.errors import UsageError
 from moonas.spaces.costs import CostTable
-from moonas.spaces.space import Space
+from moonas.spaces.space import Space, chosen_edges
 
 STRENGTHS = (0.0, 0.1, 1.0, 10.0, 100.0, 1e6)  # how strongly like edges are drawn together; the last makes them one
 FOLDS = 5
@@ -81,7 +81,7 @@ def _matrix(space: Space, architectures: Sequence[Architecture]) -> np.ndarray:
     matrix = np.zeros((len(architectures), 1 + sum(math.prod(shape) for _, shape in columns.values())))
     matrix[:, 0] = 1
     for row, architecture in enumerate(architectures):
-        for name, kept in architecture.groups.items():
+        for name, kept in chosen_edges(architecture).items():
             start, shape = columns[name]
             for edge in kept:
                 matrix[row, start + np.ravel_multi_index(space.groups[name].place(edge), shape)] = 1

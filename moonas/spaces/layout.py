@@ -20,6 +20,7 @@ class CellPlan:
     reduction: edges leaving the cell's inputs have stride 2.
     after_reduction: input 0 has twice the resolution and is preprocessed by a factorized reduction.
     preprocessed: a convolution brings each input to the cell's channels; where false, they come with these channels.
+    connections: by input, the group that chooses what brings it to the cell's channels instead; empty where nothing is to choose.
     """
 
     index: int
@@ -30,6 +31,7 @@ class CellPlan:
     reduction: bool
     after_reduction: bool
     preprocessed: bool = True
+    connections: tuple[str, ...] = ()
 
     @property
     def output_size(self) -> Size:

@@ -17,6 +17,7 @@ from moonas.study.spaces import SPACES
 from moonas.study.validation import settings_of
 
 Option = tuple[Edge, ...]
+_INPUT = ".input"  # between a group of cells and the number of an input in the name of a connection's group
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,30 @@ def operation_cost(name: str, channels: int, stride: int, size: Size) -> Operati
     return OperationCost(*load_object(entry.cost)(channels, stride, size, **entry.settings))
 
 
+def connection_group(group: str, place: int) -> str:
+    """The name of the choice for input `place` of the cells of `group`."""
+    return f"{group}{_INPUT}{place}"
+
+
+def chosen_edges(architecture: Architecture) -> dict[str, tuple[Edge, ...]]:
+    """The edges that an architecture has in every group of its space: those of its cells, and one for each connection."""
+    links = {connection_group(group, edge[0]): (edge,) for group, edges in architecture.links.items() for edge in edges}
+    return {**architecture.groups, **links}
+
+
+def assemble(space: Space, chosen: Mapping[str, Sequence[Edge]]) -> Architecture:
+    """The architecture with these edges in every group of its space; the inverse of `chosen_edges`."""
+    groups: dict[str, Sequence[Edge]] = {}
+    links: dict[str, list[Edge]] = {}
+    for name, edges in chosen.items():
+        group, connects, _ = name.partition(_INPUT)
+        if connects:
+            links[group] = [*links.get(group, ()), *edges]
+        else:
+            groups[name] = edges
+    return Architecture(space.name, groups, {name: space.groups[name].output for name in groups}, links)
+
+
 def check_cells(space: Space, architecture: Architecture) -> None:
     """What every architecture of a space of cells must have: its groups, edges, operations and outputs.
 
@@ -132,9 +157,10 @@ def check_cells(space: Space, architecture: Architecture) -> None:
     """
     if architecture.space != space.name:
         raise ArchitectureError(f"an architecture of {architecture.space!r} does not belong to {space.name!r}")
-    if sorted(architecture.groups) != sorted(space.groups) or architecture.links:
-        raise ArchitectureError(f"{space.name} has the cell groups {', '.join(space.groups)}, not {', '.join(architecture.groups)}")
-    for name, edges in architecture.groups.items():
+    chosen = chosen_edges(architecture)
+    if sorted(chosen) != sorted(space.groups):
+        raise ArchitectureError(f"{space.name} has the cell groups {', '.join(space.groups)}, not {', '.join(chosen)}")
+    for name, edges in chosen.items():
         group = space.groups[name]
         known = [operation for operation in group.operations if operation != "none"]
         for node, predecessor, operation in edges:
@@ -142,5 +168,5 @@ def check_cells(space: Space, architecture: Architecture) -> None:
                 raise ArchitectureError(f"{name}: {operation!r} is not an operation of this space{nearest(operation, known)}")
             if (predecessor, node) not in group.edges:
                 raise ArchitectureError(f"{name}: node {node} cannot take its input from node {predecessor}")
-        if architecture.concat.get(name) != group.output:
+        if name in architecture.groups and architecture.concat.get(name) != group.output:
             raise ArchitectureError(f"{name}: the cell's output concatenates the nodes {group.output}")

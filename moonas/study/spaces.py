@@ -52,6 +52,8 @@ class DartsCnnConfig:
     levels: 1, as published: all normal cells share one architecture, and both reductions another. 3: the normal cells before,
     between and after the reductions have one each, and so has each reduction; several levels are the idea of Jin et al. 2019
     (arXiv:1912.12814), their number is our own choice.
+    connections: what brings each input of a cell to its channels is searched as well, instead of a 1x1 convolution; their idea
+    too, with candidates of our own.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -59,6 +61,7 @@ class DartsCnnConfig:
     operations: Candidates = DARTS_OPERATIONS
     nodes: Annotated[Whole, Field(ge=1, le=8)] = 4
     levels: Annotated[Literal[1, 3], BeforeValidator(parse_whole)] = 1
+    connections: bool = False
 
 
 TND_NORMAL = (

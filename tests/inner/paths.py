@@ -19,6 +19,9 @@ def with_weights_of(searched: FusedSupernet, derived: Network, architecture: Arc
             row, column = cell.place(edge)
             module.load_state_dict(cell.operations[row][column].state_dict(), strict=False)
         own.preprocess.load_state_dict(cell.preprocess.state_dict(), strict=False)
+        for place, _, name in architecture.links.get(cell.group, ()):
+            candidates = cell.connections[place]
+            own.connections[place].load_state_dict(candidates[candidates.names.index(name)].state_dict(), strict=False)
     for part in ("stem", "before", "head", "classifier"):
         getattr(derived, part).load_state_dict(getattr(searched, part).state_dict())
     return derived.double()

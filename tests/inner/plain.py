@@ -47,12 +47,15 @@ class PlainSupernet(nn.Module):
             norm.track_running_stats = True
 
     def _weights(self, choice: Choice, group: str) -> dict[tuple[int, int], Tensor | float]:
-        """{(edge, operation): weight}, without those of `none`."""
+        """{(edge, operation): weight} of those that remain, without those of `none`."""
         cell = self.space.groups[group]
         names = cell.operations
         if isinstance(choice, Mixture):
             matrix = choice.weights[group]
-            return {(e, o): matrix[e, o] for e in range(len(matrix)) for o, name in enumerate(names) if name != "none"}
+            left = torch.ones_like(matrix) if choice.remaining is None else choice.remaining[group]
+            return {
+                (e, o): matrix[e, o] for e in range(len(matrix)) for o, name in enumerate(names) if name != "none" and left[e, o]
+            }
         edges = choice.architecture.groups[group]
         return {(cell.edges.index((i, j)), names.index(name)): 1.0 for j, i, name in edges if name != "none"}
 

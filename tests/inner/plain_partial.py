@@ -57,7 +57,7 @@ class PlainPartialCell(PlainCell):
                 operations = [(self.operations[number][o], weight) for (edge, o), weight in weights.items() if edge == number]
                 channels = None if taken is None else taken[number]
                 values.append(factors[number] * self.partial[number](states[self.edges[number][0]], operations, channels))
-            states[node] = sum(values)
+            states[node] = sum(values, inputs[0].new_zeros(len(inputs[0]), *self.shape))
         return torch.cat([states[node] for node in self.output], dim=1)
 
 

@@ -165,12 +165,12 @@ def test_gradients_of_a_path_reach_its_own_weights_only() -> None:
 
 
 SEARCHING = [name for name, entry in METHODS.items() if entry.searches and "nas-bench-201" in entry.spaces]
-SHORT = {"epochs": 1, "warmup_epochs": 0, "batch": 64, "samples": 2, "weight_samples": 2, "deepen": 3}
+SHORT = {"epochs": 1, "warmup_epochs": 0, "batch": 64, "samples": 2, "weight_samples": 2, "deepen": 3, "channel_divisor": 2}
 
 
 @pytest.mark.parametrize("name", SEARCHING)
 def test_methods_that_name_this_space_search_it_resume_and_decode_to_connected_cells_within_budgets(name: str) -> None:
-    skeleton = Skeleton(space="nas-bench-201", channels=8, cells=3, input_shape=(1, 8, 8), classes=10)
+    skeleton = Skeleton(space="nas-bench-201", channels=4, cells=3, input_shape=(1, 8, 8), classes=10)
     decoder = Decoder(SPACE, cost_table(SPACE, skeleton))
     low, high = decoder.reachable()["params"]
     handler = METHODS[name].handlers[0]

@@ -56,7 +56,11 @@ def test_built_networks_of_dense_cells_cost_what_the_table_says(empty_nodes):
 
 
 @pytest.mark.parametrize("stem", ["cifar", "imagenet", "imagenet-search"])
-@pytest.mark.parametrize("settings", [{"nodes": 2}, {"nodes": 4}, {"nodes": 2, "levels": 3}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [{"nodes": 2}, {"nodes": 4}, {"nodes": 2, "levels": 3}, {"nodes": 2, "connections": True}, {"connections": True}],
+    ids=str,
+)
 def test_built_networks_cost_what_the_table_says(stem, settings):
     space, rng = make_space({"name": "darts-cnn", **settings}), random.Random(0)
     for size in ((32, 32), (29, 31), (7, 5)):

@@ -7,7 +7,7 @@ import pytest
 
 from moonas.errors import StudyFileError
 from moonas.study.loading import load_study, study_from
-from moonas.study.methods import DartsConfig
+from moonas.study.methods import METHODS, DartsConfig
 from moonas.study.ranges import Range
 from moonas.study.validation import plain
 from tests.study.files import complaints, raw, study
@@ -72,7 +72,7 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_name():
         "methods[1].batch": "expected a number, got True",
         "methods[1].epoch": "'epoch' is not known here; did you mean 'epochs'?",
         "methods[1].handler.name": "'penalti' is not a budget handler; did you mean 'penalty'?",
-        "methods[2].name": "is missing: which search method? Known: darts, random.",
+        "methods[2].name": f"is missing: which search method? Known: {', '.join(METHODS)}.",
         "budgets.params[0]": "'130%': a share of the reachable span lies between 0% and 100%",
         "replicates": "must be greater than or equal to 1, got 0",
         "sampler.size": "'size' is not known here",

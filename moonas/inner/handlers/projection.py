@@ -89,7 +89,7 @@ class Projection:
 def with_floor(costs: RelaxedCosts, bounds: Bounds, share: float) -> Mapping[str, Mapping[str, float]]:
     """`bounds` with a lower one on parameters where they have none: the guard against cells of nothing but skips.
 
-    It lies `share` of the reachable span above the fixed part, and never above 0.8 of the most parameters that the bounds allow.
+    It lies `share` of the reachable span above its lower end, and never above 0.8 of the most parameters that the bounds allow.
     costs: of all metrics. Raises InfeasibleError where no probabilities meet `bounds`.
     """
     costs.check(bounds)
@@ -98,6 +98,5 @@ def with_floor(costs: RelaxedCosts, bounds: Bounds, share: float) -> Mapping[str
     low, high = costs.reachable()["params"]
     most = costs.largest_within("params", bounds)
     assert most is not None, "the bounds were checked"
-    fixed = costs.fixed[costs.metrics.index("params")]
-    floor = float(min(fixed + share * (high - low), FLOOR_LIMIT * most))
+    floor = min(low + share * (high - low), FLOOR_LIMIT * most)
     return {**bounds, "params": {**bounds.get("params", {}), "lower": floor}}

@@ -2,21 +2,19 @@
 
 A dilated one runs as plain ones: at stride 2 every tap falls on an even row and column, so that the rest is left out beforehand; at
 stride 1 the four phases (even and odd rows and columns) never mix, so that each is one more image of the batch. A CPU's weight
-gradient is fast for kernels at most three wide, so that wider ones are put together from such.
+gradient is fast for kernels at most three wide on images at least as high as the kernel: wider ones are put together from such, and
+lower images get rows of zeros.
+
+Maps are (n, c, h, w), weights (c, 1, kernel, kernel).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
-
-from moonas.networks.precision import explicit
 
 aten = torch.ops.aten
 
@@ -33,60 +31,27 @@ class Window(NamedTuple):
         return self.dilation * (self.kernel // 2)
 
 
-class Depthwise(Function):
-    """Several depthwise convolutions, called as `(windows, *inputs, *weights)` with as many weights as windows.
-
-    inputs: (n, c, h, w), one for each convolution or one for all. weights: (k * c, 1, kernel, kernel), applied to k copies of the
-    input side by side. Returns a map (n, k * c, ...) for each.
-    """
-
-    @staticmethod
-    @explicit
-    def forward(ctx: Any, windows: Sequence[Window], *tensors: Tensor) -> tuple[Tensor, ...]:
-        ctx.windows = windows
-        ctx.save_for_backward(*tensors)
-        inputs, weights = _widened(tensors, len(windows))
-        return tuple(map(_convolve, inputs, weights, windows))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        windows, shared = ctx.windows, len(ctx.saved_tensors) == len(ctx.windows) + 1
-        channels = ctx.saved_tensors[0].shape[1]
-        inputs, weights = _widened(ctx.saved_tensors, len(windows))
-        d_inputs: list[Tensor | None] = [None] * (1 if shared else len(windows))
-        d_weights: list[Tensor | None] = [None] * len(windows)
-        for number, (g, x, weight, window) in enumerate(zip(gradients, inputs, weights, windows, strict=True)):
-            if ctx.needs_input_grad[1]:
-                place = 0 if shared else number
-                before, d_x = d_inputs[place], _input_gradient(g, x, weight, window)
-                d_inputs[place] = d_x if before is None else before.add_(d_x)
-            if ctx.needs_input_grad[-1]:
-                d_weights[number] = _weight_gradient(g, x, weight, window).to(ctx.saved_tensors[-1].dtype)
-        return None, *(None if d_x is None else _add_copies(d_x, channels) for d_x in d_inputs), *d_weights
+def convolve(x: Tensor, weight: Tensor, window: Window) -> Tensor:
+    return functional.conv2d(x, weight, None, window.stride, window.padding, window.dilation, len(weight))
 
 
-def _widened(tensors: Sequence[Tensor], count: int) -> tuple[list[Tensor], Sequence[Tensor]]:
-    """An input and a weight for each of `count` convolutions, of one type."""
-    inputs, weights = tensors[:-count], [weight.to(tensors[0].dtype) for weight in tensors[-count:]]
-    wide = [_copies(x, weight) for x, weight in zip(inputs, weights, strict=False)]
-    return (wide * count if len(wide) < count else wide), weights
-
-
-def _input_gradient(g: Tensor, x: Tensor, weight: Tensor, window: Window) -> Tensor:
+def input_gradient(g: Tensor, x: Tensor, weight: Tensor, window: Window) -> Tensor:
+    """g: the gradient of the result."""
     if window.stride == 1:
-        return _convolve(g, weight.flip(2, 3), window)
+        return convolve(g, weight.flip(2, 3), window)
     return _backward(g, x, weight, window, [True, False, False])[0]
 
 
-def _weight_gradient(g: Tensor, x: Tensor, weight: Tensor, window: Window) -> Tensor:
-    if window.stride == window.dilation == 1 and window.kernel > 3 and not x.is_cuda:
-        return _narrow_weight_gradients(g, x, weight)
+def weight_gradient(g: Tensor, x: Tensor, weight: Tensor, window: Window) -> Tensor:
+    """g: the gradient of the result."""
+    height, kernel, stride = x.shape[2], window.kernel, window.stride
+    if not x.is_cuda and window.dilation == 1:
+        if height < kernel:
+            x = functional.pad(x, (0, 0, 0, kernel - height))
+            g = functional.pad(g, (0, 0, 0, (kernel - 1) // stride + 1 - g.shape[2]))
+        if kernel > 3:
+            return _narrow_weight_gradients(g, x, weight, stride)
     return _backward(g, x, weight, window, [False, True, False])[1]
-
-
-def _convolve(x: Tensor, weight: Tensor, window: Window) -> Tensor:
-    return functional.conv2d(x, weight, None, window.stride, window.padding, window.dilation, len(weight))
 
 
 def _backward(g: Tensor, x: Tensor, weight: Tensor, window: Window, mask: list[bool]) -> tuple[Tensor, ...]:
@@ -94,29 +59,43 @@ def _backward(g: Tensor, x: Tensor, weight: Tensor, window: Window, mask: list[b
     return aten.convolution_backward(g, x, weight, None, stride, padding, dilation, False, [0, 0], len(weight), mask)
 
 
-def _narrow_weight_gradients(g: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-    """The gradient of a weight, three columns at a time: each on the input moved to where those columns stand."""
+def _narrow_weight_gradients(g: Tensor, x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """The gradient of a weight, three columns at a time: each with the input moved to where those columns see it.
+
+    Rows of the input stand in memory with zeros between them, so that all moved ones are views. They may be wider than needed; then
+    g gets columns of zeros.
+    """
+    count, channels, height, width = x.shape
     kernel = weight.shape[3]
-    half, gradient = kernel // 2, torch.empty_like(weight)
+    half = kernel // 2
+    bordered = (count, height, width + half, channels)
+    size = count * height * (width + half) * channels
+    memory = x.new_zeros(size + 2 * half * channels)
+    memory[half * channels :][:size].view(bordered)[:, :, :width] = x.permute(0, 2, 3, 1)
+    beyond = (width + half - 3) // stride + 1 - g.shape[3]
+    if beyond:
+        g = functional.pad(g, (0, beyond))
+    gradient = torch.empty_like(weight)
+    part = weight.new_empty(channels, 1, kernel, 3)
     for start in (min(first, kernel - 3) for first in range(0, kernel, 3)):
-        moved = functional.pad(x, (half - start, start + 2 - half))
-        part = weight[..., start : start + 3].contiguous()
+        moved = memory[start * channels :][:size].view(bordered).permute(0, 3, 1, 2)
         gradient[..., start : start + 3] = aten.convolution_backward(
-            g, moved, part, None, [1, 1], [half, 0], [1, 1], False, [0, 0], len(weight), [False, True, False]
+            g, moved, part, None, [stride] * 2, [half, 0], [1, 1], False, [0, 0], channels, [False, True, False]
         )[1]
     return gradient
 
 
-def _copies(x: Tensor, weight: Tensor) -> Tensor:
-    count = len(weight) // x.shape[1]
+def copies(x: Tensor, count: int) -> Tensor:
+    """`count` times the same channels, side by side."""
     return x if count == 1 else torch.cat([x] * count, dim=1)
 
 
-def _add_copies(x: Tensor, channels: int) -> Tensor:
-    parts = x.split(channels, dim=1)
-    if len(parts) == 1:
+def add_copies(x: Tensor, count: int) -> Tensor:
+    """The sum of `count` groups of channels: the gradient of `copies`."""
+    if count == 1:
         return x
-    total = parts[0] + parts[1]
-    for part in parts[2:]:
+    first, second, *others = x.chunk(count, dim=1)
+    total = first + second
+    for part in others:
         total.add_(part)
     return total

@@ -1,11 +1,12 @@
-"""A 1x1 convolution and its batch norm as one matrix, and the pools with theirs; each saves less than autograd would.
+"""A 1x1 convolution and its batch norm as one matrix.
 
-Batch norm of y = W d, over the M = images x pixels rows d of a map, needs y's mean and variance only, and those follow from the
-rows' mean mu and covariance S: m = W mu, v = diag(W S W^T). So y is never formed: with s = 1 / sqrt(v + eps) a normalised output
-is d (s W)^T - s m, and a weighted sum of several is a sum of matrix products. Backwards, with the gradient g of the sum:
+Let d be the M = images x pixels rows of a map, less their mean mu. Batch norm of y = W (d + mu) needs y's mean W mu and variance
+only, and the latter follows from the rows' covariance S = d^T d / M: v = diag(W S W^T). So y is never formed: with
+s = 1 / sqrt(v + eps) the normalised output is d (s W)^T, and a weighted sum of several is a sum of matrix products. Backwards, with
+the gradient g of the sum, less its mean, which has no effect as no output has a mean:
 
-    G = g^T d / M;  q = s (rowsum(W G) - m mean(g));  gradient of the weight: M q, per channel
-    of W: M w s (G - mean(g) mu^T - s q W S);  of d: g (w s W) - d W^T diag(w s^2 q) W - const
+    G = g^T d / M;  q = s rowsum(W G);  gradient of the weight w: M q, per channel
+    of W: M w s (G - s q W S);  of d: g (w s W) - d W^T diag(w s^2 q) W
 
 Our own derivation. Maps are (n, c, h, w), channels last; where they are bfloat16, means, covariances and all that follows from them
 are float32 and only the products with maps are not. None of these functions can be differentiated twice.
@@ -13,7 +14,9 @@ are float32 and only the products with maps are not. None of these functions can
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from math import gcd
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,7 +26,10 @@ from torch.autograd.function import once_differentiable
 from moonas.networks.precision import explicit, wide
 
 EPS = 1e-5  # of every batch norm here: torch's default
+CANCELLED = 1 / 32  # where a variance is so small a part of what it is the sum of, it is computed directly
+CHUNKS = 32  # moments are sums of so many sums, which lose less to rounding than one
 aten = torch.ops.aten
+Blocks = Sequence[Sequence[Tensor]]  # k times b matrices of rows
 
 
 def rows(x: Tensor) -> Tensor:
@@ -37,142 +43,147 @@ def maps(matrix: Tensor, like: Tensor) -> Tensor:
     return matrix.view(count, height, width, -1).permute(0, 3, 1, 2)
 
 
-def _moments(d: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (c,) and covariance (c, c) of rows."""
-    d = d.to(wide(d.dtype))
-    mu = d.mean(0)
-    return mu, torch.addmm(torch.outer(mu, mu), d.t(), d, beta=-1, alpha=1 / len(d))
+def centre(matrix: Tensor) -> Tensor:
+    """Take from rows their mean, in place, and return that."""
+    mean = _mean(matrix)
+    matrix.sub_(mean)
+    return mean
 
 
-def _fold(matrices: Tensor, blocks: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """mu (t, b, in), W S (t, b, out, in), and m and v (t, b, out) of t * b maps with their matrices (t, b, out, in)."""
-    mu, covariance = map(torch.stack, zip(*map(_moments, blocks), strict=True))
-    mu, covariance = mu.view(*matrices.shape[:2], -1), covariance.view(*matrices.shape[:2], *covariance.shape[1:])
-    products = matrices @ covariance
-    return mu, products, (matrices @ mu[..., None])[..., 0], (products * matrices).sum(3).clamp_min_(0)
+def centred(matrix: Tensor) -> Tensor:
+    """Rows less their mean."""
+    return (matrix - _mean(matrix)).to(matrix.dtype)
 
 
-class MixedNorms(Function):
-    """t sums over b maps each of weight * batch_norm(W map), then ReLU where asked for.
+def _mean(matrix: Tensor) -> Tensor:
+    return matrix.mean(0, dtype=wide(matrix.dtype))
 
-    Called as `(weight, W, relu, *maps)` with weight (t, b, out), W (t, b, out, in) and t * b maps, those of a sum in a row. Returns
-    the sums, and the mean and variance (t, b, out) of every W map. Weighted sums with ReLU have no gradient of the weight.
+
+def cut(matrices: Sequence[Tensor], count: int) -> Blocks:
+    """Views of matrices as `count` blocks of columns each."""
+    return [(matrix,) if count == 1 else matrix.chunk(count, dim=1) for matrix in matrices]
+
+
+class Norms(NamedTuple):
+    """Batch norms of k times b products W d. Inputs and outputs are k matrices: the rows (M, c) of b blocks side by side.
+
+    matrices: W, (k, b, out, in). products: W S, (k, b, out, in). variance: (k, b, out).
+    """
+
+    matrices: Tensor
+    products: Tensor
+    variance: Tensor
+
+    @classmethod
+    def of(cls, matrices: Tensor, inputs: Sequence[Tensor]) -> Norms:
+        """inputs: centred."""
+        blocks = cut(inputs, matrices.shape[1])
+        covariance = _moments([(d, d) for column in blocks for d in column]).unflatten(0, matrices.shape[:2])
+        products = matrices @ covariance
+        variance = (products * matrices).sum(3)
+        bound = (matrices.square() @ covariance.diagonal(dim1=2, dim2=3)[..., None])[..., 0]
+        cancelled = variance < CANCELLED * bound
+        if cancelled.any():
+            for k, b in cancelled.any(2).nonzero().tolist():
+                d = blocks[k][b]
+                y = d.to(matrices.dtype) @ matrices[k, b].t()
+                products[k, b], variance[k, b] = _moments([(y, d)])[0], y.var(0, correction=0)
+        return cls(matrices, products, variance)
+
+    def relu(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """ReLU of every norm: k matrices."""
+        folded, results = self._folded(None, inputs[0].dtype), []
+        for matrices, column in zip(folded, cut(inputs, len(folded[0])), strict=True):
+            results.append(column[0].new_empty(len(column[0]), self.variance[0].numel()))
+            for d, matrix, out in zip(column, matrices, *cut(results[-1:], len(column)), strict=True):
+                torch.mm(d, matrix.t(), out=out)
+            results[-1].relu_()
+        return results
+
+    def mix(self, weight: Tensor, inputs: Sequence[Tensor], groups: Sequence[range]) -> list[Tensor]:
+        """For each group of maps, and each block, the sum of weight * norm: matrices (M, out). weight: (k, b, out)."""
+        folded = self._folded(weight, inputs[0].dtype)
+        columns, totals = cut(inputs, len(folded[0])), []
+        for group in groups:
+            for b in range(len(folded[0])):
+                totals.append(columns[group[0]][b] @ folded[group[0]][b].t())
+                for k in group[1:]:
+                    totals[-1].addmm_(columns[k][b], folded[k][b].t())
+        return totals
+
+    def gradients(
+        self, weight: Tensor | None, inputs: Sequence[Tensor], outer: Blocks, with_matrices: bool, with_inputs: bool
+    ) -> tuple[Tensor, Tensor | None, list[Tensor]]:
+        """Gradients of weight (k, b, out), of W, and of the k inputs, the last two where wanted.
+
+        weight: None for 1. outer: k times b gradients of the weighted norms, centred.
+        """
+        columns, count = cut(inputs, self.matrices.shape[1]), len(inputs[0])
+        pairs = [pair for own in zip(outer, columns, strict=True) for pair in zip(*own, strict=True)]
+        correlation = _moments(pairs).view_as(self.matrices)
+        s = (self.variance + EPS).rsqrt()
+        q = s * (self.matrices * correlation).sum(3)
+        sq = (s * q)[..., None]
+        d_matrices, d_inputs = None, []
+        if with_inputs:
+            kind, scaled = inputs[0].dtype, s if weight is None else weight * s
+            folded = self._folded(weight, kind)
+            centring = _each((self.matrices.transpose(2, 3) @ ((scaled[..., None] * sq) * self.matrices)).to(kind))
+            for k, column in enumerate(columns):
+                d_inputs.append(torch.empty_like(inputs[k]))
+                for b, out in enumerate(*cut(d_inputs[-1:], len(column))):
+                    torch.mm(outer[k][b], folded[k][b], out=out).addmm_(column[b], centring[k][b], alpha=-1)
+        if with_matrices:
+            scaled = s if weight is None else weight * s
+            d_matrices = correlation.addcmul_(sq, self.products, value=-1).mul_((count * scaled)[..., None])
+        return count * q, d_matrices, d_inputs
+
+    def _folded(self, weight: Tensor | None, kind: torch.dtype) -> list[tuple[Tensor, ...]]:
+        """w s W of each norm."""
+        s = (self.variance + EPS).rsqrt()
+        return _each(((s if weight is None else weight * s)[..., None] * self.matrices).to(kind))
+
+
+def _moments(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """For each pair of rows (M, p) and (M, q) the mean (p, q) of their products."""
+    (count, p), q = pairs[0][0].shape, pairs[0][1].shape[1]
+    chunks, kind = gcd(count, CHUNKS), wide(pairs[0][0].dtype)
+    sums = [torch.bmm(a.to(kind).view(chunks, -1, p).transpose(1, 2), b.to(kind).view(chunks, -1, q)) for a, b in pairs]
+    return torch.stack(sums).sum(1).div_(count)
+
+
+def _each(x: Tensor) -> list[tuple[Tensor, ...]]:
+    """The slices of the first two dimensions."""
+    return [column.unbind() for column in x.unbind()]
+
+
+class MixedNorm(Function):
+    """weight * batch_norm(W map), or of ReLU of the map where `activate`. Called as `(weight, W, activate, map)`.
+
+    weight: (out,); W: (out, in). Returns that, and mean and variance of W map. What the backward pass needs of the map is computed
+    again there, so that maps which others keep as well are kept once.
     """
 
     @staticmethod
     @explicit
-    def forward(ctx: Any, weight: Tensor, matrices: Tensor, relu: bool, *inputs: Tensor) -> tuple[Tensor, ...]:
-        blocks, terms = [rows(x) for x in inputs], matrices.shape[1]
-        mu, products, m, v = _fold(matrices, blocks)
-        scale = weight * (v + EPS).rsqrt()
-        kind = inputs[0].dtype
-        folded = (scale[..., None] * matrices).flatten(0, 1).transpose(1, 2).to(kind).unbind()
-        sums = []
-        for target, shift in enumerate((scale * m).sum(1).neg_().to(kind).unbind()):
-            first = target * terms
-            total = torch.addmm(shift, blocks[first], folded[first])
-            for number in range(first + 1, first + terms):
-                total.addmm_(blocks[number], folded[number])
-            sums.append(maps(total.relu_() if relu else total, inputs[0]))
-        ctx.relu = relu
-        ctx.save_for_backward(weight, matrices, mu, products, m, v, *inputs, *(sums if relu else ()))
-        ctx.mark_non_differentiable(m, v)
-        return *sums, m, v
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        weight, matrices, mu, products, m, v, *inputs = ctx.saved_tensors
-        targets, terms = matrices.shape[:2]
-        if ctx.relu:
-            inputs, sums = inputs[: targets * terms], inputs[targets * terms :]
-            outer = [rows(aten.threshold_backward(g, x, 0)) for g, x in zip(gradients, sums, strict=False)]
-        else:
-            outer = [rows(g) for g in gradients[:targets]]
-        blocks, count = [rows(x) for x in inputs], len(outer[0])
-        s, kind = (v + EPS).rsqrt(), inputs[0].dtype
-        wide_outer = [g.to(wide(kind)) for g in outer]
-        scale, mean = weight * s, torch.stack([g.mean(0) for g in wide_outer])[:, None]
-        products_of_maps = [wide_outer[number // terms].t() @ block.to(wide(kind)) for number, block in enumerate(blocks)]
-        correlation = torch.stack(products_of_maps) / count
-        correlation = correlation.view_as(matrices)
-        q = s * ((matrices * correlation).sum(3) - m * mean)
-        d_matrices = None
-        if ctx.needs_input_grad[1]:
-            inner = correlation - mean[..., None] * mu[:, :, None] - (s * q)[..., None] * products
-            d_matrices = inner.mul_((count * scale)[..., None])
-        folded = scale[..., None] * matrices
-        centring = folded.transpose(2, 3) @ ((s * q)[..., None] * matrices)
-        const = ((scale * (s * m * q - mean))[:, :, None] @ matrices).flatten(0, 2).to(kind)
-        folded, centring = folded.flatten(0, 1).to(kind), centring.flatten(0, 1).to(kind)
-        d_inputs = [
-            maps(torch.addmm(const[number], outer[number // terms], folded[number]).addmm_(block, centring[number], alpha=-1), x)
-            for number, (block, x) in enumerate(zip(blocks, inputs, strict=True))
-        ]
-        return count * q if ctx.needs_input_grad[0] else None, d_matrices, None, *d_inputs
-
-
-class PooledNorm(Function):
-    """Batch norm of a pool. Returns that, and the mean and variance of the pooled map."""
-
-    @staticmethod
-    @explicit
-    def forward(ctx: Any, x: Tensor, kind: str, kernel: int, stride: int) -> tuple[Tensor, Tensor, Tensor]:
-        ctx.window = window = ([kernel, kernel], [stride, stride], [kernel // 2, kernel // 2])
-        if kind == "max":
-            pooled, places = aten.max_pool2d_with_indices(x, *window)
-            if x.shape[2] * x.shape[3] < 2**15:
-                places = places.short()
-        else:
-            pooled, places = aten.avg_pool2d(x, *window, False, False), None
-        scale = x.new_ones(x.shape[1], dtype=wide(x.dtype))  # gives the statistics their type
-        normal, mean, inverse = torch.native_batch_norm(pooled, scale, None, None, None, True, 0.0, EPS)
-        ctx.save_for_backward(x, places, normal, inverse)
-        variance = inverse**-2 - EPS
-        ctx.mark_non_differentiable(mean, variance)
-        return normal, mean[None], variance[None]
+    def forward(ctx: Any, weight: Tensor, matrix: Tensor, activate: bool, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        d = rows(x.relu() if activate else x.clone(memory_format=torch.channels_last))
+        mean = matrix @ centre(d)
+        norms = Norms.of(matrix[None, None], [d])
+        ctx.activate = activate
+        ctx.save_for_backward(weight, x, *norms)
+        ctx.mark_non_differentiable(mean, norms.variance)
+        return maps(norms.mix(weight, [d], [range(1)])[0], x), mean, norms.variance
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        x, places, normal, inverse = ctx.saved_tensors
-        # the gradient of (pooled - mean) * inverse is that of a batch norm of `normal` itself, times `inverse`
-        zero, one = torch.zeros_like(inverse), torch.ones_like(inverse)
-        g = aten.native_batch_norm_backward(gradient, normal, inverse, None, None, zero, one, True, EPS, [True, False, False])[0]
-        if places is None:
-            return aten.avg_pool2d_backward(g, x, *ctx.window, False, False, None), None, None, None
-        return aten.max_pool2d_with_indices_backward(g, x, *ctx.window, [1, 1], False, places.long()), None, None, None
-
-
-class WeightedSum(Function):
-    """Sum of weights[b] * maps[b]. Called as `(weights, *maps)`; weights: (b,)."""
-
-    @staticmethod
-    @explicit
-    def forward(ctx: Any, weights: Tensor, *inputs: Tensor) -> Tensor:
-        ctx.save_for_backward(weights, *(inputs if ctx.needs_input_grad[0] else ()))
-        total = inputs[0] * weights[0]
-        for x, weight in zip(inputs[1:], weights[1:], strict=True):
-            total.addcmul_(x, weight)
-        return total
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        weights, *inputs = ctx.saved_tensors
-        d_weights = torch.stack([(gradient * x).sum(dtype=weights.dtype) for x in inputs]) if inputs else None
-        return d_weights, *(gradient * weight for weight in weights)
-
-
-class Concat(Function):
-    """The maps side by side; the gradient of each is channels last and dense, as the sums that it goes to need it."""
-
-    @staticmethod
-    def forward(ctx: Any, *inputs: Tensor) -> Tensor:
-        ctx.channels = [x.shape[1] for x in inputs]
-        return torch.cat(inputs, dim=1)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
-        return tuple(part.contiguous(memory_format=torch.channels_last) for part in gradient.split(ctx.channels, dim=1))
+        weight, x, *norms = ctx.saved_tensors
+        _, needs_matrix, _, needs_x = ctx.needs_input_grad
+        d = rows(x.relu() if ctx.activate else x.clone(memory_format=torch.channels_last))
+        centre(d)
+        d_weight, d_matrix, d_rows = Norms(*norms).gradients(weight, [d], [[centred(rows(gradient))]], needs_matrix, needs_x)
+        d_x = maps(d_rows[0], x) if needs_x else None
+        if d_x is not None and ctx.activate:
+            d_x = aten.threshold_backward(d_x, x, 0)
+        return d_weight[0, 0], None if d_matrix is None else d_matrix[0, 0], None, d_x

@@ -20,18 +20,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from moonas.inner.supernets.fan import Fan, Statistics, prepare
-from moonas.inner.supernets.folding import Concat
+from moonas.inner.supernets.fan import Fan, prepare
 from moonas.inner.supernets.partial import PartialEdge, PartialSums
-from moonas.inner.supernets.sums import Sums
+from moonas.inner.supernets.statistics import Statistics
+from moonas.inner.supernets.sums import Concat, Remaining, Sums
 from moonas.inner.supernets.supernet import Choice, Mixture, Path
+from moonas.networks.connections import make_connection
 from moonas.networks.dropout import Dropout
 from moonas.networks.frame import Frame, preprocess
 from moonas.networks.operations import Zero, make_operation
 from moonas.seeds import stream
 from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
-from moonas.spaces.space import Space
+from moonas.spaces.space import Space, chosen_edges
 from moonas.study.partial import Partial
 from moonas.study.spaces import operation_name
 
@@ -89,6 +90,7 @@ class SearchCell(nn.Module):
         self.index, self.group, self.place = plan.index, plan.group, group.place
         self.names = [operation_name(space.name, name) for name in group.operations]
         self.edges, self.nodes, self.output = group.edges, group.nodes, group.output
+        self.connections = nn.ModuleList(Connection(plan, place, space) for place in range(len(plan.connections)))
         self.preprocess = preprocess(plan, affine=False)
         channels = plan.channels if partial is None else plan.channels // partial.channel_divisor
         self.candidates = [
@@ -111,9 +113,11 @@ class SearchCell(nn.Module):
         self.zero = Zero(plan.stride(0))
 
     def forward(self, inputs: Sequence[Tensor], choice: Choice) -> Tensor:
+        if self.connections:
+            inputs = [connection(x, choice) for connection, x in zip(self.connections, inputs, strict=True)]
         cumulative = any(norm.momentum is None for norm in self.norms[:1])
         fused = self.fused and self.training and not cumulative and not self.random
-        if fused and isinstance(choice, Mixture) and choice.remaining is None:
+        if fused and isinstance(choice, Mixture):
             states = self._mix(inputs, choice)
         else:
             states = {place: module(x) for place, (module, x) in enumerate(zip(self.preprocess, inputs, strict=True))}
@@ -142,12 +146,19 @@ class SearchCell(nn.Module):
         return states
 
     def _sums(self, mixture: Mixture, statistics: Statistics) -> Sums | PartialSums:
-        weights = mixture.weights[self.group]
+        weights, remaining = mixture.weights[self.group], self._remaining(mixture)
         factors = None if mixture.edges is None else mixture.edges[self.group]
         if not self.partial_edges:
-            return Sums(self.nodes, weights if factors is None else weights * factors[:, None], statistics)
+            return Sums(self.nodes, weights if factors is None else weights * factors[:, None], statistics, remaining)
         factors = weights.new_ones(len(weights)) if factors is None else factors
-        return PartialSums(self.partial_edges, self.nodes, weights, factors, statistics)
+        return PartialSums(self.partial_edges, self.nodes, weights, factors, statistics, remaining)
+
+    def _remaining(self, mixture: Mixture) -> Remaining:
+        """`none` never does: its zeros are left out."""
+        live = [name != "none" for name in self.names]
+        if mixture.remaining is None:
+            return [live] * len(self.edges)
+        return (mixture.remaining[self.group].cpu() & torch.tensor(live)).tolist()
 
     def _add_edges(self, states: dict[int, Tensor], choice: Choice) -> None:
         """All nodes, edge by edge and operation by operation."""
@@ -164,16 +175,14 @@ class SearchCell(nn.Module):
         return [(edge, None, [(number, None)]) for edge, number in edges]
 
     def _mixture(self, mixture: Mixture) -> list[Chosen]:
-        """By rising node. The zeros of `none` are left out."""
-        live = [number for number, name in enumerate(self.names) if name != "none"]
+        """By rising node."""
         rows = mixture.weights[self.group].unbind()
         factors = [None] * len(rows) if mixture.edges is None else mixture.edges[self.group].unbind()
-        left = [[True] * len(self.names)] * len(rows) if mixture.remaining is None else mixture.remaining[self.group].tolist()
-        edges: list[Chosen] = [
-            (edge, factor, [(number, row[number]) for number in live if left[edge][number]])
-            for edge, (factor, row) in enumerate(zip(factors, rows, strict=True))
+        return [
+            (edge, factor, [(number, row[number]) for number, left in enumerate(remaining) if left])
+            for edge, (factor, row, remaining) in enumerate(zip(factors, rows, self._remaining(mixture), strict=True))
+            if any(remaining)
         ]
-        return [edge for edge in edges if edge[2]]
 
     def _value(self, edge: int, x: Tensor, terms: list[Term], draw: int) -> Tensor:
         def mix(x: Tensor) -> Tensor:
@@ -191,3 +200,21 @@ class SearchCell(nn.Module):
 
     def _state(self, states: dict[int, Tensor], node: int) -> Tensor:
         return states[node] if node in states else self.zero(states[0])
+
+
+class Connection(nn.ModuleList):
+    """Every candidate that brings one input of a cell to its channels, module by module."""
+
+    def __init__(self, plan: CellPlan, place: int, space: Space) -> None:
+        self.group, self.names = plan.connections[place], space.groups[plan.connections[place]].operations
+        super().__init__(make_connection(name, plan, place, affine=False) for name in self.names)
+
+    def forward(self, x: Tensor, choice: Choice) -> Tensor:
+        if isinstance(choice, Path):
+            ((_, _, name),) = chosen_edges(choice.architecture)[self.group]
+            return self[self.names.index(name)](x)
+        weights = choice.weights[self.group][0]
+        if choice.edges is not None:
+            weights = weights * choice.edges[self.group]
+        left = range(len(self)) if choice.remaining is None else choice.remaining[self.group][0].nonzero().flatten().tolist()
+        return reduce(add, (weights[column] * self[column](x) for column in left))

@@ -22,9 +22,10 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from moonas.inner.supernets.fan import Fan, Statistics
-from moonas.inner.supernets.folding import MixedNorms, maps, rows
-from moonas.inner.supernets.sums import Sums
+from moonas.inner.supernets.fan import Fan
+from moonas.inner.supernets.folding import MixedNorm, maps, rows
+from moonas.inner.supernets.statistics import Statistics
+from moonas.inner.supernets.sums import Remaining, Sums
 from moonas.study.partial import Partial
 
 LARGE = 16  # rows and columns from which on down-sampling takes place
@@ -87,10 +88,16 @@ class PartialSums:
     """`Sums` of one pass through a cell with shuffled partial channels. factors: (edges,), of whole edges."""
 
     def __init__(
-        self, edges: Sequence[PartialEdge], nodes: Iterable[int], weights: Tensor, factors: Tensor, statistics: Statistics
+        self,
+        edges: Sequence[PartialEdge],
+        nodes: Iterable[int],
+        weights: Tensor,
+        factors: Tensor,
+        statistics: Statistics,
+        remaining: Remaining,
     ) -> None:
-        self.edges, self.factors, self.statistics = edges, factors, statistics
-        self.mixed, self.halved, self.bypassed = (Sums(nodes, weights * factors[:, None], statistics) for _ in range(3))
+        self.edges, self.factors, self.statistics, self.remaining = edges, factors, statistics, remaining
+        self.mixed, self.halved, self.bypassed = (Sums(nodes, weights * factors[:, None], statistics, remaining) for _ in range(3))
         self.divisor = edges[0].settings.channel_divisor
         self.size: Sequence[int] = ()  # (height, width) of the nodes, where a term of them is halved
 
@@ -115,16 +122,17 @@ class PartialSums:
         return mixed if bypassed is None else Shuffled.apply(mixed, bypassed, self.divisor)
 
     def _bypass(self, fan: Fan, rest: Tensor) -> None:
-        for number, node in fan.nodes.items():
+        nodes = {number: node for number, node in fan.nodes.items() if any(self.remaining[number])}
+        for number, node in nodes.items():
             self.bypassed.weighted[node].append((self.factors[number : number + 1], [rest]))
-        sides = [side for number in fan.nodes if (side := self.edges[number].side) is not None]
+        sides = [side for number in nodes if (side := self.edges[number].side) is not None]
         if sides:
-            matrices = torch.cat([side.matrix() for side in sides])
-            scales = self.factors[list(fan.nodes)] * torch.stack([side.scale for side in sides])
+            matrix = torch.cat([side.matrix() for side in sides])
+            scales = self.factors[list(nodes)] * torch.stack([side.scale for side in sides])
             weight = scales.repeat_interleave(rest.shape[1])
-            mixed, mean, variance = MixedNorms.apply(weight[None, None], matrices[None, None], False, functional.relu(rest))
+            mixed, mean, variance = MixedNorm.apply(weight, matrix, True, rest)
             self.statistics.add([side.norm for side in sides], mean, variance, mixed.numel() // mixed.shape[1])
-            for node, part in zip(fan.nodes.values(), mixed.split(rest.shape[1], dim=1), strict=True):
+            for node, part in zip(nodes.values(), mixed.split(rest.shape[1], dim=1), strict=True):
                 self.bypassed.maps[node].append(part)
 
 

@@ -20,7 +20,7 @@ class Mixture:
 
     weights: {group: (edges, operations)}. edges: {group: (edges,)} factors of whole edges; None where each is 1.
     remaining: {group: (edges, operations) bool}, the operations that are computed; all where None. The weights of others are not
-    read.
+    read. An edge that nothing but `none` remains of is left out, whatever would bypass it.
     draw: seeds the channels that edges read where partial channels are drawn at random; the same draw gives the same channels.
     """
 
