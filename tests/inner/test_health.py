@@ -27,6 +27,7 @@ def certain(space, operation: str) -> SimpleNamespace:
         scores=lambda: {name: matrix.log() for name, matrix in probabilities.items()},
         slot_scores=lambda: None,
         shares=lambda: None,
+        earlier_scores=list,
     )
 
 

@@ -23,7 +23,7 @@ FIVE_CELLS = Skeleton(channels=4, cells=5, input_shape=(1, 8, 8), classes=10)
 class Case:
     """A search network with logits, images and a direction of its output, in float64; everything from seed 0."""
 
-    def __init__(self, space: Space, memory: str, partial: Partial | None = None) -> None:
+    def __init__(self, space: Space, memory: str, partial: Partial | None = None, images: int = 4) -> None:
         torch.manual_seed(0)
         self.space, self.net = space, FusedSupernet(space, FIVE_CELLS, partial).double()
         self.net.set_performance(Performance(memory=memory))
@@ -31,8 +31,8 @@ class Case:
             name: torch.randn(group.shape, dtype=torch.float64, requires_grad=True) for name, group in space.groups.items()
         }
         self.edges = None if partial is None else {name: matrix[:, 0].sigmoid() for name, matrix in self.logits.items()}
-        self.images, self.others = torch.randn(2, 4, 1, 8, 8, dtype=torch.float64)
-        self.direction = torch.randn(4, 10, dtype=torch.float64)
+        self.images, self.others = torch.randn(2, images, 1, 8, 8, dtype=torch.float64)
+        self.direction = torch.randn(images, 10, dtype=torch.float64)
         self.weights = list(self.net.weights())
 
     def loss(self, images: Tensor) -> Tensor:
@@ -113,9 +113,13 @@ def test_a_backward_pass_inside_the_frozen_block_leaves_it_frozen(tiny_space):
     assert {int(norm.num_batches_tracked) for norm in case.net.norms} == {0}
 
 
-def test_a_weights_step_holds_less(tiny_space):
+def test_a_weights_step_holds_less_where_maps_outweigh_matrices(tiny_space):
     peaks = {}
     for memory in ("normal", "low"):
-        case = Case(tiny_space, memory)
+        case = Case(tiny_space, memory, images=16)
         peaks[memory] = peak_held(lambda case=case: weights_step(case), [*case.weights, *case.net.buffers()])
+<<<<<<< HEAD
     assert peaks["low"] < peaks["normal"] / 1.6
+=======
+    assert peaks["low"] < peaks["normal"] / 1.9
+>>>>>>> speedmerge

@@ -131,7 +131,7 @@ class Norms(NamedTuple):
             centring = _each((self.matrices.transpose(2, 3) @ ((scaled[..., None] * sq) * self.matrices)).to(kind))
             for k, column in enumerate(columns):
                 d_inputs.append(torch.empty_like(inputs[k]))
-                for b, out in enumerate(*cut(d_inputs[-1:], len(column))):
+                for b, out in enumerate(cut(d_inputs[-1:], len(column))[0]):
                     torch.mm(outer[k][b], folded[k][b], out=out).addmm_(column[b], centring[k][b], alpha=-1)
         if with_matrices:
             scaled = s if weight is None else weight * s

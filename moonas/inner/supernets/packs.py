@@ -100,7 +100,7 @@ class Layer:
         return [triple[part].weight for part in (0, 1) for edges in self.triples for triple in edges]
 
     def forward(
-        self, parameters: Sequence[Tensor], inputs: Sequence[Tensor], dilations: Sequence[int], statistics: Statistics
+        self, parameters: tuple[Tensor, ...], inputs: Sequence[Tensor], dilations: Sequence[int], statistics: Statistics
     ) -> Pass:
         """inputs: one wide map for each operation; those without their own read the last."""
         half = len(parameters) // 2
@@ -205,7 +205,8 @@ class PackedMixtures(Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         pack = ctx.pack
         weights, x, apart, *saved = ctx.saved_tensors
-        needs_x, needs_apart, needs_parameters = *ctx.needs_input_grad[5:7], any(ctx.needs_input_grad[7:])
+        _, _, _, _, _, needs_x, needs_apart, *needs = ctx.needs_input_grad
+        needs_parameters = any(needs)
         mids, saved = saved[: pack.separable], saved[pack.separable :]
         size = 2 * len(weights) + len(Norms._fields)
         inputs = mids if apart is None else [*mids, copies(apart, pack.edges)]
@@ -234,4 +235,4 @@ class PackedMixtures(Function):
         d_weights = d_scales.view(*weights.shape, pack.channels).sum(2)
         d_apart = add_copies(d_inputs[-1], pack.edges) if needs_apart else None
         d_x = None if d_x is None else add_copies(d_x, pack.edges)
-        return *[None] * 4, d_weights, d_x, d_apart, *(d_parameters or [None] * len(ctx.needs_input_grad[7:]))
+        return *[None] * 4, d_weights, d_x, d_apart, *(d_parameters or [None] * len(needs))
