@@ -118,8 +118,4 @@ def test_a_weights_step_holds_less_where_maps_outweigh_matrices(tiny_space):
     for memory in ("normal", "low"):
         case = Case(tiny_space, memory, images=16)
         peaks[memory] = peak_held(lambda case=case: weights_step(case), [*case.weights, *case.net.buffers()])
-<<<<<<< HEAD
     assert peaks["low"] < peaks["normal"] / 1.6
-=======
-    assert peaks["low"] < peaks["normal"] / 1.9
->>>>>>> speedmerge
