@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 import torch
@@ -31,7 +32,7 @@ from moonas.inner.supernets.supernet import Mixture
 from moonas.inner.supernets.supernet import Path as OnePath
 from moonas.inner.updates import log_softmax_by_node, resting, second_order_gradient, softmax
 from moonas.networks.descent import descend, sgd
-from moonas.networks.network import build
+from moonas.networks.network import Network, build
 from moonas.skeleton import Skeleton
 from moonas.spaces.space import Space, make_space
 from moonas.study.partial import Partial
@@ -148,11 +149,22 @@ def train_once(net: nn.Module, steps: Steps, *choice: object) -> None:
     cross_entropy(net(steps.images, *choice), steps.labels).backward()
 
 
+def dense_cells(space: Space) -> Architecture:
+    """Every operation other than none in turn, one on each edge: more edges than `space` keeps."""
+    groups = {}
+    for name, group in space.groups.items():
+        operations = cycle(operation for operation in group.operations if operation != "none")
+        groups[name] = [
+            (node, predecessor, operation) for (predecessor, node), operation in zip(group.edges, operations, strict=False)
+        ]
+    return Architecture(space.name, groups, {name: group.output for name, group in space.groups.items()})
+
+
 def rows(space: Space, skeleton: Skeleton, batch: int, repeats: int) -> tuple[list[Row], str]:
     """What is timed in one configuration, and the row of its memory."""
     plain, fused = (Steps(kind(space, skeleton), space, skeleton, batch) for kind in (PlainSupernet, FusedSupernet))
     fused.net.load_state_dict(plain.net.state_dict())
-    discrete = build(DARTS_V2, skeleton)
+    discrete, dense = build(DARTS_V2, skeleton), dense_cells(space)
     partial_channels = Partial(channel_divisor=4)
     plain_partial, fused_partial = (
         PartialSteps(kind(space, skeleton, partial_channels), space, skeleton, batch)
@@ -167,6 +179,12 @@ def rows(space: Space, skeleton: Skeleton, batch: int, repeats: int) -> tuple[li
             "one path (right) against its discrete network (left)",
             partial(train_once, discrete, fused),
             partial(train_once, fused.net, fused, OnePath(DARTS_V2)),
+            2 * repeats,
+        ),
+        Row(
+            "one path with all 14 edges (right) against its discrete network (left)",
+            partial(train_once, Network(dense, skeleton, space.cells(skeleton)), fused),
+            partial(train_once, fused.net, fused, OnePath(dense)),
             2 * repeats,
         ),
         Row("PC-DARTS weights step, K=4", plain_partial.weights, fused_partial.weights, 2 * repeats),
