@@ -28,7 +28,7 @@ def preview(question: str | Path | Mapping[str, Any], *, measure: bool = True) -
     """
     plan = api.validate(question)
     proposals = _proposals(plan)
-    searches = {plan.search_spec(p.design, p.replicate).key: p for p in proposals}
+    searches = {plan.search_spec(p.design, p.replicate).key: p for p in proposals if not p.design.choices}
     found = {
         "name": plan.config.name,
         "trials": len(proposals),
@@ -93,8 +93,7 @@ def _estimate(plan: Plan, proposals: list[Proposal], searches: list[Proposal]) -
             number, where = len(same) * (1 + plan.config.decode.extra), f"at {size[0]} channels, {size[1]} cells"
             proposal, architecture = same[len(same) // 2], _an_architecture(plan, same[len(same) // 2])
             if not (plan.inherits or plan.looks_up):
-                search = plan.search_spec(proposal.design, proposal.replicate)
-                evaluation = plan.evaluate_spec(architecture, plan.final_skeleton(size), proposal.replicate, search, None)
+                evaluation = plan.evaluate_spec(architecture, plan.final_skeleton(size), proposal.replicate, None, None)
                 measured = _time(pool, evaluation.to_json())
                 parts[f"{number} evaluations {where}"] = measured["seconds"] * number
                 memory = max(memory, measured["memory_mib"])
@@ -116,6 +115,8 @@ def _estimate(plan: Plan, proposals: list[Proposal], searches: list[Proposal]) -
 
 def _an_architecture(plan: Plan, proposal: Proposal) -> Architecture:
     design = proposal.design
+    if design.choices:
+        return plan.architecture(design)
     feasible = FeasibleSet(plan.space, plan.table((design.channels, design.cells)), plan.bounds(design.budget))
     return feasible.sample(np.random.default_rng(0))
 

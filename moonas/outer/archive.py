@@ -10,7 +10,7 @@ import numpy as np
 from moonas.front.dominance import non_dominated
 from moonas.front.hypervolume import hypervolume
 from moonas.store.records import EvaluationKey
-from moonas.study.bounds import Bound
+from moonas.study.bounds import Bound, total_violation
 from moonas.study.objectives import Objective, best_value, minimised, worst_value
 
 Place = tuple[str, str]  # (architecture key, final skeleton key)
@@ -61,12 +61,8 @@ class Archive:
         return sum(len(point.evaluations) for point in self.points.values())
 
     def violation(self, metrics: Mapping[str, float]) -> float:
-        """Sum over the constraints of how far each is missed, relative to its limit; 0 where all are met."""
-        total = 0.0
-        for bound in self.constraints:
-            limit = bound.upper if bound.upper is not None else bound.lower
-            total += bound.violation(metrics[bound.metric]) / max(abs(limit or 0.0), 1e-12)
-        return total
+        """See `total_violation`."""
+        return total_violation(self.constraints, metrics)
 
     def front(self) -> list[tuple[Place, dict[str, float]]]:
         """The feasible points that no other dominates, with their metrics, in the order of their keys."""

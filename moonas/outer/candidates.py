@@ -44,6 +44,12 @@ def shortlist(plan: Plan, design: Design, replicate: int, result: Mapping[str, A
     return [decoder.decode(scores, bounds)]
 
 
+def named(plan: Plan, design: Design) -> list[NewCandidate]:
+    """The architecture that a design names itself. Raises ArchitectureError where the space does not contain it."""
+    architecture, skeleton = plan.architecture(design), plan.final_skeleton((design.channels, design.cells))
+    return [_candidate(plan, architecture, skeleton, plan.costs(architecture, skeleton), "primary", None, {})]
+
+
 def decode_trial(plan: Plan, design: Design, result: Mapping[str, Any], primary: Decoded) -> list[NewCandidate]:
     """The primary architecture of a trial, then as many neighbours on the decoded front as the study wants.
 
@@ -60,18 +66,10 @@ def decode_trial(plan: Plan, design: Design, result: Mapping[str, Any], primary:
     if result.get("collapse"):
         before = decoder.decode(_scores(decoder, result["collapse"]["before"], result, bounds), bounds)
         found += [before] if before.architecture not in [other.architecture for other in found] else []
+    origins = ["primary", *["extra"] * len(found[1:])]
     return [
-        NewCandidate(
-            architecture=decoded.architecture,
-            function_key=plan.space.function_key(decoded.architecture),
-            skeleton=skeleton,
-            params=decoded.costs["params"],
-            macs=decoded.costs["macs"],
-            origin="extra" if index else "primary",
-            score=decoded.score,
-            budget=design.budget or None,
-        )
-        for index, decoded in enumerate(found)
+        _candidate(plan, decoded.architecture, skeleton, decoded.costs, origin, decoded.score, design.budget)
+        for decoded, origin in zip(found, origins, strict=True)
     ]
 
 
@@ -81,6 +79,27 @@ def stored_costs(plan: Plan, candidate: CandidateRecord) -> dict[str, int]:
     if not plan.config.device_tables:
         return exact
     return exact | plan.costs(Architecture.from_json(candidate.genotype), Skeleton.from_json(candidate.skeleton_json))
+
+
+def _candidate(
+    plan: Plan,
+    architecture: Architecture,
+    skeleton: Skeleton,
+    costs: Mapping[str, int],
+    origin: str,
+    score: float | None,
+    budget: Bounds,
+) -> NewCandidate:
+    return NewCandidate(
+        architecture=architecture,
+        function_key=plan.space.function_key(architecture),
+        skeleton=skeleton,
+        params=costs["params"],
+        macs=costs["macs"],
+        origin=origin,
+        score=score,
+        budget=budget or None,
+    )
 
 
 def _drawn(plan: Plan, design: Design, replicate: int) -> list[Decoded]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from moonas.errors import InfeasibleError, TaskError
 from moonas.outer.archive import Archive
-from moonas.outer.candidates import decode_trial, shortlist, stored_costs
+from moonas.outer.candidates import decode_trial, named, shortlist, stored_costs
 from moonas.outer.identity import evaluation_key, measured_key, measurement_of
 from moonas.outer.plan import Design, Plan
 from moonas.outer.samplers.sampler import History, Told, make_sampler
@@ -23,6 +23,7 @@ from moonas.store.ledger import Ledger
 from moonas.store.records import EvaluationKey, FrontUpdate, NewCandidate, StudyRecord, TaskRecord, TrialRecord
 from moonas.store.states import StudyState, TaskState, TrialState
 from moonas.store.store import Store
+from moonas.study.bounds import total_violation
 from moonas.study.budgets import budget_text
 from moonas.study.objectives import minimised
 from moonas.worker.artifacts import delete_artifact
@@ -195,29 +196,25 @@ class Loop:
     def _advance(self, trial: OpenTrial) -> None:
         """Do all for a trial that can be done now: find or add its tasks, decode, take in what is known, finish it."""
         trial.waits = []
-        spec = self.plan.search_spec(trial.design, trial.replicate)
-        search = self._task("search", spec.key, spec, trial)
-        if search.state is TaskState.FAIL:
-            return self._fail(trial, f"its search failed: {search.reason}")
-        if search.result is None:
-            return None
-        weights = (search.result.get("weights") or {}).get("url")
+        spec = weights = None
+        if trial.design.choices:
+            costs = self.plan.known_costs(trial.design)
+            if violation := total_violation(self.config.constraints, costs):
+                return self._prune(trial, costs, violation)
+            if trial.candidates is None:
+                self._add_candidates(trial, named(self.plan, trial.design))
+        else:
+            spec = self.plan.search_spec(trial.design, trial.replicate)
+            search = self._task("search", spec.key, spec, trial)
+            if search.state is TaskState.FAIL:
+                return self._fail(trial, f"its search failed: {search.reason}")
+            if search.result is None:
+                return None
+            weights = (search.result.get("weights") or {}).get("url")
+            if trial.candidates is None:
+                self._decode(trial, spec, search.result, weights)
         if trial.candidates is None:
-            try:
-                few = shortlist(self.plan, trial.design, trial.replicate, search.result)
-            except InfeasibleError as error:
-                return self._fail(trial, str(error))
-            choice = 0
-            if len(few) > 1:
-                reranking = self.plan.rerank_spec(spec, [decoded.architecture for decoded in few], weights)
-                rerank = self._task("rerank", reranking.key, reranking, trial)
-                if rerank.state is TaskState.FAIL:
-                    return self._fail(trial, f"its candidates could not be compared: {rerank.reason}")
-                if rerank.result is None:
-                    return None
-                choice = rerank.result["best"]
-            trial.candidates = decode_trial(self.plan, trial.design, search.result, few[choice])
-            self.ledger.add_candidates(trial.id, trial.candidates)
+            return None
         primary = None
         for candidate in trial.candidates:
             asked = steps(self.plan, candidate, trial.replicate, spec, weights, self.device)
@@ -232,6 +229,27 @@ class Loop:
         if not trial.waits and primary is not None:
             self._complete(trial, primary)
         return None
+
+    def _decode(self, trial: OpenTrial, spec: SearchSpec, result: Mapping[str, Any], weights: str | None) -> None:
+        """Give a trial whose search is done its candidates, unless it fails, or waits for its shortlist to be compared."""
+        try:
+            few = shortlist(self.plan, trial.design, trial.replicate, result)
+        except InfeasibleError as error:
+            return self._fail(trial, str(error))
+        choice = 0
+        if len(few) > 1:
+            reranking = self.plan.rerank_spec(spec, [decoded.architecture for decoded in few], weights)
+            rerank = self._task("rerank", reranking.key, reranking, trial)
+            if rerank.state is TaskState.FAIL:
+                return self._fail(trial, f"its candidates could not be compared: {rerank.reason}")
+            if rerank.result is None:
+                return None
+            choice = rerank.result["best"]
+        return self._add_candidates(trial, decode_trial(self.plan, trial.design, result, few[choice]))
+
+    def _add_candidates(self, trial: OpenTrial, candidates: list[NewCandidate]) -> None:
+        trial.candidates = candidates
+        self.ledger.add_candidates(trial.id, candidates)
 
     def _known(self, key: EvaluationKey) -> Mapping[str, float] | None:
         if key not in self.known and (found := self.store.known_evaluation(key)) is not None:
@@ -281,21 +299,29 @@ class Loop:
     def _complete(self, trial: OpenTrial, metrics: dict[str, float]) -> None:
         violation = self.archive.violation(metrics)
         self.ledger.complete_trial(trial.id, metrics, violation)
-        self._close(trial, TrialState.COMPLETE, minimised(self.config.objectives, metrics))
+        self._close(trial, TrialState.COMPLETE, minimised(self.config.objectives, metrics), violation)
         shown = ", ".join(f"{o.metric} {metrics[o.metric]:,.6g}" for o in self.config.objectives)
-        about = f"{trial.design.method}, {budget_text(trial.design.budget)}, replicate {trial.replicate}"
+        within = f", {budget_text(trial.design.budget)}" if not trial.design.choices else ""
+        about = f"{trial.design.method}{within}, replicate {trial.replicate}"
         self.watcher.note(f"trial {trial.number}: {about}: {shown}")
+
+    def _prune(self, trial: OpenTrial, costs: Mapping[str, float], violation: float) -> None:
+        """End a trial whose architecture is known to miss a constraint before anything is run."""
+        reason = ", ".join(str(b) for b in self.config.constraints if b.metric in costs and b.violation(costs[b.metric]))
+        self.ledger.prune_trial(trial.id, costs, violation, f"misses {reason}")
+        self._close(trial, TrialState.PRUNED, None, violation)
+        self.watcher.note(f"trial {trial.number} pruned: misses {reason}")
 
     def _fail(self, trial: OpenTrial, reason: str) -> None:
         self.ledger.fail_trial(trial.id, reason)
         self._close(trial, TrialState.FAIL, None)
         self.watcher.note(f"trial {trial.number} failed: {reason}; see: moonas logs {self.config.name} {trial.number}")
 
-    def _close(self, trial: OpenTrial, state: TrialState, values: list[float] | None) -> None:
+    def _close(self, trial: OpenTrial, state: TrialState, values: list[float] | None, violation: float | None = None) -> None:
         self.finished[state] += 1
         del self.trials[trial.id]
         told = self.history.trials[trial.number]
-        self.history.tell(trial.number, Told(told.params, told.replicate, state, values, told.attributes))
+        self.history.tell(trial.number, Told(told.params, told.replicate, state, values, told.attributes, violation))
 
     # Slots
 
@@ -423,7 +449,7 @@ class Loop:
     def _told(self, trial: TrialRecord) -> Told:
         complete = trial.state is TrialState.COMPLETE and trial.values is not None
         values = minimised(self.config.objectives, trial.values) if complete and trial.values else None
-        return Told(trial.params, trial.replicate, trial.state, values, trial.sampler_attrs)
+        return Told(trial.params, trial.replicate, trial.state, values, trial.sampler_attrs, trial.violation)
 
 
 def _location(artifact: Any) -> dict[str, Any]:

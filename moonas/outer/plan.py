@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -14,6 +14,7 @@ from moonas.seeds import digest
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import CostTable, cost_table, total_in
 from moonas.spaces.decode import Decoder
+from moonas.spaces.parameters import architecture_of
 from moonas.spaces.relaxed import RelaxedCosts
 from moonas.spaces.space import Space, make_space
 from moonas.specs import Bounds, Device, EvaluateSpec, MeasureSpec, Predicted, RerankSpec, SearchSpec
@@ -32,7 +33,8 @@ Size = tuple[int, int]  # (channels, cells) of a final skeleton
 class Design:
     """The parameters of one trial, apart from its replicate.
 
-    method: label of a method variant. settings: a value for each of its open settings.
+    method: label of a method variant. settings: a value for each of its open settings. choices: of a trial that names its
+    architecture itself, as `spaces.parameters` has them; its budget is empty.
     """
 
     method: str
@@ -40,16 +42,17 @@ class Design:
     channels: int
     cells: int
     settings: Mapping[str, Any]
+    choices: Mapping[str, str] = field(default_factory=dict)
 
     def to_params(self) -> dict[str, Any]:
         """As stored with the trial: flat JSON."""
         fixed = {"method": self.method, "budget": budget_text(self.budget), "channels": self.channels, "cells": self.cells}
-        return {**fixed, **{f"setting.{name}": value for name, value in self.settings.items()}}
+        return {**fixed, **_prefixed("setting.", self.settings), **_prefixed("choice.", self.choices)}
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Design:
-        settings = {name.removeprefix("setting."): value for name, value in params.items() if name.startswith("setting.")}
-        return cls(params["method"], parse_budget(params["budget"]), params["channels"], params["cells"], settings)
+        parts = _without("setting.", params), _without("choice.", params)
+        return cls(params["method"], parse_budget(params["budget"]), params["channels"], params["cells"], *parts)
 
 
 class Plan:
@@ -149,6 +152,14 @@ class Plan:
         table = self.decoders[skeleton.channels, skeleton.cells].choices.table
         return total_in(table, self.space, architecture)
 
+    def architecture(self, design: Design) -> Architecture:
+        """That which a design names itself. Raises ArchitectureError where the space does not contain it."""
+        return architecture_of(self.space, design.choices)
+
+    def known_costs(self, design: Design) -> dict[str, int]:
+        """`costs` of the architecture that a design names itself."""
+        return self.costs(self.architecture(design), self.final_skeleton((design.channels, design.cells)))
+
     @cached_property
     def spans(self) -> dict[str, tuple[int, int]]:
         """The smallest and largest reachable value of each cost that adds up, over all open widths and depths."""
@@ -195,12 +206,13 @@ class Plan:
         )
 
     def evaluate_spec(
-        self, architecture: Architecture, skeleton: Skeleton, replicate: int, search: SearchSpec, weights: str | None
+        self, architecture: Architecture, skeleton: Skeleton, replicate: int, search: SearchSpec | None, weights: str | None
     ) -> EvaluateSpec:
         """The measurement of one architecture by the study's protocol.
 
         skeleton: the final one, in whose terms costs are reported; inherited accuracy is measured in the search network.
-        weights: URL of the search's weights, read only by protocols that measure the search network.
+        search: None where there was none. weights: URL of those it left. Both count only for protocols that measure the search
+        network.
         """
         config = self.config
         return EvaluateSpec(
@@ -211,7 +223,7 @@ class Plan:
             architecture=architecture,
             skeleton=self.search_skeleton if self.inherits else skeleton,
             protocol=config.protocol.to_json(),
-            source=search.key if self.inherits else "",
+            source=search.key if search and self.inherits else "",
             weights=weights if self.inherits else None,
             performance=config.performance.spec(),
             threads=config.workers.threads_per_task,
@@ -312,6 +324,14 @@ class Plan:
                 problems.append(Problem("budgets" if budget else "constraints", "; ".join(sorted(reasons))))
         if problems:
             raise StudyFileError(source, problems)
+
+
+def _prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}{name}": value for name, value in values.items()}
+
+
+def _without(prefix: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}
 
 
 def _rows(edges: Mapping[str, Any]) -> dict[str, list[int]]:

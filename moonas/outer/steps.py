@@ -23,11 +23,12 @@ class Step:
 
 
 def steps(
-    plan: Plan, candidate: NewCandidate, replicate: int, search: SearchSpec, weights: str | None, device: Device | None
+    plan: Plan, candidate: NewCandidate, replicate: int, search: SearchSpec | None, weights: str | None, device: Device | None
 ) -> dict[str, Step]:
     """{kind of task: step}, in the order in which they are to be done.
 
-    weights: URL of those of the candidate's search. device: where the study measures; None where it measures nothing.
+    search: of the candidate, None where there was none. weights: URL of those it left.
+    device: where the study measures; None where it measures nothing.
     """
     architecture, skeleton = candidate.architecture, candidate.skeleton
     evaluation = plan.evaluate_spec(architecture, skeleton, replicate, search, weights)

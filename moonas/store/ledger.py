@@ -171,6 +171,10 @@ class Ledger:
         """values: {metric: value}, in the metrics' own signs."""
         self._end_trial(trial_id, state=TrialState.COMPLETE, values=dict(values), violation=violation)
 
+    def prune_trial(self, trial_id: int, values: Mapping[str, float], violation: float, reason: str) -> None:
+        """values: {metric: value}, what is known of it."""
+        self._end_trial(trial_id, state=TrialState.PRUNED, values=dict(values), violation=violation, reason=reason)
+
     def fail_trial(self, trial_id: int, reason: str) -> None:
         self._end_trial(trial_id, state=TrialState.FAIL, reason=reason)
 

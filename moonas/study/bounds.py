@@ -6,7 +6,7 @@ An end belongs to its bound; `<` and `>` are refused, because for a whole number
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
@@ -48,6 +48,16 @@ class Bound:
         if len(ends) == 2:
             return f"{ends['lower']}<={self.metric}<={ends['upper']}"
         return f"{self.metric}>={ends['lower']}" if "lower" in ends else f"{self.metric}<={ends['upper']}"
+
+
+def total_violation(bounds: Iterable[Bound], metrics: Mapping[str, float]) -> float:
+    """Sum over the bounds on these metrics of how far each is missed, relative to its limit; 0 where all are met."""
+    total = 0.0
+    for bound in bounds:
+        if bound.metric in metrics:
+            limit = bound.upper if bound.upper is not None else bound.lower
+            total += bound.violation(metrics[bound.metric]) / max(abs(limit or 0.0), 1e-12)
+    return total
 
 
 def parse_bound(text: Any) -> Bound:

@@ -196,6 +196,15 @@ def _sampler_knows_its_end(place: Place, sampler: Any, trials: Any) -> None:
         (place / "trials").wrong(f"is missing: the sampler {sampler.name!r} needs a number of trials")
 
 
+def _sampler_names_architectures(place: Place, methods: Any, sampler: Any) -> None:
+    for index, method in enumerate(methods):
+        if method.direct and SAMPLERS[sampler.name].finite:
+            (place / "methods" / index).wrong(
+                f"{method.name} leaves every operation to the sampler, and {sampler.name!r} would try all of them: choose another, "
+                "such as `sampler: random` with `trials: 100`"
+            )
+
+
 def _compiling_suits(place: Place, performance: Any, protocol: Any) -> None:
     if performance.compile and performance.memory == "low":
         (place / "performance" / "compile").wrong("decides itself what is kept, so it does not go with memory: low")
@@ -237,6 +246,7 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _protocol_gives_metrics,
     _table_holds_networks,
     _sampler_knows_its_end,
+    _sampler_names_architectures,
     _parts_fit_data,
     _widths_suit_stem,
     _compiling_suits,

@@ -223,6 +223,13 @@ class RandomSharedConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DirectConfig:
+    """The operations of the architecture are the trial's parameters, and the sampler chooses them: no search, nothing to set."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True)
 class NoneConfig:
     """The search does not know the budget; only decoding does. One search serves every budget."""
 
@@ -302,6 +309,7 @@ class MethodEntry:
     searches: trains a supernet and leaves scores and weights behind; where false, the method names architectures itself.
     uses_budget: the method itself reads the budget and the final skeleton, whatever the handler.
     draws: its search scores nothing; architectures are drawn within the budget, as many as `candidates` says, and compared.
+    load: empty where there is nothing to run: the sampler names the architectures.
     """
 
     config: type[Any]
@@ -378,6 +386,13 @@ METHODS: Registry[MethodEntry] = Registry(
             handlers=("none",),
             searches=False,
             uses_budget=True,
+        ),
+        "direct": MethodEntry(
+            config=DirectConfig,
+            load="",
+            spaces=("darts-cnn", "nas-bench-201", "tnd-cnn"),
+            handlers=("none",),
+            searches=False,
         ),
         "tnd-nas": MethodEntry(
             config=TndNasConfig,

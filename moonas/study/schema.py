@@ -58,6 +58,11 @@ class Method:
         return METHODS[self.name]
 
     @property
+    def direct(self) -> bool:
+        """Whether a trial names its architecture itself, so that there is nothing to search and no budget to decode within."""
+        return not self.entry.load
+
+    @property
     def uses_budget(self) -> bool:
         """Whether a search depends on the budget, so that budgets cannot share it."""
         return self.entry.uses_budget or HANDLERS[self.handler.name].uses_budget

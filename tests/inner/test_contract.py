@@ -41,7 +41,9 @@ WEIGHTS = {"net", "weight_optimizer"}  # entries of a method's state that its ar
 RUNNING = {"generator", "passes"}  # streams and counters, which go on in every phase
 
 Case = tuple[str, str, str]  # method, space, handler
-CASES: list[Case] = [(name, space, handler) for name, e in METHODS.items() for space in e.spaces for handler in e.handlers]
+CASES: list[Case] = [  # a method without `load` runs nothing: what it names is tested with the outer loop
+    (name, space, handler) for name, e in METHODS.items() if e.load for space in e.spaces for handler in e.handlers
+]
 SEARCHING = [case for case in CASES if METHODS[case[0]].searches]
 PAIRS = [case for case in SEARCHING if case[2] == METHODS[case[0]].handlers[0]]
 LEARNING = [case for case in PAIRS if not METHODS[case[0]].draws]

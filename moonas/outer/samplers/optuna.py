@@ -1,51 +1,47 @@
-"""Optuna's samplers by name, over the study's methods, their open settings, budgets, widths and depths."""
+"""Optuna's samplers by name, over the parameters of a study."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from moonas.outer.plan import Design, Plan
-from moonas.outer.samplers.sampler import History, Proposal
+from moonas.outer.samplers.parameters import Parameters
+from moonas.outer.samplers.sampler import History
 from moonas.seeds import stream
 from moonas.study.ranges import Range
 
+TRIES = 1000  # draws until one is a design that keeps to the constraints, as far as they are known
+
 
 class OptunaSampler:
-    """One in-memory Optuna study per ask, with a sampler seeded by (study seed, ask index).
-
-    Trials come in runs of `replicates` that share their parameters, so that `trials` counts replicates too.
-    """
+    """One in-memory Optuna study per ask, with a sampler seeded by (study seed, ask index)."""
 
     def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.total = plan.config.trials or 0
+        self.plan, self.parameters = plan, Parameters(plan)
 
-    def ask(self, history: History) -> Proposal | None:
-        """The next trial: the next replicate of the last draw, or a new draw. None once `trials` have been asked."""
-        trials = history.trials
-        if len(trials) >= self.total:
-            return None
-        if trials and trials[-1].replicate + 1 < self.plan.config.replicates:
-            return Proposal(Design.from_params(trials[-1].params), trials[-1].replicate + 1)
-        return Proposal(self._draw(sum(trial.replicate == 0 for trial in trials)), 0)
-
-    def _draw(self, index: int) -> Design:
+    def propose(self, history: History, index: int) -> tuple[Design, Mapping[str, Any]]:
+        """A design drawn until it fits; of those that miss a constraint, whatever is drawn, the one that misses it least."""
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.RandomSampler(seed=stream(self.plan.config.seed, "ask", index) % 2**32)
-        return self._suggest(optuna.create_study(sampler=sampler).ask())
-
-    def _suggest(self, trial: Any) -> Design:
-        """A method, its open settings, a size that some budget fits, and one of the budgets that fit it."""
-        config, pairs = self.plan.config, self.plan.pairs
-        method = config.method(trial.suggest_categorical("method", [method.label for method in config.methods]))
-        settings = {name: _suggest(trial, f"{method.label}.{name}", values) for name, values in method.open.items()}
-        sizes = list(dict.fromkeys(size for _, size in pairs))
-        channels, cells = sizes[trial.suggest_int("size", 0, len(sizes) - 1)]
-        budgets = [budget for budget, size in pairs if size == (channels, cells)]
-        budget = budgets[trial.suggest_int("budget", 0, len(budgets) - 1)]
-        return Design(method.label, budget, channels, cells, settings)
+        study = optuna.create_study(sampler=sampler)
+        least: tuple[float, Design] | None = None
+        for _ in range(TRIES):
+            trial = study.ask()
+            design = self.parameters.design(partial(_suggest, trial))
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            if design is None:
+                continue
+            violation = self.parameters.violation(design)
+            if least is None or violation < least[0]:
+                least = violation, design
+            if not violation:
+                break
+        assert least is not None, "a study with no design at all is refused"
+        return least[1], {}
 
 
 def _suggest(trial: Any, name: str, values: Range) -> Any:

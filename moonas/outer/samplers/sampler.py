@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from moonas.outer.plan import Design
+from moonas.outer.plan import Design, Plan
 from moonas.registry import load_object
 from moonas.seeds import canonical_json
 from moonas.study.samplers import SAMPLERS
@@ -23,32 +23,94 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Told:
-    """One trial as a sampler sees it: its parameters and, once complete, its objectives, minimised."""
+    """One trial as a sampler sees it: its parameters and, once complete, its objectives, minimised.
+
+    violation: how far the study's constraints are missed, once that is known.
+    """
 
     params: Mapping[str, Any]
     replicate: int
     state: str
     values: Sequence[float] | None
     attributes: Mapping[str, Any]
+    violation: float | None = None
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One design and all trials of it that came in a row: its replicates.
+
+    state: RUNNING until every one is finished, then COMPLETE where any is, else the state of the last. values: mean over those that
+    are complete. violation: their worst. attributes: of the first.
+    """
+
+    design: Design
+    state: str
+    values: tuple[float, ...] | None
+    violation: float | None
+    attributes: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, trials: Sequence[Told]) -> Draw:
+        complete = [trial.values for trial in trials if trial.state == "COMPLETE" and trial.values is not None]
+        running = any(trial.state in ("WAITING", "RUNNING") for trial in trials)
+        violations = [trial.violation for trial in trials if trial.violation is not None]
+        return cls(
+            design=Design.from_params(trials[0].params),
+            state="RUNNING" if running else "COMPLETE" if complete else trials[-1].state,
+            values=tuple(sum(column) / len(complete) for column in zip(*complete, strict=True)) if complete else None,
+            violation=max(violations, default=None),
+            attributes=trials[0].attributes,
+        )
 
 
 class History:
-    """The study's trials so far, in the order of their numbers."""
+    """The study's trials so far, in the order of their numbers.
+
+    changes: numbers of draws, one entry for each time that something became known of one; whoever follows a study reads on from
+    where it stopped.
+    """
 
     def __init__(self) -> None:
         self.trials: list[Told] = []
+        self.changes: list[int] = []
         self._asked: set[tuple[str, int]] = set()
+        self._members: list[list[int]] = []  # of each draw, the numbers of its trials
+        self._draw_of: list[int] = []
+        self._draws: dict[int, Draw] = {}
 
     def add(self, trial: Told) -> None:
+        params = canonical_json(dict(trial.params))
+        continues = bool(self.trials) and trial.replicate > 0 and canonical_json(dict(self.trials[-1].params)) == params
+        self._asked.add((params, trial.replicate))
+        if not continues:
+            self._members.append([])
+        self._members[-1].append(len(self.trials))
+        self._draw_of.append(len(self._members) - 1)
         self.trials.append(trial)
-        self._asked.add((canonical_json(dict(trial.params)), trial.replicate))
+        self._changed(len(self._members) - 1)
 
     def tell(self, number: int, trial: Told) -> None:
         """Replace trial `number` by what is known of it now."""
         self.trials[number] = trial
+        self._changed(self._draw_of[number])
 
     def has(self, design: Design, replicate: int) -> bool:
         return (canonical_json(design.to_params()), replicate) in self._asked
+
+    @property
+    def drawn(self) -> int:
+        """How many draws there are."""
+        return len(self._members)
+
+    def draw(self, number: int) -> Draw:
+        if number not in self._draws:
+            self._draws[number] = Draw.of([self.trials[trial] for trial in self._members[number]])
+        return self._draws[number]
+
+    def _changed(self, draw: int) -> None:
+        self._draws.pop(draw, None)
+        self.changes.append(draw)
 
 
 class Sampler(Protocol):
@@ -65,6 +127,31 @@ class Sampler(Protocol):
         """The next trial, or None where there is none."""
 
 
-def make_sampler(plan: Any) -> Sampler:
+class Proposer(Protocol):
+    """Chooses designs from the draws so far; `Replicated` makes a sampler of it."""
+
+    def propose(self, history: History, index: int) -> tuple[Design, Mapping[str, Any]]:
+        """Draw number `index` with its attributes, from the draws before it alone."""
+
+
+class Replicated:
+    """Gives each design of a proposer to `replicates` trials in a row; `trials` counts them all."""
+
+    def __init__(self, plan: Plan, proposer: Proposer) -> None:
+        self.proposer, self.replicates, self.total = proposer, plan.config.replicates, plan.config.trials or 0
+
+    def ask(self, history: History) -> Proposal | None:
+        """The next replicate of the last draw, or a new draw; None once `total` have been asked."""
+        trials = history.trials
+        if len(trials) >= self.total:
+            return None
+        if trials and trials[-1].replicate + 1 < self.replicates:
+            return Proposal(Design.from_params(trials[-1].params), trials[-1].replicate + 1)
+        design, attributes = self.proposer.propose(history, history.drawn)
+        return Proposal(design, 0, attributes)
+
+
+def make_sampler(plan: Plan) -> Sampler:
     """The sampler that the plan's study names."""
-    return load_object(SAMPLERS[plan.config.sampler.name].load)(plan)
+    made = load_object(SAMPLERS[plan.config.sampler.name].load)(plan)
+    return made if hasattr(made, "ask") else Replicated(plan, made)
