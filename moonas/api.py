@@ -140,8 +140,8 @@ def search(
     variant = plan.config.method(method or labels[0])
     if variant.open:
         raise UsageError(f"{variant.label} leaves {', '.join(variant.open)} open; give each one value, or use `moonas run`")
-    if variant.direct:
-        raise UsageError(f"{variant.label} searches nothing by itself: the sampler names its architectures; use `moonas run`")
+    if variant.named:
+        raise UsageError(f"{variant.label} searches nothing: its architectures are named; use `moonas run`")
     if variant.entry.draws:
         raise UsageError(f"{variant.label} decodes nothing: it compares drawn architectures; use `moonas run`")
     if variant.settings.get("warm_start"):

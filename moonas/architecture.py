@@ -150,6 +150,11 @@ class Architecture:
             parts.append(f"{name}={pairs!r}, {name}_concat={list(self.concat[name])!r}")
         return f"Genotype({', '.join(parts)})"
 
+    @classmethod
+    def from_text(cls, text: str, space: str = "darts-cnn") -> Architecture:
+        """Read what `to_text` wrote, or any of its two forms; `space` is that of a `Genotype(...)`. Raises ArchitectureError."""
+        return cls.from_json(text) if text.lstrip().startswith("{") else cls.from_genotype(text, space)
+
     def to_text(self) -> str:
         """The community's text where there is one, else JSON."""
         try:

@@ -28,7 +28,7 @@ def preview(question: str | Path | Mapping[str, Any], *, measure: bool = True) -
     """
     plan = api.validate(question)
     proposals = _proposals(plan)
-    searches = {plan.search_spec(p.design, p.replicate).key: p for p in proposals if not p.design.choices}
+    searches = {plan.search_spec(p.design, p.replicate).key: p for p in proposals if not _named(plan, p)}
     found = {
         "name": plan.config.name,
         "trials": len(proposals),
@@ -93,7 +93,9 @@ def _estimate(plan: Plan, proposals: list[Proposal], searches: list[Proposal]) -
             number, where = len(same) * (1 + plan.config.decode.extra), f"at {size[0]} channels, {size[1]} cells"
             proposal, architecture = same[len(same) // 2], _an_architecture(plan, same[len(same) // 2])
             if not (plan.inherits or plan.looks_up):
-                evaluation = plan.evaluate_spec(architecture, plan.final_skeleton(size), proposal.replicate, None, None)
+                evaluation = plan.evaluate_spec(
+                    architecture, plan.final_skeleton(size), proposal.replicate, plan.protocol(proposal.design)
+                )
                 measured = _time(pool, evaluation.to_json())
                 parts[f"{number} evaluations {where}"] = measured["seconds"] * number
                 memory = max(memory, measured["memory_mib"])
@@ -113,9 +115,13 @@ def _estimate(plan: Plan, proposals: list[Proposal], searches: list[Proposal]) -
     }
 
 
+def _named(plan: Plan, proposal: Proposal) -> bool:
+    return plan.config.method(proposal.design.method).named
+
+
 def _an_architecture(plan: Plan, proposal: Proposal) -> Architecture:
     design = proposal.design
-    if design.choices:
+    if _named(plan, proposal):
         return plan.architecture(design)
     feasible = FeasibleSet(plan.space, plan.table((design.channels, design.cells)), plan.bounds(design.budget))
     return feasible.sample(np.random.default_rng(0))

@@ -11,6 +11,7 @@ from moonas.front.hypervolume import hypervolume
 from moonas.outer.archive import Archive
 from moonas.outer.plan import Design
 from moonas.results import Network, Study
+from moonas.store.records import Place
 from moonas.store.states import TrialState
 from moonas.study.objectives import minimised
 
@@ -49,15 +50,16 @@ def race(study: Study) -> list[Runner]:
     """A runner for each method of the study, in the order of its file."""
     trials = {trial.id: trial for trial in study.trials()}
     method_of = {id: trial.params["method"] for id, trial in trials.items()}
-    networks = {(network.key, network.skeleton.key): network for network in study.archive()}
-    finders: dict[tuple[str, str], set[str]] = {place: set() for place in networks}
+    networks = {network.place: network for network in study.archive()}
+    finders: dict[Place, set[str]] = {place: set() for place in networks}
     misses = dict.fromkeys(trials, False)
     for candidate in study.store.candidates(study.record.id):
-        place = (candidate.architecture, candidate.skeleton)
+        design = Design.from_params(trials[candidate.trial_id].params)
+        place = Place(candidate.architecture, candidate.skeleton, study.plan.recipe(design))
         if place in finders:
             finders[place].add(method_of[candidate.trial_id])
             if candidate.origin == "primary":
-                bounds = study.plan.bounds(Design.from_params(trials[candidate.trial_id].params).budget)
+                bounds = study.plan.bounds(design.budget)
                 costs = {name: networks[place].metrics[name].value for name in bounds}
                 misses[candidate.trial_id] = any(
                     not bound.get("lower", -np.inf) <= costs[name] <= bound.get("upper", np.inf) for name, bound in bounds.items()

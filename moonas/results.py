@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,11 +14,11 @@ from moonas.errors import UsageError
 from moonas.outer.archive import Archive, standard_error
 from moonas.outer.candidates import fell_back, stored_costs
 from moonas.outer.identity import measured_key, measurement_of
-from moonas.outer.plan import Plan
+from moonas.outer.plan import Design, Plan
 from moonas.skeleton import Skeleton
 from moonas.specs import Bounds, Device
 from moonas.store.lease import has_died
-from moonas.store.records import CandidateRecord, EvaluationKey, EvaluationRecord, FrontRecord, Records, TrialRecord
+from moonas.store.records import CandidateRecord, EvaluationKey, EvaluationRecord, FrontRecord, Place, Records, TrialRecord
 from moonas.store.store import Store
 from moonas.study.bounds import Bound, no_worse_than
 from moonas.study.loading import study_from
@@ -55,7 +55,8 @@ class Network:
     """One measured network: an architecture at one final skeleton.
 
     trial, method, budget, origin: of the first trial that decoded it; budget None where it had none.
-    on_front: a member of the present front.
+    on_front: a member of the present front. settings: those of its training that the study varies; recipe: identity of the protocol
+    with them, empty where nothing varies.
     """
 
     key: str
@@ -67,6 +68,12 @@ class Network:
     origin: str
     on_front: bool
     metrics: Mapping[str, Measured]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    recipe: str = ""
+
+    @property
+    def place(self) -> Place:
+        return Place(self.key, self.skeleton.key, self.recipe)
 
     @property
     def evaluations(self) -> int:
@@ -83,6 +90,7 @@ class Network:
             "method": self.method,
             "budget": self.budget and {metric: dict(bound) for metric, bound in self.budget.items()},
             "origin": self.origin,
+            **({"settings": dict(self.settings)} if self.settings else {}),
             "metrics": {name: measured.to_json() for name, measured in self.metrics.items()},
         }
 
@@ -96,6 +104,7 @@ class Network:
             "channels": self.skeleton.channels,
             "cells": self.skeleton.cells,
             "on_front": self.on_front,
+            **self.settings,
             **{name: measured.value for name, measured in self.metrics.items()},
         }
 
@@ -124,26 +133,28 @@ class Study:
         """The present Pareto front, or front `number` of its history, the cheapest member first. Raises UsageError."""
         if number is not None:
             self.front_step(number)
-        members = {(m.architecture, m.skeleton) for m in self.store.front(self.record.id, number)}
-        return Records(network for network in self.archive() if (network.key, network.skeleton.key) in members)
+        members = {member.place for member in self.store.front(self.record.id, number)}
+        return Records(network for network in self.archive() if network.place in members)
 
     def archive(self) -> Records[Network]:
         """Every network measured by the study's protocol, the cheapest first."""
-        present = {(m.architecture, m.skeleton) for m in self.store.front(self.record.id)}
-        first: dict[tuple[str, str], CandidateRecord] = {}
+        present = {member.place for member in self.store.front(self.record.id)}
         candidates = sorted(self.store.candidates(self.record.id), key=lambda c: (c.trial, c.id))
-        for candidate in candidates:
-            first.setdefault((candidate.architecture, candidate.skeleton), candidate)
         trials = {trial.id: trial for trial in self.trials()}
+        designs = {id: Design.from_params(trial.params) for id, trial in trials.items()}
+        recipes = {id: self.plan.recipe(design) for id, design in designs.items()}
+        first: dict[Place, CandidateRecord] = {}
+        for candidate in candidates:
+            first.setdefault(Place(candidate.architecture, candidate.skeleton, recipes[candidate.trial_id]), candidate)
         known = {evaluation.key: evaluation for evaluation in self.store.evaluations(self.record.id)}
-        found: dict[tuple[str, str], dict[EvaluationKey, EvaluationRecord]] = {}
-        measured: dict[tuple[str, str], dict[str, Measured]] = {}
+        found: dict[Place, dict[EvaluationKey, EvaluationRecord]] = {}
+        measured: dict[Place, dict[str, Measured]] = {}
         device = self.store.device(self.record.id)
         for candidate in candidates:
             key = measurement_of(self.plan, candidate, trials[candidate.trial_id])
-            place = (candidate.architecture, candidate.skeleton)
+            place = Place(candidate.architecture, candidate.skeleton, recipes[candidate.trial_id])
             if self.plan.measured:
-                on_device = known.get(measured_key(self.plan, *place, device)) if device else None
+                on_device = known.get(measured_key(self.plan, *place[:2], device)) if device else None
                 if on_device is None:
                     continue
                 measured[place] = _on_device(on_device, self.plan.measured)
@@ -157,6 +168,8 @@ class Study:
                 trial=candidate.trial,
                 method=trials[candidate.trial_id].params["method"],
                 budget=candidate.budget,
+                settings=designs[candidate.trial_id].settings if place.recipe else {},
+                recipe=place.recipe,
                 origin=candidate.origin,
                 on_front=place in present,
                 metrics={
@@ -168,7 +181,12 @@ class Study:
             for place, candidate in first.items()
             if place in found
         ]
-        return Records(sorted(networks, key=lambda network: (network.metrics["params"].value, network.key, network.skeleton.key)))
+        further = [objective.metric for objective in self.config.objectives[1:] if objective.metric != "params"]
+
+        def order(network: Network) -> tuple[Any, ...]:
+            return network.metrics["params"].value, *(network.metrics[name].value for name in further), *network.place
+
+        return Records(sorted(networks, key=order))
 
     def networks_of(self, prefix: str) -> Records[Network]:
         """The measured networks of the one architecture whose key begins with `prefix`, one per width and depth.

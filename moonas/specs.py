@@ -81,7 +81,7 @@ class EvaluateSpec:
     """One measurement of an architecture's accuracy.
 
     skeleton: the network that is trained or read: the final one, or the search one for inherited accuracy.
-    protocol: `{"name": "short", "epochs": 20, ...}`, fully resolved.
+    protocol: `{"name": "short", "epochs": 20, ...}`, fully resolved. timed: how long training took is one of the metrics.
     source: the search key whose weights are read, for `inherited`; empty otherwise.
     weights: URL of those weights; where they lie, not part of the identity.
     """
@@ -93,6 +93,7 @@ class EvaluateSpec:
     architecture: Architecture
     skeleton: Skeleton
     protocol: Settings
+    timed: bool = False
     source: str = ""
     weights: str | None = None
     performance: Settings = field(default_factory=dict)
@@ -113,6 +114,7 @@ class EvaluateSpec:
             "architecture": self.architecture.to_json(),
             "skeleton": self.skeleton.to_json(),
             "protocol": dict(self.protocol),
+            **({"timed": True} if self.timed else {}),
             "source": self.source,
             "weights": self.weights,
             "performance": dict(self.performance),

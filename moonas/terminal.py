@@ -15,7 +15,7 @@ from rich.text import Text
 
 from moonas.specs import device_text
 from moonas.store.states import TrialState
-from moonas.study.metrics import METRICS
+from moonas.study.metrics import COSTS, METRICS
 
 if TYPE_CHECKING:
     from moonas.results import Measured, Network, Study
@@ -87,8 +87,9 @@ def print_front(study: Study, members: Sequence[Network], number: int | None = N
         return
     which = f"front {number}" if number is not None else "Pareto front"
     table = _table(f"{which} of {study.name}: {_count(len(members), 'network')}, hypervolume {step.hypervolume:.4f}")
-    for heading in ("key", "method", "budget", "trial", "width"):
-        table.add_column(heading, justify="right" if heading == "trial" else "left", no_wrap=True)
+    settings = list(dict.fromkeys(name for member in members for name in member.settings))
+    for heading in ("key", "method", "budget", "trial", "width", *settings):
+        table.add_column(heading, justify="right" if heading in ("trial", *settings) else "left", no_wrap=True)
     others = _other_metrics(study)
     for heading in ("accuracy", "test", "params", "mult-adds", *map(_heading, others)):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -99,6 +100,7 @@ def print_front(study: Study, members: Sequence[Network], number: int | None = N
             _budget(member.budget),
             str(member.trial),
             f"{member.skeleton.channels}×{member.skeleton.cells}",
+            *(number_text(member.settings[name]) for name in settings),
             *(_measured(member.metrics.get(name)) for name in ("accuracy", "test_accuracy", "params", "macs", *others)),
         )
     console.print(table)
@@ -276,6 +278,7 @@ def print_network(study: Study, network: Network) -> None:
     skeleton = network.skeleton
     place = f"{'on the front of' if network.on_front else 'in'} {escape(study.name)}"
     origin = f"trial {network.trial}, {network.method}, budget {_budget(network.budget)}"
+    origin += "".join(f", {name} {number_text(value)}" for name, value in network.settings.items())
     console.print(f"[bold]{network.key}[/bold]  {place}: {origin}, {skeleton.channels} channels, {skeleton.cells} cells")
     facts = Table.grid(padding=(0, 2))
     for name, measured in network.metrics.items():
@@ -369,8 +372,10 @@ def _measured(measured: Measured | None) -> str:
 
 
 def _other_metrics(study: Study) -> list[str]:
-    """What the tables show besides accuracy and exact costs: the study's further metrics, measured or predicted."""
-    return [*study.plan.measured, *(table.name for table in study.config.device_tables)]
+    """What the tables show besides accuracies and exact costs: the study's further metrics."""
+    asked = [*(o.metric for o in study.config.objectives), *(c.metric for c in study.config.constraints)]
+    further = [*study.plan.measured, *(table.name for table in study.config.device_tables), *asked]
+    return [name for name in dict.fromkeys(further) if name not in ("accuracy", "test_accuracy", *COSTS)]
 
 
 def _heading(name: str) -> str:

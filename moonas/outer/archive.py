@@ -9,16 +9,17 @@ import numpy as np
 
 from moonas.front.dominance import non_dominated
 from moonas.front.hypervolume import hypervolume
-from moonas.store.records import EvaluationKey
+from moonas.store.records import EvaluationKey, Place
 from moonas.study.bounds import Bound, total_violation
 from moonas.study.objectives import Objective, best_value, minimised, worst_value
-
-Place = tuple[str, str]  # (architecture key, final skeleton key)
 
 
 @dataclass
 class Point:
-    """One architecture at one skeleton: its costs, exact or measured once, and the metrics of each of its evaluations."""
+    """One architecture at one skeleton, trained by one recipe.
+
+    costs: exact ones, and those measured once. evaluations: the metrics of each.
+    """
 
     costs: Mapping[str, float]
     evaluations: dict[EvaluationKey, Mapping[str, float]] = field(default_factory=dict)

@@ -14,7 +14,7 @@ def measurement_of(plan: Plan, candidate: CandidateRecord, trial: TrialRecord) -
         architecture=candidate.architecture,
         skeleton=plan.search_skeleton.key if plan.inherits else candidate.skeleton,
         data=plan.data_identity,
-        protocol=plan.protocol_identity,
+        protocol=plan.identity_of(plan.protocol(Design.from_params(trial.params))),
         replicate=trial.replicate,
         source=plan.search_spec(Design.from_params(trial.params), trial.replicate).key if plan.inherits else "",
     )
@@ -26,7 +26,7 @@ def evaluation_key(plan: Plan, spec: EvaluateSpec) -> EvaluationKey:
         architecture=spec.architecture.key,
         skeleton=spec.skeleton.key,
         data=plan.data_identity,
-        protocol=plan.protocol_identity,
+        protocol=plan.identity_of(spec.protocol),
         replicate=spec.replicate,
         source=spec.source,
     )

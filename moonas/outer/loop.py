@@ -20,7 +20,7 @@ from moonas.outer.steps import NOUN, Step, check_device, measured_values, steps
 from moonas.outer.work import OpenTask, OpenTrial, Running, choose_task, waiting_tasks
 from moonas.specs import Device, EvaluateSpec, MeasureSpec, RerankSpec, SearchSpec, device_text
 from moonas.store.ledger import Ledger
-from moonas.store.records import EvaluationKey, FrontUpdate, NewCandidate, StudyRecord, TaskRecord, TrialRecord
+from moonas.store.records import EvaluationKey, FrontUpdate, NewCandidate, Place, StudyRecord, TaskRecord, TrialRecord
 from moonas.store.states import StudyState, TaskState, TrialState
 from moonas.store.store import Store
 from moonas.study.bounds import total_violation
@@ -85,7 +85,7 @@ class Loop:
         self.running: dict[int, Running] = {}
         self.ending: StudyState | None = None
         self.unable = ""
-        self.members: list[tuple[tuple[str, str], dict[str, float]]] = []
+        self.members: list[tuple[Place, dict[str, float]]] = []
         self.began = self._renewed = time.monotonic()
         self.spent = store.device_seconds(study.id)
         self._exhausted = False
@@ -143,9 +143,11 @@ class Loop:
         trials = self.store.trials(self.study.id)
         by_id = {trial.id: trial for trial in trials}
         for candidate in self.store.candidates(self.study.id):
-            key = measurement_of(self.plan, candidate, by_id[candidate.trial_id])
-            place = (candidate.architecture, candidate.skeleton)
-            measured = self.known.get(measured_key(self.plan, *place, self.device)) if self.device else {}
+            trial = by_id[candidate.trial_id]
+            key = measurement_of(self.plan, candidate, trial)
+            place = Place(candidate.architecture, candidate.skeleton, self.plan.recipe(Design.from_params(trial.params)))
+            on_device = measured_key(self.plan, candidate.architecture, candidate.skeleton, self.device) if self.device else None
+            measured = self.known.get(on_device) if on_device else {}
             if key in self.known and measured is not None:
                 costs = stored_costs(self.plan, candidate) | measured_values(self.plan, measured)
                 self.archive.add(place, costs, key, self.known[key])
@@ -197,7 +199,7 @@ class Loop:
         """Do all for a trial that can be done now: find or add its tasks, decode, take in what is known, finish it."""
         trial.waits = []
         spec = weights = None
-        if trial.design.choices:
+        if self.config.method(trial.design.method).named:
             costs = self.plan.known_costs(trial.design)
             if violation := total_violation(self.config.constraints, costs):
                 return self._prune(trial, costs, violation)
@@ -217,7 +219,7 @@ class Loop:
             return None
         primary = None
         for candidate in trial.candidates:
-            asked = steps(self.plan, candidate, trial.replicate, spec, weights, self.device)
+            asked = steps(self.plan, candidate, trial, spec, weights, self.device)
             kind = next((kind for kind, step in asked.items() if self._known(step.key) is None), None)
             if kind is None:
                 values = self._take_in(candidate, trial, asked)
@@ -277,7 +279,8 @@ class Loop:
             self.ledger.bind_device(self.device, device_text(self.device))
         measured = self.known[done["measure"].key] if self.device else {}
         costs = self.plan.costs(candidate.architecture, candidate.skeleton) | measured_values(self.plan, measured)
-        place, key = (candidate.architecture.key, candidate.skeleton.key), done["evaluate"].key
+        place = Place(candidate.architecture.key, candidate.skeleton.key, self.plan.recipe(trial.design))
+        key = done["evaluate"].key
         if self.archive.add(place, costs, key, self.known[key]):
             self._store_front(trial)
         return {**self.known[key], **costs}
@@ -289,7 +292,7 @@ class Loop:
             self.ledger.replace_front(
                 FrontUpdate(
                     protocol=self.plan.protocol_identity,
-                    members=[(*key, {o.metric: values[o.metric] for o in self.config.objectives}) for key, values in members],
+                    members=[(place, {o.metric: values[o.metric] for o in self.config.objectives}) for place, values in members],
                     hypervolume=self.archive.hypervolume(members),
                     cause=f"trial {trial.number}",
                     evaluations=self.archive.evaluations,
@@ -301,8 +304,10 @@ class Loop:
         self.ledger.complete_trial(trial.id, metrics, violation)
         self._close(trial, TrialState.COMPLETE, minimised(self.config.objectives, metrics), violation)
         shown = ", ".join(f"{o.metric} {metrics[o.metric]:,.6g}" for o in self.config.objectives)
-        within = f", {budget_text(trial.design.budget)}" if not trial.design.choices else ""
-        about = f"{trial.design.method}{within}, replicate {trial.replicate}"
+        named = self.config.method(trial.design.method).named
+        within = "" if named else f", {budget_text(trial.design.budget)}"
+        settings = "".join(f", {name} {value:.4g}" for name, value in trial.design.settings.items() if named)
+        about = f"{trial.design.method}{within}{settings}, replicate {trial.replicate}"
         self.watcher.note(f"trial {trial.number}: {about}: {shown}")
 
     def _prune(self, trial: OpenTrial, costs: Mapping[str, float], violation: float) -> None:

@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any
 
 from moonas.architecture import Architecture
-from moonas.errors import InfeasibleError, Problem, SkeletonError, StudyFileError
+from moonas.errors import ArchitectureError, InfeasibleError, Problem, SkeletonError, StudyFileError
 from moonas.seeds import digest
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import CostTable, cost_table, total_in
@@ -33,8 +33,8 @@ Size = tuple[int, int]  # (channels, cells) of a final skeleton
 class Design:
     """The parameters of one trial, apart from its replicate.
 
-    method: label of a method variant. settings: a value for each of its open settings. choices: of a trial that names its
-    architecture itself, as `spaces.parameters` has them; its budget is empty.
+    method: label of a method variant. settings: a value for each of its open settings. choices: of a trial whose architecture the
+    sampler names, as `spaces.parameters` has them. A named architecture has no budget.
     """
 
     method: str
@@ -75,6 +75,7 @@ class Plan:
         self._check_budgets(source)
         self._check_relaxed(source)
         self._check_references(source)
+        self._check_fixed(source)
 
     @cached_property
     def search_skeleton(self) -> Skeleton:
@@ -102,10 +103,28 @@ class Plan:
 
     @cached_property
     def protocol_identity(self) -> str:
+        """That of the study's protocol."""
+        return self.identity_of(self.config.protocol.to_json())
+
+    def identity_of(self, protocol: Mapping[str, Any]) -> str:
         """Name and a hash over all settings, which skeleton is measured, not its width (one front spans all widths), and bf16."""
-        protocol, precision = self.config.protocol, self.config.performance.precision
-        parts = [protocol.to_json(), PROTOCOLS[protocol.name].skeleton, *([precision] if precision != "fp32" else [])]
-        return f"{protocol.name}-{digest(parts, 8)}"
+        precision = self.config.performance.precision
+        further = [precision] * (precision != "fp32") + ["timed"] * self.timed
+        return f"{protocol['name']}-{digest([dict(protocol), PROTOCOLS[protocol['name']].skeleton, *further], 8)}"
+
+    @cached_property
+    def timed(self) -> bool:
+        """Whether the study asks how long training takes."""
+        return "train_seconds" in [*(o.metric for o in self.config.objectives), *(c.metric for c in self.config.constraints)]
+
+    def protocol(self, design: Design) -> dict[str, Any]:
+        """The protocol that a trial's architectures are measured by, as a spec carries it."""
+        return {**self.config.protocol.to_json(), **self.config.method(design.method).recipe(design.settings)}
+
+    def recipe(self, design: Design) -> str:
+        """What tells a trial's training from others of the same network: its protocol's identity, empty where it is the study's."""
+        identity = self.identity_of(self.protocol(design))
+        return "" if identity == self.protocol_identity else identity
 
     @cached_property
     def data_identity(self) -> str:
@@ -153,11 +172,16 @@ class Plan:
         return total_in(table, self.space, architecture)
 
     def architecture(self, design: Design) -> Architecture:
-        """That which a design names itself. Raises ArchitectureError where the space does not contain it."""
-        return architecture_of(self.space, design.choices)
+        """The architecture that a design names. Raises ArchitectureError where the space does not contain it."""
+        fixed = self.config.method(design.method).fixed
+        if fixed is None:
+            return architecture_of(self.space, design.choices)
+        architecture = Architecture.from_text(fixed, self.space.name)
+        self.space.check(architecture)
+        return architecture
 
     def known_costs(self, design: Design) -> dict[str, int]:
-        """`costs` of the architecture that a design names itself."""
+        """`costs` of the architecture that a design names."""
         return self.costs(self.architecture(design), self.final_skeleton((design.channels, design.cells)))
 
     @cached_property
@@ -179,10 +203,11 @@ class Plan:
         return merged
 
     def designs(self, settings_of: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Design]:
-        """Every method with each of its given settings, at every fitting (budget, size)."""
+        """Every method with each of its given settings, at every fitting (budget, size); a named architecture has no budget."""
         for method in self.config.methods:
+            pairs: list[tuple[Bounds, Size]] = [({}, size) for size in self.sizes] if method.named else self.pairs
             for settings in settings_of[method.label]:
-                for budget, (channels, cells) in self.pairs:
+                for budget, (channels, cells) in pairs:
                     yield Design(method.label, budget, channels, cells, settings)
 
     def search_spec(self, design: Design, replicate: int) -> SearchSpec:
@@ -206,9 +231,15 @@ class Plan:
         )
 
     def evaluate_spec(
-        self, architecture: Architecture, skeleton: Skeleton, replicate: int, search: SearchSpec | None, weights: str | None
+        self,
+        architecture: Architecture,
+        skeleton: Skeleton,
+        replicate: int,
+        protocol: Mapping[str, Any],
+        search: SearchSpec | None = None,
+        weights: str | None = None,
     ) -> EvaluateSpec:
-        """The measurement of one architecture by the study's protocol.
+        """The measurement of one architecture by the protocol of its trial.
 
         skeleton: the final one, in whose terms costs are reported; inherited accuracy is measured in the search network.
         search: None where there was none. weights: URL of those it left. Both count only for protocols that measure the search
@@ -222,7 +253,8 @@ class Plan:
             space=config.space.to_json(),
             architecture=architecture,
             skeleton=self.search_skeleton if self.inherits else skeleton,
-            protocol=config.protocol.to_json(),
+            protocol=protocol,
+            timed=self.timed,
             source=search.key if search and self.inherits else "",
             weights=weights if self.inherits else None,
             performance=config.performance.spec(),
@@ -297,6 +329,18 @@ class Plan:
                 else:
                     continue
                 problems.append(Problem(f"device_tables[{index}]", problem))
+        if problems:
+            raise StudyFileError(source, problems)
+
+    def _check_fixed(self, source: str) -> None:
+        """The architecture that a method's file names must be one of the space."""
+        problems = []
+        for index, method in enumerate(self.config.methods):
+            if method.fixed is not None:
+                try:
+                    self.space.check(Architecture.from_text(method.fixed, self.space.name))
+                except ArchitectureError as error:
+                    problems.append(Problem(f"methods[{index}].architecture", str(error)))
         if problems:
             raise StudyFileError(source, problems)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from moonas.errors import DeviceError
 from moonas.outer.identity import evaluation_key, measured_key
 from moonas.outer.plan import Plan
+from moonas.outer.work import OpenTrial
 from moonas.specs import Device, EvaluateSpec, MeasureSpec, SearchSpec, device_text
 from moonas.store.records import EvaluationKey, NewCandidate
 
@@ -23,7 +24,12 @@ class Step:
 
 
 def steps(
-    plan: Plan, candidate: NewCandidate, replicate: int, search: SearchSpec | None, weights: str | None, device: Device | None
+    plan: Plan,
+    candidate: NewCandidate,
+    trial: OpenTrial,
+    search: SearchSpec | None,
+    weights: str | None,
+    device: Device | None,
 ) -> dict[str, Step]:
     """{kind of task: step}, in the order in which they are to be done.
 
@@ -31,7 +37,8 @@ def steps(
     device: where the study measures; None where it measures nothing.
     """
     architecture, skeleton = candidate.architecture, candidate.skeleton
-    evaluation = plan.evaluate_spec(architecture, skeleton, replicate, search, weights)
+    protocol = plan.protocol(trial.design)
+    evaluation = plan.evaluate_spec(architecture, skeleton, trial.replicate, protocol, search, weights)
     evaluate = {"evaluate": Step(evaluation, evaluation_key(plan, evaluation))}
     if device is None:
         return evaluate

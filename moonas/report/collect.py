@@ -79,6 +79,8 @@ def _point(network: Network) -> Point:
         origin="extra" if network.origin == "extra" else "primary",
         replicates=network.evaluations,
         metrics={name: Value(value=measured.value, error=measured.error) for name, measured in network.metrics.items()},
+        settings=network.settings,
+        recipe=network.recipe,
     )
 
 

@@ -57,11 +57,12 @@ def _card(data: ReportData, point: Point, names: list[str]) -> str:
         for group in point.architecture.groups
     )
     trained = ("mean of " if point.replicates > 1 else "") + text.counted(point.replicates, "evaluation")
+    settings = "".join(f" · {escape(name)} {text.setting(value)}" for name, value in point.settings.items())
     return (
         f'<article class="panel member" id="{point.id}" tabindex="-1"><header><h3><code>{escape(point.key)}</code></h3>'
         f"<p>{parts.method(data, point.method)}, {parts.link(f'trial-{point.trial}', f'trial {point.trial}')}"
         f" · budget: {escape(text.budget(point.budget))} · {point.skeleton.channels} channels, {point.skeleton.cells} cells"
-        f" · {trained}</p></header>"
+        f"{settings} · {trained}</p></header>"
         f'<dl class="metrics">{numbers}</dl><div class="cells">{cells}</div>'
         f'<div class="genotype"><details><summary>Genotype</summary><code>{escape(point.architecture.to_text())}</code></details>'
         '<button type="button">Copy</button></div></article>'

@@ -38,6 +38,7 @@ class Point:
     trial, method, budget: of the first trial that proposed it; budget None where it had none.
     origin: "primary" where a trial decoded it at its budget, "extra" for a neighbour on the decoded front.
     replicates: evaluations behind the means in `metrics`, which hold every known cost.
+    settings: those of its training that the study varies. recipe: what tells that training from others, empty where nothing varies.
     """
 
     key: str
@@ -50,11 +51,14 @@ class Point:
     origin: Literal["primary", "extra"] = "primary"
     replicates: int = 1
     metrics: Mapping[str, Value]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    recipe: str = ""
 
     @property
     def id(self) -> str:
-        """Unique within a study, also where one architecture stands at several widths; fit for an HTML id."""
-        return f"network-{self.architecture.key}-{self.skeleton.key[:6]}"
+        """Unique within a study, also where one architecture stands at several widths or settings; fit for an HTML id."""
+        recipe = f"-{self.recipe.rpartition('-')[2]}" if self.recipe else ""
+        return f"network-{self.architecture.key}-{self.skeleton.key[:6]}{recipe}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,6 +46,11 @@ def measured(name: str, value: Value | None) -> str:
     return f"{number(name, value.value)} ± {value.error:.2g}"
 
 
+def setting(value: float) -> str:
+    """A setting that a study varies: `0.0251`, `12`."""
+    return f"{value:.4g}"
+
+
 def counted(count: int, noun: str) -> str:
     """`1 evaluation`, `1,024 evaluations`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -23,7 +23,7 @@ from moonas.errors import NoDatabaseError, SchemaVersionError, StorageError
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-REVISIONS = ("0001",)  # oldest first; a test holds them to the files of migrations/versions
+REVISIONS = ("0001", "0002")  # oldest first; a test holds them to the files of migrations/versions
 HEAD = REVISIONS[-1]
 VERSION_TABLE = "moonas_version"
 BUSY_SECONDS = 30.0  # how long one writer waits for another

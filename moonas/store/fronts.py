@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from moonas.store.queries import architecture_ids
-from moonas.store.records import FrontMemberRecord, FrontRecord, FrontUpdate
+from moonas.store.records import FrontMemberRecord, FrontRecord, FrontUpdate, Place
 from moonas.store.tables import Architecture, Cost, Front, FrontMember
 
 
@@ -18,31 +18,32 @@ def replace_front(session: Session, study_id: int, front: FrontUpdate) -> int | 
     Returns the new front's number, or None where nothing changed and nothing was written.
     """
     present = {
-        (key, skeleton): (member_id, values)
-        for key, skeleton, member_id, values in session.execute(
-            select(Architecture.key, FrontMember.skeleton, FrontMember.id, FrontMember.values)
+        Place(*place): (member_id, values)
+        for *place, member_id, values in session.execute(
+            select(Architecture.key, FrontMember.skeleton, FrontMember.recipe, FrontMember.id, FrontMember.values)
             .join(Architecture, Architecture.id == FrontMember.architecture_id)
             .where(FrontMember.study_id == study_id, FrontMember.protocol == front.protocol, FrontMember.left_front.is_(None))
         )
     }
-    wanted = {(key, skeleton): dict(values) for key, skeleton, values in front.members}
+    wanted = {place: dict(values) for place, values in front.members}
     left = [member_id for point, (member_id, values) in present.items() if wanted.get(point) != values]
     entered = [point for point, values in wanted.items() if point not in present or present[point][1] != values]
     if not left and not entered:
         return None
     number = (session.scalar(select(func.max(Front.number)).where(Front.study_id == study_id)) or 0) + 1
     session.execute(update(FrontMember).where(FrontMember.id.in_(left)).values(left_front=number))
-    ids = architecture_ids(session, [key for key, _ in entered])
+    ids = architecture_ids(session, [place.architecture for place in entered])
     session.add_all(
         FrontMember(
             study_id=study_id,
             protocol=front.protocol,
-            architecture_id=ids[key],
-            skeleton=skeleton,
-            values=wanted[key, skeleton],
+            architecture_id=ids[place.architecture],
+            skeleton=place.skeleton,
+            recipe=place.recipe,
+            values=wanted[place],
             entered=number,
         )
-        for key, skeleton in entered
+        for place in entered
     )
     session.add(
         Front(
@@ -81,6 +82,7 @@ def front_members(
             Architecture.genotype,
             FrontMember.skeleton,
             Cost.skeleton_json,
+            FrontMember.recipe,
             Cost.params,
             Cost.macs,
             FrontMember.values,
@@ -90,7 +92,7 @@ def front_members(
         .join(Architecture, Architecture.id == FrontMember.architecture_id)
         .join(Cost, and_(Cost.architecture_id == FrontMember.architecture_id, Cost.skeleton == FrontMember.skeleton))
         .where(FrontMember.study_id == study_id, FrontMember.protocol == last.protocol, there)
-        .order_by(Architecture.key, FrontMember.skeleton)
+        .order_by(Architecture.key, FrontMember.skeleton, FrontMember.recipe)
     )
     return [FrontMemberRecord(*row) for row in session.execute(query)]
 

@@ -41,6 +41,17 @@ class NewCandidate:
     budget: Bounds | None = None
 
 
+class Place(NamedTuple):
+    """One point of an archive: an architecture and a final skeleton, by their keys.
+
+    recipe: identity of the protocol where that is what a study varies, empty elsewhere.
+    """
+
+    architecture: str
+    skeleton: str
+    recipe: str = ""
+
+
 class EvaluationKey(NamedTuple):
     """What makes two measurements the same one.
 
@@ -61,12 +72,12 @@ class EvaluationKey(NamedTuple):
 class FrontUpdate:
     """A front as it now is.
 
-    members: (architecture key, skeleton key, {objective: value in the metric's own sign}).
+    members: (place, {objective: value in the metric's own sign}).
     cause: such as "trial 3". evaluations: how many the archive now holds.
     """
 
     protocol: str
-    members: Sequence[tuple[str, str, Mapping[str, float]]]
+    members: Sequence[tuple[Place, Mapping[str, float]]]
     hypervolume: float
     cause: str
     evaluations: int
@@ -242,11 +253,16 @@ class FrontMemberRecord:
     genotype: dict[str, Any]
     skeleton: str
     skeleton_json: dict[str, Any]
+    recipe: str
     params: int
     macs: int
     values: dict[str, float]
     entered: int
     left_front: int | None
+
+    @property
+    def place(self) -> Place:
+        return Place(self.architecture, self.skeleton, self.recipe)
 
 
 @dataclass(frozen=True)

@@ -283,7 +283,7 @@ class Front(Base):
 class FrontMember(Base):
     """A stay on a front: on every front of its protocol from number `entered` up to, not including, number `left_front`.
 
-    values: {objective: value}, in the metrics' own signs.
+    recipe: identity of the protocol where a study varies that, else empty. values: {objective: value}, in the metrics' own signs.
     """
 
     __tablename__ = "moonas_front_member"
@@ -298,6 +298,7 @@ class FrontMember(Base):
     protocol: Mapped[str]
     architecture_id: Mapped[int]
     skeleton: Mapped[str] = mapped_column(Key)
+    recipe: Mapped[str] = mapped_column(Key, server_default="")
     values: Mapped[dict[str, Any]]
     entered: Mapped[int]
     left_front: Mapped[int | None]

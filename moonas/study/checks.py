@@ -196,9 +196,23 @@ def _sampler_knows_its_end(place: Place, sampler: Any, trials: Any) -> None:
         (place / "trials").wrong(f"is missing: the sampler {sampler.name!r} needs a number of trials")
 
 
+def _recipes_fit(place: Place, methods: Any, protocol: Any) -> None:
+    """What varies the training must be settings of the protocol, and numbers of two protocols never share a front."""
+    known = [setting.name for setting in fields(protocol.settings)]
+    others = [method.label for method in methods if method.fixed is None]
+    for index, method in enumerate(methods):
+        here = place / "methods" / index
+        varied = [*method.recipe({}), *method.open] if method.fixed is not None else []
+        for name in varied:
+            if name not in known:
+                (here / name).wrong(f"is no setting of the protocol {protocol.name!r}; it has: {', '.join(known)}")
+        if varied and others:
+            here.wrong(f"varies the training, so that its accuracies do not compare with those of {', '.join(others)}")
+
+
 def _sampler_names_architectures(place: Place, methods: Any, sampler: Any) -> None:
     for index, method in enumerate(methods):
-        if method.direct and SAMPLERS[sampler.name].finite:
+        if method.named and method.fixed is None and SAMPLERS[sampler.name].finite:
             (place / "methods" / index).wrong(
                 f"{method.name} leaves every operation to the sampler, and {sampler.name!r} would try all of them: choose another, "
                 "such as `sampler: random` with `trials: 100`"
@@ -247,6 +261,7 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _table_holds_networks,
     _sampler_knows_its_end,
     _sampler_names_architectures,
+    _recipes_fit,
     _parts_fit_data,
     _widths_suit_stem,
     _compiling_suits,

@@ -230,6 +230,26 @@ class DirectConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FixedConfig:
+    """One architecture, named by the file, whose training is varied: these stand for the protocol's settings of the same names.
+
+    architecture: as `Architecture.from_genotype` reads it, or as JSON.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    architecture: str
+    epochs: Count | None = None
+    batch: Count | None = None
+    lr: Positive | None = None
+    momentum: Decay | None = None
+    weight_decay: NonNegative | None = None
+    clip: Positive | None = None
+    drop_path: Decay | None = None
+    label_smoothing: Decay | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class NoneConfig:
     """The search does not know the budget; only decoding does. One search serves every budget."""
 
@@ -309,7 +329,7 @@ class MethodEntry:
     searches: trains a supernet and leaves scores and weights behind; where false, the method names architectures itself.
     uses_budget: the method itself reads the budget and the final skeleton, whatever the handler.
     draws: its search scores nothing; architectures are drawn within the budget, as many as `candidates` says, and compared.
-    load: empty where there is nothing to run: the sampler names the architectures.
+    load: empty where there is nothing to run: the sampler names the architectures, or the file its only one.
     """
 
     config: type[Any]
@@ -389,6 +409,13 @@ METHODS: Registry[MethodEntry] = Registry(
         ),
         "direct": MethodEntry(
             config=DirectConfig,
+            load="",
+            spaces=("darts-cnn", "nas-bench-201", "tnd-cnn"),
+            handlers=("none",),
+            searches=False,
+        ),
+        "fixed": MethodEntry(
+            config=FixedConfig,
             load="",
             spaces=("darts-cnn", "nas-bench-201", "tnd-cnn"),
             handlers=("none",),

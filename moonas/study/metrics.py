@@ -55,6 +55,7 @@ METRICS: Registry[MetricEntry] = Registry(
         "test_accuracy": MetricEntry(direction="maximize", label="test accuracy", unit="", best=1.0, reported_only=True),
         "params": MetricEntry(direction="minimize", label="parameters", unit="", known=True),
         "macs": MetricEntry(direction="minimize", label="multiply-adds", unit="", known=True),
+        "train_seconds": MetricEntry(direction="minimize", label="training time", unit="s", protocols=("short",)),
         "tabular_latency_ms": MetricEntry(direction="minimize", label="latency in the table", unit="ms", protocols=("tabular",)),
         "latency_ms": MetricEntry(direction="minimize", label="latency", unit="ms", load="moonas.metrics.latency:latency_ms"),
         "memory_mib": MetricEntry(direction="minimize", label="memory", unit="MiB", load="moonas.metrics.memory:memory_mib"),

@@ -58,9 +58,21 @@ class Method:
         return METHODS[self.name]
 
     @property
-    def direct(self) -> bool:
-        """Whether a trial names its architecture itself, so that there is nothing to search and no budget to decode within."""
+    def named(self) -> bool:
+        """Whether its architectures are named and not searched for, so that there is no budget to decode within."""
         return not self.entry.load
+
+    @property
+    def fixed(self) -> str | None:
+        """The one architecture of all its trials, as the file writes it."""
+        return self.settings.get("architecture")
+
+    def recipe(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """What stands for settings of the protocol in a trial, with a chosen value for each open one."""
+        if self.fixed is None:
+            return {}
+        settings = {**self.settings, **chosen}
+        return {name: value for name, value in settings.items() if name != "architecture" and value is not None}
 
     @property
     def uses_budget(self) -> bool:
@@ -214,10 +226,11 @@ def _method(value: Any, place: Place) -> Method | None:
     entry = METHODS[name]
     label = _name(settings.pop("label", name), place / "label")
     handler = _named(HANDLERS)(settings.pop("handler", entry.handlers[0]), place / "handler")
+    needed = {item.name: settings[item.name] for item in fields(entry.config) if item.default is MISSING and item.name in settings}
     open_settings: dict[str, Range] = {}
     for key in [item.name for item in fields(entry.config) if item.name in settings]:
         if isinstance(settings[key], Mapping | list | tuple | Range) and not _is_structured(entry.config, key):
-            value_range = _open_setting(entry.config, key, settings.pop(key), place)
+            value_range = _open_setting(entry.config, key, settings.pop(key), needed, place)
             if value_range is not None:
                 open_settings[key] = value_range
     config = place.settings(entry.config, settings)
@@ -233,12 +246,15 @@ def _is_structured(config: type[Any], key: str) -> bool:
     return any(is_dataclass(part) for part in (kind, *get_args(kind)))
 
 
-def _open_setting(config: type[Any], key: str, value: Any, place: Place) -> Range | None:
-    """The range that `value` leaves the setting `key` of `config`, each of its values checked like a single one."""
+def _open_setting(config: type[Any], key: str, value: Any, needed: Mapping[str, Any], place: Place) -> Range | None:
+    """The range that `value` leaves the setting `key` of `config`, each of its values checked like a single one.
+
+    needed: settings that have no default.
+    """
     found = (place / key).read(as_range, value)
     if found is None:
         return None
-    checked = [place.settings(config, {key: one}) for one in found.values]
+    checked = [place.settings(config, {**needed, key: one}) for one in found.values]
     if None in checked:
         return None
     values = [getattr(settings, key) for settings in checked]

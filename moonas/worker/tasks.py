@@ -133,8 +133,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Accuracy of one architecture by its protocol.
 
-    Returns kind, metrics (accuracy and loss on `valid`, test_accuracy; of a table what stands there), train_seconds, data_checksum,
-    versions, device.
+    Returns kind, metrics (accuracy and loss on `valid`, test_accuracy, and train_seconds where the study asks for it; of a table
+    what stands there), train_seconds, data_checksum, versions, device.
     """
     spec = EvaluateSpec.from_json(json_spec)
     name = spec.protocol["name"]
@@ -154,7 +154,7 @@ def evaluate(
             report({"warning": told})
         running = Training(spec, config, data, device)
         _, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
-        metrics = running.result()
+        metrics = running.result() | ({"train_seconds": seconds} if spec.timed else {})
     return {
         "kind": "evaluate",
         "metrics": metrics,

@@ -51,7 +51,7 @@ class Parameters:
         None where there is no such design: the budget does not fit the size, or the space holds no such architecture.
         """
         design = self._draw(choose)
-        if design.choices:
+        if self._named(design):
             try:
                 self.plan.architecture(design)
             except ArchitectureError:
@@ -68,7 +68,7 @@ class Parameters:
             "cells": self.depths.index(design.cells),
             **design.choices,
         }
-        if not design.choices:
+        if not self._named(design):
             fixed["budget"] = self.plan.budgets.index(design.budget)
         fixed |= {f"{design.method}.{name}": value for name, value in design.settings.items()}
         found: dict[str, Any] = {}
@@ -82,7 +82,10 @@ class Parameters:
 
     def violation(self, design: Design) -> float:
         """By how much what is known of a design before anything is run misses the study's constraints; 0 where nothing does."""
-        return total_violation(self.plan.config.constraints, self.plan.known_costs(design)) if design.choices else 0.0
+        return total_violation(self.plan.config.constraints, self.plan.known_costs(design)) if self._named(design) else 0.0
+
+    def _named(self, design: Design) -> bool:
+        return self.plan.config.method(design.method).named
 
     def _draw(self, choose: Choose) -> Design:
         def place(name: str, count: int) -> int:
@@ -92,7 +95,8 @@ class Parameters:
         method = self.plan.config.method(choose("method", Range("choice", labels)) if len(labels) > 1 else labels[0])
         settings = {name: choose(f"{method.label}.{name}", values) for name, values in method.open.items()}
         size = self.widths[place("channels", len(self.widths))], self.depths[place("cells", len(self.depths))]
-        if method.direct:
-            chosen = {name: choose(name, Range("choice", values)) for name, values in self.choices.items()}
+        if method.named:
+            open_choices = self.choices if method.fixed is None else {}
+            chosen = {name: choose(name, Range("choice", values)) for name, values in open_choices.items()}
             return Design(method.label, {}, *size, settings, chosen)
         return Design(method.label, self.plan.budgets[place("budget", len(self.plan.budgets))], *size, settings)
