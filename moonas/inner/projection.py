@@ -96,7 +96,7 @@ def project_euclidean(logits: np.ndarray, costs: RelaxedCosts, box: Box) -> np.n
             break
         before, point = point, (point + logits - step) / 2
         change = np.abs(point - before).max()
-        if change < near:
+        if change < near and multipliers.any():
             near = change / 8
             settled = _settled(logits, point, multipliers[: len(values)] - multipliers[len(values) :], costs, box)
             if settled is not None and np.abs(settled - point).max() < 4 * change:  # not another optimum, which may be worse
