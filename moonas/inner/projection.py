@@ -22,6 +22,8 @@ SPREAD = 30.0  # logits that lie further below the best of their edge (a probabi
 SWEEPS = 50
 HALVINGS = 10
 ROUNDS = 200
+NEAR = 0.1  # a change of logits below which Newton's method is tried
+NEWTON_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def project_kl(logits: np.ndarray, costs: RelaxedCosts, box: Box) -> np.ndarray:
 
 
 def project_euclidean(logits: np.ndarray, costs: RelaxedCosts, box: Box) -> np.ndarray:
-    """The logits of the least Euclidean distance within the box, by damped sequential linearisation.
+    """The logits of the least Euclidean distance within the box: damped sequential linearisation, finished by Newton's method.
 
     It solves a' = a - sum of multiplier * gradient(a') over the active bounds; where that does not settle, which happens for bounds
     near the end of what is reachable, `project_kl` answers instead. Arguments, result and errors are those of `project_kl`.
@@ -81,19 +83,26 @@ def project_euclidean(logits: np.ndarray, costs: RelaxedCosts, box: Box) -> np.n
     values = costs.expected(costs.probabilities(logits))
     if box.holds(values):
         return logits
-    point, active = logits, np.zeros(2 * len(values), dtype=bool)
+    point, active, near = logits, np.zeros(2 * len(values), dtype=bool), NEAR
     for _ in range(ROUNDS):
         slopes = _gradients(costs.probabilities(point), costs, box)
         gradients = np.concatenate([slopes, -slopes])
         gaps = np.concatenate([values - box.upper, box.lower - values]) / np.tile(box.scale, 2)
         active |= gaps > 0
         with np.errstate(over="ignore", invalid="ignore"):
-            step = _step(gradients, gaps + gradients @ (logits - point), active)
+            multipliers = _multipliers(gradients, gaps + gradients @ (logits - point), active)
+            step = multipliers @ gradients
         if not np.isfinite(step).all():
             break
         before, point = point, (point + logits - step) / 2
+        change = np.abs(point - before).max()
+        if change < near and multipliers.any():
+            near = change / 8
+            settled = _settled(logits, point, multipliers[: len(values)] - multipliers[len(values) :], costs, box)
+            if settled is not None and np.abs(settled - point).max() < 4 * change:  # not another optimum, which may be worse
+                point, change = settled, 0.0
         values = costs.expected(costs.probabilities(point))
-        if np.abs(point - before).max() < 1e-8:
+        if change < 1e-8:
             break
     other = project_kl(logits, costs, box)
     nearer = np.linalg.norm(point - logits) <= np.linalg.norm(other - logits)
@@ -183,8 +192,8 @@ def _gradients(probabilities: np.ndarray, costs: RelaxedCosts, box: Box) -> np.n
     return costs.shares * probabilities * (costs.costs - costs.by_edge(mean)) / box.scale[:, None]
 
 
-def _step(gradients: np.ndarray, offsets: np.ndarray, active: np.ndarray) -> np.ndarray:
-    """The sum of multiplier * gradient that meets the linearised bounds; those with a negative multiplier are dropped."""
+def _multipliers(gradients: np.ndarray, offsets: np.ndarray, active: np.ndarray) -> np.ndarray:
+    """Of the sum of multiplier * gradient that meets the linearised bounds; bounds with a negative one are dropped."""
     active = active.copy()
     multipliers = np.zeros(len(offsets))
     while active.any():
@@ -194,4 +203,53 @@ def _step(gradients: np.ndarray, offsets: np.ndarray, active: np.ndarray) -> np.
             break
         active &= multipliers >= 0
         multipliers[~active] = 0
-    return multipliers @ gradients
+    return multipliers
+
+
+def _settled(logits: np.ndarray, point: np.ndarray, multipliers: np.ndarray, costs: RelaxedCosts, box: Box) -> np.ndarray | None:
+    """The point near `point` that meets the conditions of the optimum, by Newton's method on them and the multipliers together.
+
+    multipliers: (metrics,), positive at an active upper bound, negative at a lower one. None where it does not converge, a
+    multiplier changes its sign or another bound is missed.
+    """
+    active, signs = multipliers != 0, np.sign(multipliers)
+    targets = np.where(multipliers > 0, box.upper, box.lower)[active]
+    for _ in range(NEWTON_STEPS):
+        p = costs.probabilities(point)
+        values = costs.expected(p)
+        slopes = _gradients(p, costs, box)
+        pull = multipliers @ slopes
+        misses, gaps = point - logits + pull, (values[active] - targets) / box.scale[active]
+        if max(np.abs(misses).max(), np.abs(gaps).max()) < EXACT:
+            return point if box.holds(values) and (np.sign(multipliers) == signs).all() else None
+        slopes = slopes[active]
+        *across, own = _solve_curved(np.vstack([slopes, misses]), pull, p, costs)
+        try:
+            turn = np.linalg.solve(slopes @ np.transpose(across), gaps - slopes @ own)
+        except np.linalg.LinAlgError:
+            return None
+        multipliers = multipliers.copy()
+        multipliers[active] += turn
+        point = point - own - turn @ across
+        if not np.isfinite(point).all():
+            return None
+    return None
+
+
+def _solve_curved(rows: np.ndarray, pull: np.ndarray, p: np.ndarray, costs: RelaxedCosts) -> np.ndarray:
+    """H^-1 of each row, H being the Hessian of the Lagrangian: on each edge diag(1 + pull) - pull p' - p pull'.
+
+    pull: the sum of multiplier * gradient. A diagonal and two outer products, so that two equations an edge are left to solve.
+    """
+    diagonal = 1 + pull
+    scaled, pull_scaled, p_scaled = rows / diagonal, pull / diagonal, p / diagonal
+
+    def sums(values: np.ndarray) -> np.ndarray:
+        return np.add.reduceat(values, costs.starts, axis=-1)
+
+    off, both, other = 1 - sums(p * pull_scaled), sums(p * p_scaled), sums(pull * pull_scaled)
+    along_p, along_pull = sums(p * scaled), sums(pull * scaled)
+    determinant = off * off - both * other
+    first = (off * along_p + both * along_pull) / determinant
+    second = (other * along_p + off * along_pull) / determinant
+    return scaled + pull_scaled * costs.by_edge(first) + p_scaled * costs.by_edge(second)

@@ -103,10 +103,13 @@ class Limits:
     def _one_sided(self) -> Iterator[Limits]:
         """Where costs are bounded on both sides: the limits with one side of each let go, which leave far fewer partial sums.
 
-        The best under such limits is the best of all where it happens to meet the side let go.
+        The best under such limits is the best of all where it happens to meet the side let go. Of more than two groups, upper and
+        lower sides are not mixed: costs rise together, so that such limits leave far more, and branch and bound is sooner done.
         """
         both = [metric for metric, bound in self.bounds.items() if len(bound) == 2]
         for ends in product(("upper", "lower"), repeat=len(both)) if both else ():
+            if len(self.choices.groups) > 2 and len(set(ends)) > 1:
+                continue
             kept = dict(zip(both, ends, strict=True))
             yield Limits(self.choices, {m: {e: v for e, v in b.items() if kept.get(m, e) == e} for m, b in self.bounds.items()})
 
