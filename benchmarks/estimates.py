@@ -49,8 +49,8 @@ def mean_of(estimates: Sequence[Estimate]) -> Estimate:
 def best_of(draws: float, chosen_by: np.ndarray, judged_by: np.ndarray) -> float:
     """What the best of `draws` random members of a pool by `chosen_by` is expected to have of `judged_by`; exact.
 
-    Members are drawn without replacement. Of n members the one of rank r among N (1 is the lowest) is the best in C(r-1, n-1) of the
-    C(N, n) cases; equal ones share their cases. Between two whole numbers of draws the expectation is interpolated.
+    Members are drawn without replacement. Of n members the one of rank r among N (1 is the lowest) is the best in C(r-1, n-1) of
+    the C(N, n) cases; equal ones share their cases. Between two whole numbers of draws the expectation is interpolated.
     chosen_by, judged_by: (N,). Raises ValueError unless 1 <= draws <= N.
     """
     if not 1 <= draws <= len(chosen_by):

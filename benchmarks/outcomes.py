@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -72,8 +72,16 @@ def outcomes(study: Study) -> list[Outcome]:
 
 
 def believed(choices: Choices, search: Mapping[str, Any]) -> list[np.ndarray]:
-    """The score that a finished search gives to every option of every slot."""
-    return choices.scores(search["slot_scores"] or scores_from_json(search["scores"]))
+    """The score that a finished search gives to every option of every slot.
+
+    An operation that a search in stages has dropped keeps its score from the last stage that had it.
+    """
+    if search["slot_scores"]:
+        return choices.scores(search["slot_scores"])
+    scores = scores_from_json(search["scores"])
+    for before in map(scores_from_json, search["earlier"]):  # the latest stage first
+        scores = {name: np.where(np.isneginf(matrix), before[name], matrix) for name, matrix in scores.items()}
+    return choices.scores(scores)
 
 
 def score_of(choices: Choices, scores: list[np.ndarray], architecture: Architecture) -> float:
@@ -95,6 +103,6 @@ def _options(choices: Choices, index: int) -> tuple[frozenset[tuple[int, int]], 
     return places, {_operating(option): number for number, option in enumerate(options)}
 
 
-def _operating(edges: Any) -> frozenset[Edge]:
+def _operating(edges: Iterable[Edge]) -> frozenset[Edge]:
     """Edges without those of operation `none`, which some spaces write and others leave out."""
     return frozenset(edge for edge in edges if edge[2] != "none")
