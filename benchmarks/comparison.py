@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,17 +15,23 @@ RANDOM = "random"
 Value = Callable[[Outcome], float]
 
 
+@dataclass(frozen=True)
 class Comparison:
-    """The outcomes of a study, and of its pool: of a study of `random` alone, with the same data, skeletons, budgets and protocol.
+    """The outcomes of a study, and by budget those of its pool.
 
-    Accuracies are of the part "valid" or "test". budgets: in the order of the study.
+    Accuracies are of the part "valid" or "test".
     """
 
-    def __init__(self, study: Study, pool: Study) -> None:
-        self.study, self.found = study, outcomes(study)
-        self.budgets = list(dict.fromkeys(outcome.budget for outcome in self.found))
-        drawn = outcomes(pool)
-        self.pool = {budget: [one for one in drawn if one.budget == budget] for budget in self.budgets}
+    study: Study
+    found: list[Outcome]
+    pool: dict[str, list[Outcome]]
+
+    @classmethod
+    def read(cls, study: Study, pool: Study) -> Comparison:
+        """pool: a study of `random` alone, with the same data, skeletons, budgets and protocol."""
+        found, drawn = outcomes(study), outcomes(pool)
+        budgets = dict.fromkeys(outcome.budget for outcome in found)
+        return cls(study, found, {budget: [one for one in drawn if one.budget == budget] for budget in budgets})
 
     @property
     def searchers(self) -> list[str]:
@@ -59,7 +66,7 @@ class Comparison:
 
     def above_random(self, method: str, part: str, draws: Mapping[str, float] | None = None) -> Estimate:
         """The mean difference over budgets from the best of so many draws, one where absent."""
-        draws = draws or dict.fromkeys(self.budgets, 1.0)
+        draws = draws or dict.fromkeys(self.pool, 1.0)
         return self.over_budgets(method, lambda outcome: getattr(outcome, part)) - mean_of(self.random(part, draws))
 
     def draws_in_equal_time(self, method: str) -> dict[str, float]:

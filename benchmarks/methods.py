@@ -57,7 +57,7 @@ def compare(questions: Sequence[StudyConfig], storage: str, draws: int, *, run: 
             moonas.run(settings, storage)
         study, *pool = [moonas.load_study(settings["name"], storage) for settings in wanted]
         lines += [f"\n## {study.name}\n", f"{study.state}, {study.config.replicates} replicates."]
-        lines += table_report(study) if tabular else training_report(Comparison(study, *pool))
+        lines += table_report(study) if tabular else training_report(Comparison.read(study, *pool))
     return "\n".join(lines)
 
 
@@ -81,12 +81,12 @@ def training_report(comparison: Comparison) -> Iterator[str]:
 
 
 def accuracy_table(comparison: Comparison, part: str) -> Iterator[str]:
-    yield from header("method", *map(shown, comparison.budgets), "all budgets")
+    yield from header("method", *map(shown, comparison.pool), "all budgets")
     value = attrgetter(part)
     for method in comparison.searchers:
-        cells = [mean([value(one) for one in comparison.of(method, budget=budget)]) for budget in comparison.budgets]
+        cells = [mean([value(one) for one in comparison.of(method, budget=budget)]) for budget in comparison.pool]
         yield row(method, *map(percent, cells), percent(comparison.over_budgets(method, value)))
-    drawn = comparison.random(part, dict.fromkeys(comparison.budgets, 1.0))
+    drawn = comparison.random(part, dict.fromkeys(comparison.pool, 1.0))
     sizes = "+".join(str(len(pool)) for pool in comparison.pool.values())
     yield row(f"random, {sizes} draws", *map(percent, drawn), percent(mean_of(drawn)))
 

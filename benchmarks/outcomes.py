@@ -76,10 +76,10 @@ def believed(choices: Choices, search: Mapping[str, Any]) -> list[np.ndarray]:
 
     An operation that a search in stages has dropped keeps its score from the last stage that had it.
     """
-    if search["slot_scores"]:
+    if search.get("slot_scores"):
         return choices.scores(search["slot_scores"])
     scores = scores_from_json(search["scores"])
-    for before in map(scores_from_json, search["earlier"]):  # the latest stage first
+    for before in map(scores_from_json, search.get("earlier", ())):  # the latest stage first
         scores = {name: np.where(np.isneginf(matrix), before[name], matrix) for name, matrix in scores.items()}
     return choices.scores(scores)
 
