@@ -3,7 +3,8 @@
 MOONAS_DATA=... python benchmarks/methods.py [--storage URL] [--studies FILE ...] [--draws N] [--report-only] [--output FILE]
 Runs the study files, or goes on with what the database already holds of them. Of a study that trains it then runs `random` alone,
 with --draws replicates: the pool that stands for random search, of the same data, skeletons, budgets and protocol. Prints Markdown.
-Device-seconds compare only where nothing else ran on the machine.
+Device-seconds compare only where nothing else ran on the machine. Any study of one final skeleton, with upper budgets and with
+`random` among its methods, can be read so.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def compare(questions: Sequence[StudyConfig], storage: str, draws: int, *, run: 
             print(f"running {settings['name']}", file=sys.stderr, flush=True)
             moonas.run(settings, storage)
         study, *pool = [moonas.load_study(settings["name"], storage) for settings in wanted]
-        lines += [f"\n## {study.name}\n", f"{study.state}, {study.config.replicates} replicates."]
+        hours = ", ".join(f"{one.store.device_seconds(one.record.id) / 3600:.2f}" for one in (study, *pool))
+        lines += [f"\n## {study.name}\n", f"{study.state}, {study.config.replicates} replicates; device-hours: {hours}.\n"]
         lines += table_report(study) if tabular else training_report(Comparison.read(study, *pool))
     return "\n".join(lines)
 
@@ -140,7 +142,7 @@ def table_report(study: Study) -> Iterator[str]:
     table, _ = load_table(study.config.protocol.settings.table or study.config.data.name)
     every = np.nanmean(table.accuracy, axis=1)
     (decoder,) = study.plan.decoders.values()
-    (slot,) = decoder.choices.slots  # its options are all connected cells
+    (slot,) = decoder.choices.slots  # whose options are all connected cells
     connected = every[[row_of(study.plan.space.architecture([option])) for option in slot.slot.options]]
     by_chance, found = float(percentile(connected, every).mean()), outcomes(study)
     yield f"Percentiles are among all {len(every):,} cells, Spearman's correlations over the {len(connected):,} connected ones.\n"
@@ -186,7 +188,7 @@ def yes_or_no(reached: bool) -> str:
 
 
 def shown(budget: str) -> str:
-    return ", ".join(f"{metric} <= {bound['upper']:,}" for metric, bound in parse_budget(budget).items())
+    return ", ".join(f"{metric} <= {bound['upper']:,}" for metric, bound in parse_budget(budget).items()) or "no budget"
 
 
 def machine() -> str:
