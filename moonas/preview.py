@@ -23,7 +23,7 @@ def preview(question: str | Path | Mapping[str, Any], *, measure: bool = True) -
     """Trials, distinct searches and evaluations of a study; per budget and size the reachable costs and how many architectures.
 
     measure: also estimate seconds and memory, from a few measured steps of every kind of task, each in a worker process; of what is
-    looked up in a table nothing is measured.
+    looked up in a table nothing is measured, nor of functions.
     Raises StudyFileError; TaskError where a measured step fails.
     """
     plan = api.validate(question)
@@ -35,13 +35,13 @@ def preview(question: str | Path | Mapping[str, Any], *, measure: bool = True) -
         "searches": sum(plan.config.method(p.design.method).entry.searches for p in searches.values()),
         "evaluations": len(proposals) * (1 + plan.config.decode.extra),
         "spans": plan.spans,
-        "budgets": [_reach(plan, budget, size) for budget, size in plan.pairs]
+        "budgets": [_reach(plan, budget, size) for budget, size in plan.pairs if plan.space.groups]
         + [
             {"budget": budget_text(budget), "channels": size[0], "cells": size[1], "left_out": reason}
             for budget, size, reason in plan.left_out
         ],
     }
-    if measure and not plan.instant:
+    if measure and not plan.instant and plan.space.groups:
         found["estimate"] = _estimate(plan, proposals, list(searches.values()))
     return found
 

@@ -124,6 +124,11 @@ class Study:
         holder = self.record.lease_holder
         return holder is not None and not has_died(holder)
 
+    @property
+    def finds_networks(self) -> bool:
+        """Whether its points are networks; those of functions are settings alone."""
+        return self.config.space.name != "none"
+
     @cached_property
     def plan(self) -> Plan:
         """What follows from the study's file."""
@@ -181,10 +186,11 @@ class Study:
             for place, candidate in first.items()
             if place in found
         ]
-        further = [objective.metric for objective in self.config.objectives[1:] if objective.metric != "params"]
+        further = [objective.metric for objective in self.config.objectives[1:]]
+        costs = dict.fromkeys(name for name in ("params", *further) if networks and name in networks[0].metrics)
 
         def order(network: Network) -> tuple[Any, ...]:
-            return network.metrics["params"].value, *(network.metrics[name].value for name in further), *network.place
+            return *(network.metrics[name].value for name in costs), *network.place
 
         return Records(sorted(networks, key=order))
 

@@ -88,20 +88,25 @@ def print_front(study: Study, members: Sequence[Network], number: int | None = N
     which = f"front {number}" if number is not None else "Pareto front"
     table = _table(f"{which} of {study.name}: {_count(len(members), 'network')}, hypervolume {step.hypervolume:.4f}")
     settings = list(dict.fromkeys(name for member in members for name in member.settings))
-    for heading in ("key", "method", "budget", "trial", "width", *settings):
+    facts = {
+        "key": lambda member: member.key[:8],
+        "method": lambda member: member.method,
+        "budget": lambda member: _budget(member.budget),
+        "trial": lambda member: str(member.trial),
+        "width": lambda member: f"{member.skeleton.channels}×{member.skeleton.cells}",
+    }
+    if not study.finds_networks:
+        facts = {name: facts[name] for name in ("method", "trial")}
+    for heading in (*facts, *settings):
         table.add_column(heading, justify="right" if heading in ("trial", *settings) else "left", no_wrap=True)
-    others = _other_metrics(study)
-    for heading in ("accuracy", "test", "params", "mult-adds", *map(_heading, others)):
-        table.add_column(heading, justify="right", no_wrap=True)
+    metrics = [*(("accuracy", "test_accuracy", *COSTS) if study.finds_networks else ()), *_other_metrics(study)]
+    for name in metrics:
+        table.add_column(_heading(name), justify="right", no_wrap=True)
     for member in members:
         table.add_row(
-            member.key[:8],
-            member.method,
-            _budget(member.budget),
-            str(member.trial),
-            f"{member.skeleton.channels}×{member.skeleton.cells}",
+            *(fact(member) for fact in facts.values()),
             *(number_text(member.settings[name]) for name in settings),
-            *(_measured(member.metrics.get(name)) for name in ("accuracy", "test_accuracy", "params", "macs", *others)),
+            *(_measured(member.metrics.get(name)) for name in metrics),
         )
     console.print(table)
 
@@ -204,15 +209,17 @@ def print_trials(study: Study, rows: Sequence[Mapping[str, Any]]) -> None:
     """Trials in the order of their numbers."""
     settings = list(dict.fromkeys(key for row in rows for key in row if key.startswith("setting.")))
     table = _table(f"trials of {study.name}")
-    for heading in ("trial", "state", "method", "budget", "width", "repl.", *(key.removeprefix("setting.") for key in settings)):
+    of_networks = ("budget", "width") if study.finds_networks else ()
+    for heading in ("trial", "state", "method", *of_networks, "repl.", *(key.removeprefix("setting.") for key in settings)):
         table.add_column(heading, justify="right" if heading in ("trial", "repl.") else "left")
-    others = _other_metrics(study)
-    for heading in ("accuracy", "params", "mult-adds", *map(_heading, others)):
-        table.add_column(heading, justify="right")
+    metrics = [*(("accuracy", *COSTS) if study.finds_networks else ()), *_other_metrics(study)]
+    for name in metrics:
+        table.add_column(_heading(name), justify="right")
     table.add_column("remarks")
     for row in rows:
-        values = [row["metrics"].get(name) for name in ("accuracy", "params", "macs", *others)]
-        fixed = [str(row["number"]), row["state"], row["method"], row["budget"], _width(row), str(row["replicate"])]
+        values = [row["metrics"].get(name) for name in metrics]
+        network = [row["budget"], _width(row)] if study.finds_networks else []
+        fixed = [str(row["number"]), row["state"], row["method"], *network, str(row["replicate"])]
         chosen = ["" if key not in row else number_text(row[key]) for key in settings]
         remarks = "; ".join(row[key] for key in ("reason", "collapse", "fallback") if row[key])
         table.add_row(*fixed, *chosen, *("" if v is None else number_text(v) for v in values), escape(remarks))
@@ -277,15 +284,19 @@ def print_network(study: Study, network: Network) -> None:
     """One network: its cells, costs, measurements and where it came from."""
     skeleton = network.skeleton
     place = f"{'on the front of' if network.on_front else 'in'} {escape(study.name)}"
-    origin = f"trial {network.trial}, {network.method}, budget {_budget(network.budget)}"
+    origin = f"trial {network.trial}, {network.method}"
+    if study.finds_networks:
+        origin += f", budget {_budget(network.budget)}, {skeleton.channels} channels, {skeleton.cells} cells"
     origin += "".join(f", {name} {number_text(value)}" for name, value in network.settings.items())
-    console.print(f"[bold]{network.key}[/bold]  {place}: {origin}, {skeleton.channels} channels, {skeleton.cells} cells")
+    console.print(f"[bold]{network.key}[/bold]  {place}: {origin}" if study.finds_networks else f"{place}: {origin}")
     facts = Table.grid(padding=(0, 2))
     for name, measured in network.metrics.items():
         facts.add_row(
             Text(name, style="dim"), Text(_measured(measured), justify="right"), Text(_origin(name, measured), style="dim")
         )
     console.print(facts)
+    if not study.finds_networks:
+        return
     from moonas.spaces.space import space_of
 
     groups = space_of(network.architecture).groups
@@ -380,7 +391,8 @@ def _other_metrics(study: Study) -> list[str]:
 
 def _heading(name: str) -> str:
     """A metric as a column is called."""
-    return {"params": "params", "macs": "mult-adds"}.get(name) or escape(METRICS[name].heading)
+    short = {"params": "params", "macs": "mult-adds", "accuracy": "accuracy", "test_accuracy": "test"}
+    return short.get(name) or escape(METRICS[name].heading)
 
 
 def _origin(name: str, measured: Measured) -> str:

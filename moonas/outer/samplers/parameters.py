@@ -96,7 +96,7 @@ class Parameters:
         settings = {name: choose(f"{method.label}.{name}", values) for name, values in method.open.items()}
         size = self.widths[place("channels", len(self.widths))], self.depths[place("cells", len(self.depths))]
         if method.named:
-            open_choices = self.choices if method.fixed is None else {}
+            open_choices = self.choices if not method.fixed else {}
             chosen = {name: choose(name, Range("choice", values)) for name, values in open_choices.items()}
             return Design(method.label, {}, *size, settings, chosen)
         return Design(method.label, self.plan.budgets[place("budget", len(self.plan.budgets))], *size, settings)
