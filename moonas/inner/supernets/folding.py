@@ -27,7 +27,7 @@ from moonas.networks.precision import explicit, wide
 
 EPS = 1e-5  # of every batch norm here: torch's default
 CANCELLED = 1 / 32  # where a variance is so small a part of what it is the sum of, it is computed directly
-CHUNKS = 32  # moments are sums of so many sums, which lose less to rounding than one
+CHUNK = 512  # moments are sums of sums over at most about so many rows, which lose less to rounding than one
 aten = torch.ops.aten
 Blocks = Sequence[Sequence[Tensor]]  # k times b matrices of rows
 
@@ -147,9 +147,11 @@ class Norms(NamedTuple):
 def _moments(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     """For each pair of rows (M, p) and (M, q) the mean (p, q) of their products."""
     (count, p), q = pairs[0][0].shape, pairs[0][1].shape[1]
-    chunks, kind = gcd(count, CHUNKS), wide(pairs[0][0].dtype)
-    sums = [torch.bmm(a.to(kind).view(chunks, -1, p).transpose(1, 2), b.to(kind).view(chunks, -1, q)) for a, b in pairs]
-    return torch.stack(sums).sum(1).div_(count)
+    chunks, kind = gcd(count, 1 << (count // CHUNK).bit_length()), wide(pairs[0][0].dtype)
+    sums = pairs[0][0].new_empty(len(pairs), chunks, p, q, dtype=kind)
+    for (a, b), out in zip(pairs, sums.unbind(), strict=True):
+        torch.bmm(a.to(kind).view(chunks, -1, p).transpose(1, 2), b.to(kind).view(chunks, -1, q), out=out)
+    return sums.sum(1).div_(count)
 
 
 def _each(x: Tensor) -> list[tuple[Tensor, ...]]:
