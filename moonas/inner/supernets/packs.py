@@ -125,9 +125,10 @@ class Layer:
         else:
             flat = FormedNorms.form(matrices, flat)
             norms = FormedNorms.of(matrices, flat)
+            results = [maps(y, result) for y, result in zip(flat, results, strict=True)]
         owners = [norm for edges in self.triples for _, _, norm in edges]
         statistics.add(owners, means, norms.variance, len(flat[0]))
-        return Pass(kernels, [maps(d, result) for d, result in zip(flat, results, strict=True)], norms)
+        return Pass(kernels, results, norms)
 
     def backward(
         self,
@@ -152,7 +153,7 @@ class Layer:
                 d_inputs[place] = d_input if before is None else before.add_(d_input)
             if needs_parameters:
                 d_kernel = depthwise.weight_gradient(g, x, kernel, window).to(d_scales.dtype)
-                d_parameters += d_kernel.chunk(self.edges)
+                d_parameters += d_kernel.split(len(d_kernel) // self.edges)
         if d_matrices is not None:
             d_parameters += self._own(d_matrices)[..., None, None].unbind()
         return d_scales, d_inputs, d_parameters
