@@ -88,7 +88,6 @@ class Loop:
         self.members: list[tuple[tuple[str, str], dict[str, float]]] = []
         self.began = self._renewed = time.monotonic()
         self.spent = store.device_seconds(study.id)
-        self._exhausted = False
         self.device = device
         self._bound: Device | None = store.device(study.id)
         if device is not None:
@@ -177,13 +176,12 @@ class Loop:
             waiting = waiting_tasks(self.trials.values(), measuring)
             if waiting or any(task.is_alone for task in beside):
                 return choose_task(waiting, beside)
-            if self.ending is not None or self._exhausted or not self._ask():
+            if self.ending is not None or not self._ask():
                 return None
 
     def _ask(self) -> bool:
         proposal = self.sampler.ask(self.history)
         if proposal is None:
-            self._exhausted = True
             return False
         number, params = len(self.history.trials), proposal.design.to_params()
         with self.ledger.together():

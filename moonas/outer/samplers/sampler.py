@@ -124,14 +124,14 @@ class Sampler(Protocol):
     """How many trials there will be."""
 
     def ask(self, history: History) -> Proposal | None:
-        """The next trial, or None where there is none."""
+        """The next trial, or None where there is none, or none before something that runs is finished."""
 
 
 class Proposer(Protocol):
     """Chooses designs from the draws so far; `Replicated` makes a sampler of it."""
 
-    def propose(self, history: History, index: int) -> tuple[Design, Mapping[str, Any]]:
-        """Draw number `index` with its attributes, from the draws before it alone."""
+    def propose(self, history: History, index: int) -> tuple[Design, Mapping[str, Any]] | None:
+        """Draw number `index` with its attributes, from the draws before it alone; None where it has to wait for some of them."""
 
 
 class Replicated:
@@ -141,14 +141,14 @@ class Replicated:
         self.proposer, self.replicates, self.total = proposer, plan.config.replicates, plan.config.trials or 0
 
     def ask(self, history: History) -> Proposal | None:
-        """The next replicate of the last draw, or a new draw; None once `total` have been asked."""
+        """The next replicate of the last draw, or a new draw; None once `total` have been asked, and where a draw has to wait."""
         trials = history.trials
         if len(trials) >= self.total:
             return None
         if trials and trials[-1].replicate + 1 < self.replicates:
             return Proposal(Design.from_params(trials[-1].params), trials[-1].replicate + 1)
-        design, attributes = self.proposer.propose(history, history.drawn)
-        return Proposal(design, 0, attributes)
+        proposed = self.proposer.propose(history, history.drawn)
+        return Proposal(proposed[0], 0, proposed[1]) if proposed else None
 
 
 def make_sampler(plan: Plan) -> Sampler:
