@@ -44,8 +44,11 @@ class Archive:
     def __init__(self, objectives: Sequence[Objective], constraints: Sequence[Bound], spans: Mapping[str, tuple[int, int]]) -> None:
         self.objectives, self.constraints = objectives, constraints
         self.points: dict[Place, Point] = {}
+        self.evaluations = 0  # how many the archive holds
         self.reference = [worst_value(objective, spans) or 0.0 for objective in objectives]
         self.ideal = [best_value(objective, spans) for objective in objectives]
+        self._feasible: dict[Place, list[float]] = {}  # the minimised values of those that may be on the front
+        self._members: set[Place] = set()
 
     def add(self, place: Place, costs: Mapping[str, float], key: EvaluationKey, metrics: Mapping[str, float]) -> bool:
         """Take in one evaluation; False where it was there already."""
@@ -53,12 +56,14 @@ class Archive:
         if key in point.evaluations:
             return False
         point.evaluations[key] = metrics
+        self.evaluations += 1
+        moved = place in self._members  # its mean has changed: what it dominated may be on the front now
+        self._feasible.pop(place, None)
+        found = point.metrics()
+        if not self.violation(found):
+            self._feasible[place] = minimised(self.objectives, found)
+        self._update([*self._feasible] if moved else [*self._members, *([place] if place in self._feasible else [])])
         return True
-
-    @property
-    def evaluations(self) -> int:
-        """How many evaluations the archive holds."""
-        return sum(len(point.evaluations) for point in self.points.values())
 
     def violation(self, metrics: Mapping[str, float]) -> float:
         """See `total_violation`."""
@@ -66,12 +71,15 @@ class Archive:
 
     def front(self) -> list[tuple[Place, dict[str, float]]]:
         """The feasible points that no other dominates, with their metrics, in the order of their keys."""
-        feasible = [(place, point.metrics()) for place, point in sorted(self.points.items())]
-        feasible = [(place, metrics) for place, metrics in feasible if not self.violation(metrics)]
-        if not feasible:
-            return []
-        marked = non_dominated(np.array([minimised(self.objectives, metrics) for _, metrics in feasible]))
-        return [member for member, keep in zip(feasible, marked, strict=True) if keep]
+        return [(place, self.points[place].metrics()) for place in sorted(self._members)]
+
+    def _update(self, places: Sequence[Place]) -> None:
+        """Make those of `places` the front that none of them dominates."""
+        if places:
+            marked = non_dominated(np.array([self._feasible[place] for place in places]))
+            self._members = {place for place, keep in zip(places, marked, strict=True) if keep}
+        else:
+            self._members = set()
 
     def hypervolume(self, members: Sequence[tuple[Place, Mapping[str, float]]]) -> float:
         """Share of the box between ideal and reference that the members dominate."""

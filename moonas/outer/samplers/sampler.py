@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, Protocol
 
+from moonas.errors import UsageError
 from moonas.outer.plan import Design, Plan
 from moonas.registry import load_object
 from moonas.seeds import canonical_json
@@ -152,6 +154,15 @@ class Replicated:
 
 
 def make_sampler(plan: Plan) -> Sampler:
-    """The sampler that the plan's study names."""
+    """The sampler that the plan's study names. Raises UsageError where it is not installed."""
+    check_installed(plan)
     made = load_object(SAMPLERS[plan.config.sampler.name].load)(plan)
     return made if hasattr(made, "ask") else Replicated(plan, made)
+
+
+def check_installed(plan: Plan) -> None:
+    """Raise UsageError where the study's sampler needs a package that is not there."""
+    name = plan.config.sampler.name
+    package = SAMPLERS[name].needs
+    if package and find_spec(package) is None:
+        raise UsageError(f"sampler {name!r} needs the package {package}, which is not installed: pip install 'moonas[{package}]'")
