@@ -112,7 +112,10 @@ def _estimate(
             same = [p for p in proposals if (p.design.channels, p.design.cells) == size]
             if not same:
                 continue
-            number, where = round(len(same) * trials_each) * (1 + plan.config.decode.extra), f"at {size[0]} channels, {size[1]} cells"
+            number, where = (
+                round(len(same) * trials_each) * (1 + plan.config.decode.extra),
+                f"at {size[0]} channels, {size[1]} cells",
+            )
             proposal, architecture = same[len(same) // 2], _an_architecture(plan, same[len(same) // 2])
             if not (plan.inherits or plan.looks_up):
                 evaluation = plan.evaluate_spec(architecture, plan.final_skeleton(size), proposal.replicate, None, None)

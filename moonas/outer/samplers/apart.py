@@ -41,7 +41,9 @@ class Apart:
         except (OSError, ValueError) as error:
             self._process = None
             name = self.plan.config.sampler.name
-            raise TaskError(f"the process of the sampler {name!r} ended with code {process.wait()}; what it said stands above") from error
+            raise TaskError(
+                f"the process of the sampler {name!r} ended with code {process.wait()}; what it said stands above"
+            ) from error
         return Design.from_params(answer["params"]), answer["attributes"]
 
     def _start(self) -> subprocess.Popen[str]:

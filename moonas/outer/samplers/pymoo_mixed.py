@@ -60,7 +60,7 @@ class Variables:
         return {name: kinds[values.kind](vector[name]) for name, values in self.ranges.items()}
 
     def name(self, vector: Vector) -> str | None:
-        """A text that two vectors share where they are the same design; None where a vector is none, or is known to be infeasible."""
+        """A text that vectors of the same design share; None where a vector is none, or is known to miss a constraint."""
         design = self._try(vector)
         if design is None or self.parameters.violation(design):
             return None
