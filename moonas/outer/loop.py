@@ -131,14 +131,13 @@ class Loop:
     def _restore(self) -> None:
         """Take up the study where the database says it stands."""
         self.ledger.reset_running()
-        for task in self.store.tasks(self.study.id):
+        for task in self.store.tasks_at_hand(self.study.id):
             reason = ""
             if task.state is TaskState.FAIL:
                 reason = next((a.reason or "" for a in reversed(self.store.attempts(self.study.id, task_id=task.id))), "")
             checkpoints: list[Mapping[str, Any]] = [_location(artifact) for artifact in reversed(task.checkpoints)]
             self.tasks[task.kind, task.key] = OpenTask(task, task.state, task.result, reason, checkpoints)
-        for evaluation in self.store.evaluations(self.study.id):
-            self.known[evaluation.key] = evaluation.metrics
+        self.known.update(self.store.measurements(self.study.id))
         trials = self.store.trials(self.study.id)
         by_id = {trial.id: trial for trial in trials}
         for candidate in self.store.candidates(self.study.id):

@@ -191,7 +191,7 @@ def test_a_study_killed_again_and_again_asks_the_same_trials(name, slots, tmp_pa
             drive(store, raw, FakePool(slots))
             study = store.study("small")
             trials = [(trial.number, trial.params, trial.state, trial.values) for trial in store.trials(study.id)]
-            found.append((trials, store.front(study.id)))
+            found.append((trials, [(member.architecture, member.values) for member in store.front(study.id)]))
     assert found[0] == found[1]
     assert len(found[0][0]) == 24
 

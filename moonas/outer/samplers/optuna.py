@@ -33,8 +33,8 @@ CONSTRAINT = "violation"  # the one constraint that Optuna is told: met at 0
 class OptunaSampler:
     """An in-memory Optuna study, kept from ask to ask, or built from the history where there is none yet: the asks are the same.
 
-    For that, a sampler object lives for one ask, seeded by (study seed, ask index), `qmc` by the study's seed alone; and what an ask
-    leaves in the system attributes of the Optuna trial and study is stored with the draw: `{"trial": {...}, "study": {...}}`.
+    For that, a sampler object lives for one ask, seeded by (study seed, ask index), `qmc` by the study's seed alone; and what an
+    ask leaves in the system attributes of the Optuna trial and study is stored with the draw: `{"trial": {...}, "study": {...}}`.
     """
 
     def __init__(self, plan: Plan) -> None:

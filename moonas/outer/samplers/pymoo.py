@@ -81,7 +81,8 @@ class PymooSampler:
             person.set("G", np.array([violation] if self.plan.config.constraints else []))
             person.set("H", np.array([]))
             person.evaluated.update(("F", "G", "H"))
-        self._algorithm.tell(infills=told)
+        with np.errstate(divide="ignore", invalid="ignore"):  # what some algorithms do where all values of an objective are equal
+            self._algorithm.tell(infills=told)
         self.generation, self._offspring = self.generation + 1, []
 
     def _objectives(self, draws: Sequence[Draw]) -> np.ndarray:
