@@ -116,7 +116,12 @@ class OptunaSampler:
     # The Optuna study
 
     def _follow(self, history: History) -> Any:
-        """The Optuna study with all that the history knows; built anew where the kept one cannot be led on to it."""
+        """The Optuna study with all that the history knows; built anew where the kept one cannot be led on to it.
+
+        An empty one for `random`, which learns nothing.
+        """
+        if self.plan.config.sampler.name == "random":
+            return self._new_study()
         changed = sorted(set(history.changes[self._seen :]))
         again = [number for number in changed if number < len(self._states) and self._states[number] != "RUNNING"]
         if self._study is None or again or len(self._states) > history.drawn:

@@ -195,11 +195,16 @@ def _fitting(variables: Variables) -> Any:
     """What drops offspring that are no design, miss a known constraint, or are there already; pymoo then mates again."""
     from pymoo.core.duplicate import DuplicateElimination
 
+    def name_of(person: Any) -> str | None:
+        if not person.has("name"):
+            person.set("name", variables.name(person.X))
+        return person.get("name")
+
     class Fitting(DuplicateElimination):
         def _do(self, pop: Any, other: Any, is_duplicate: np.ndarray) -> np.ndarray:
-            seen = {None, *(variables.name(person.X) for person in (() if other is None else other))}
+            seen = {None, *(name_of(person) for person in (() if other is None else other))}
             for index, person in enumerate(pop):
-                name = variables.name(person.X)
+                name = name_of(person)
                 is_duplicate[index] = name in seen
                 if other is None:
                     seen.add(name)
