@@ -38,17 +38,21 @@ class Silent:
 def validate(question: str | Path | Mapping[str, Any] | StudyConfig) -> Plan:
     """Check a study file, or settings as a mapping: every field, and whether space, skeletons and budgets fit together.
 
-    Needs no torch. Raises StudyFileError with every mistake found.
+    Needs no torch. Raises StudyFileError with every mistake found; UsageError where the sampler is not installed.
     """
     from moonas.outer.plan import Plan
+    from moonas.outer.samplers.sampler import check_installed
     from moonas.study.loading import load_study, study_from
     from moonas.study.schema import StudyConfig
 
     if isinstance(question, StudyConfig):
-        return Plan(question)
-    if isinstance(question, Mapping):
-        return Plan(study_from(question))
-    return Plan(load_study(question), str(question))
+        plan = Plan(question)
+    elif isinstance(question, Mapping):
+        plan = Plan(study_from(question))
+    else:
+        plan = Plan(load_study(question), str(question))
+    check_installed(plan)
+    return plan
 
 
 def run(

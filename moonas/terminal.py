@@ -343,6 +343,10 @@ def print_preview(found: Mapping[str, Any]) -> None:
         f"[bold]{found['name']}[/bold]: {_count(found['trials'], 'trial')}, "
         f"{_count(found['searches'], 'distinct search', 'distinct searches')}, at most {_count(found['evaluations'], 'evaluation')}"
     )
+    if found["asked"] < found["trials"]:
+        console.print(
+            f"[dim]searches and times by the first {found['asked']} trials: the sampler asks the others by the results[/dim]"
+        )
     table = _table("budgets")
     for heading in ("budget", "width", *(_heading(name) for name in found["spans"]), "architectures"):
         table.add_column(heading, justify="left" if heading in ("budget", "width") else "right")

@@ -197,6 +197,11 @@ def _sampler_knows_its_end(place: Place, sampler: Any, trials: Any) -> None:
         (place / "trials").wrong(f"is missing: the sampler {sampler.name!r} needs a number of trials")
 
 
+def _sampler_has_objectives(place: Place, sampler: Any, objectives: Any) -> None:
+    if len(objectives) < (least := SAMPLERS[sampler.name].objectives):
+        (place / "sampler").wrong(f"{sampler.name} needs at least {least} objectives; for one there is pymoo:nsga2 or tpe")
+
+
 def _functions_stand_alone(place: Place, methods: Any) -> None:
     others = [method.label for method in methods if not method.function]
     if others and len(others) < len(methods):
@@ -297,6 +302,7 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _protocol_gives_metrics,
     _table_holds_networks,
     _sampler_knows_its_end,
+    _sampler_has_objectives,
     _sampler_names_architectures,
     _recipes_fit,
     _functions_stand_alone,

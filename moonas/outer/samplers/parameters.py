@@ -82,7 +82,8 @@ class Parameters:
 
     def violation(self, design: Design) -> float:
         """By how much what is known of a design before anything is run misses the study's constraints; 0 where nothing does."""
-        return total_violation(self.plan.config.constraints, self.plan.known_costs(design)) if self._named(design) else 0.0
+        constraints = self.plan.config.constraints
+        return total_violation(constraints, self.plan.known_costs(design)) if constraints and self._named(design) else 0.0
 
     def _named(self, design: Design) -> bool:
         return self.plan.config.method(design.method).named
