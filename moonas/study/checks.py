@@ -198,7 +198,7 @@ def _sampler_knows_its_end(place: Place, sampler: Any, trials: Any) -> None:
 
 
 def _sampler_has_objectives(place: Place, sampler: Any, objectives: Any) -> None:
-    if len(objectives) < (least := SAMPLERS[sampler.name].objectives):
+    if 0 < len(objectives) < (least := SAMPLERS[sampler.name].objectives):
         (place / "sampler").wrong(f"{sampler.name} needs at least {least} objectives; for one there is pymoo:nsga2 or tpe")
 
 
@@ -212,7 +212,7 @@ def _functions_stand_alone(place: Place, methods: Any) -> None:
 def _functions_have_no_network(
     place: Place, methods: Any, data: Any, space: Any, protocol: Any, budgets: Any, measure: Any
 ) -> None:
-    if all(method.function for method in methods):
+    if methods and all(method.function for method in methods):
         for key, given in (("data", data), ("space", space)):
             if given.name != "none":
                 (place / key).wrong(f"a function reads none: leave `{key}` out")
