@@ -57,7 +57,8 @@ def preview(question: str | Path | Mapping[str, Any], *, measure: bool = True) -
 
 def _proposals(plan: Plan) -> tuple[list[Proposal], int]:
     """The trials that would be asked, none having been told, or the first of them; and how many there would be."""
-    sampler, history, proposals = make_sampler(plan), History(), []
+    sampler, history = make_sampler(plan), History()
+    proposals: list[Proposal] = []
     most = inf if SAMPLERS[plan.config.sampler.name].finite else FIRST * plan.config.replicates
     while len(proposals) < most and (proposal := sampler.ask(history)) is not None:
         proposals.append(proposal)

@@ -144,7 +144,7 @@ class OptunaSampler:
         import optuna
 
         state, known = optuna.trial.TrialState[draw.state], number < len(self._states)
-        constraints = self.plan.config.constraints and draw.violation is not None
+        violation = draw.violation if self.plan.config.constraints else None
         if not known:
             params = self._open_values(draw.design)
             added = optuna.trial.create_trial(
@@ -154,16 +154,16 @@ class OptunaSampler:
                 distributions={name: self._distributions[name] for name in params},
                 system_attrs=dict(draw.attributes.get("trial", {})),
             )
-            if constraints:
-                added.set_constraint(CONSTRAINT, draw.violation)
+            if violation is not None:
+                added.set_constraint(CONSTRAINT, violation)
             self._study.add_trial(added)
             for name, value in draw.attributes.get("study", {}).items():
                 self._study._storage.set_study_system_attr(self._study._study_id, name, value)
             self._states.append(draw.state)
         elif draw.state != "RUNNING":
             trial = optuna.trial.Trial(self._study, number)  # in a storage of one study, a trial's id is its number
-            if constraints:
-                trial.set_constraint(CONSTRAINT, draw.violation)
+            if violation is not None:
+                trial.set_constraint(CONSTRAINT, violation)
             self._study.tell(trial, values=draw.values, state=state)
             self._states[number] = draw.state
 
@@ -183,4 +183,5 @@ def _distribution(values: Range) -> Any:
         return optuna.distributions.CategoricalDistribution(values.values)
     if values.kind == "int":
         return optuna.distributions.IntDistribution(*values.values)
-    return optuna.distributions.FloatDistribution(*values.values, log=values.kind == "log")
+    low, high = values.values
+    return optuna.distributions.FloatDistribution(low, high, log=values.kind == "log")
