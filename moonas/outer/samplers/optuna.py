@@ -27,6 +27,7 @@ CLASSES = {
     "gp": "GPSampler",
     "qmc": "QMCSampler",
 }
+SHARED = "_search_space"  # where Optuna's samplers keep which parameters all trials have; it hangs on no order of the trials
 CONSTRAINT = "violation"  # the one constraint that Optuna is told: met at 0
 
 
@@ -49,7 +50,9 @@ class OptunaSampler:
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         study = self._follow(history)
-        study.sampler = self._sampler(index)
+        study.sampler, last = self._sampler(index), study.sampler
+        if type(last) is type(study.sampler) and hasattr(last, SHARED):  # worked out from every trial anew it would be the same
+            setattr(study.sampler, SHARED, getattr(last, SHARED))
         before = dict(study._storage.get_study_system_attrs(study._study_id))
         trial = study.ask()
         design = self._draw(trial, index)
@@ -181,7 +184,7 @@ def _distribution(values: Range) -> Any:
 
     if values.kind == "choice":
         return optuna.distributions.CategoricalDistribution(values.values)
-    low, high = values.values
     if values.kind == "int":
-        return optuna.distributions.IntDistribution(low, high)
+        return optuna.distributions.IntDistribution(*values.values)
+    low, high = values.values
     return optuna.distributions.FloatDistribution(low, high, log=values.kind == "log")

@@ -62,6 +62,7 @@ class PymooSampler:
 
     def _ask(self) -> list[dict[str, Any]]:
         """The vectors of the next generation."""
+        self._algorithm.random_state = self._rng("ask")
         infills = self._algorithm.ask()
         found = [] if infills is None else [self.variables.plain(vector) for vector in infills.get("X")]
         missing = self.size - len(found)  # where mating finds nothing new, as in a space that is used up
@@ -71,8 +72,8 @@ class PymooSampler:
         """Tell the algorithm of a whole generation."""
         from pymoo.core.population import Population
 
-        if not self._offspring:
-            self._ask()
+        if not self._algorithm.is_initialized and not self._offspring:
+            self._ask()  # sets the algorithm up; what later generations were asked, a replay need not work out again
         vectors = [self.variables.vector(draw.design, draw.attributes.get("carried", {})) for draw in draws]
         values, violations = self._objectives(draws), self._violations(draws)
         told = Population.new(X=vectors)
@@ -81,9 +82,14 @@ class PymooSampler:
             person.set("G", np.array([violation] if self.plan.config.constraints else []))
             person.set("H", np.array([]))
             person.evaluated.update(("F", "G", "H"))
+        self._algorithm.random_state = self._rng("tell")
         with np.errstate(divide="ignore", invalid="ignore"):  # what some algorithms do where all values of an objective are equal
             self._algorithm.tell(infills=told)
         self.generation, self._offspring = self.generation + 1, []
+
+    def _rng(self, purpose: str) -> np.random.Generator:
+        """One for each purpose in each generation."""
+        return np.random.default_rng(stream(self.plan.config.seed, purpose, self.generation))
 
     def _objectives(self, draws: Sequence[Draw]) -> np.ndarray:
         """Those of each draw, as places between the best (0) and the worst (1) that count; of a failed one, as bad as any."""
