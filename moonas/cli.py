@@ -245,9 +245,10 @@ def best(
         str | None,
         typer.Option(
             metavar="WEIGHTS",
-            help="The compromise for weights such as accuracy=2,params=1: the network whose largest weighted loss is smallest. A loss "
-            "is the distance to the front's best value, as a share of the front's span in that objective; with accuracy=2,params=1, "
-            "losing a tenth of the span of accuracy counts like a fifth of that of params. Objectives not named weigh 1; 0 ignores one.",
+            help="The compromise for weights such as accuracy=2,params=1: the network whose largest weighted loss is smallest. "
+            "A loss is the distance to the front's best value, as a share of the front's span in that objective; with these "
+            "weights, a tenth of the span lost in accuracy counts like a fifth lost in params. "
+            "Objectives not named weigh 1; 0 ignores one.",
         ),
     ] = None,
     storage: Storage = None,

@@ -23,9 +23,9 @@ from moonas.study.objectives import Objective, minimised
 class Standing:
     """One study among others.
 
-    members: of its front. in_union: those of them that no member of another front dominates. hypervolume: of its front, as a share of
-    the common box; exclusive: what the front of all studies together would lose without it. covers: of each other study, by name, the
-    share of its members that some member here equals or dominates (the C measure of Zitzler and Thiele 1999,
+    members: of its front. in_union: those of them that no member of another front dominates. hypervolume: of its front, as a share
+    of the common box; exclusive: what the front of all studies together would lose without it. covers: of each other study, by name,
+    the share of its members that some member here equals or dominates (the C measure of Zitzler and Thiele 1999,
     doi:10.1109/4235.797969).
     """
 
@@ -58,8 +58,8 @@ class Comparison:
 def compare(studies: Sequence[Study], anyway: bool = False) -> Comparison:
     """Lay the present fronts of at least two studies over each other, each front under its study's own constraints.
 
-    Raises UsageError where their objectives differ; and, unless `anyway`, where their accuracies were obtained by other protocols or
-    on other data, or their costs measured in other ways, naming what differs.
+    Raises UsageError where their objectives differ; and, unless `anyway`, where their accuracies were obtained by other protocols
+    or on other data, or their costs measured in other ways, naming what differs.
     """
     names = [study.name for study in studies]
     if len(set(names)) < 2 or len(set(names)) < len(names):
@@ -72,7 +72,7 @@ def compare(studies: Sequence[Study], anyway: bool = False) -> Comparison:
     differences = [text for first, other in combinations(studies, 2) for text in _differences(first, other)]
     if differences and not anyway:
         listed = "\n".join(f"  {text}" for text in differences)
-        raise UsageError(f"the numbers of these studies do not compare:\n{listed}\nUse --anyway (anyway=True) to compare them all the same.")
+        raise UsageError(f"the numbers of these studies do not compare:\n{listed}\nWith --anyway (anyway=True) they are compared.")
     worst, best = _box(studies, objectives)
     fronts = [_points(study, objectives) for study in studies]
     together = np.concatenate(fronts)

@@ -1,4 +1,4 @@
-"""Where nothing meets a study's constraints: what comes closest, which constraint is in the way, and how far it would have to move."""
+"""Where nothing meets a study's constraints: what comes closest, which constraint is in the way, and what relaxing would admit."""
 
 from __future__ import annotations
 
@@ -100,7 +100,9 @@ def _turned_down(study: Study) -> list[Misfit]:
             design = Design.from_params(trial.params)
             skeleton = study.plan.final_skeleton((design.channels, design.cells))
             key = study.plan.architecture(design).key
-            misfit = _misfit(study.config.constraints, key, skeleton, trial.number, design.method, trial.values or {}, trained=False)
+            misfit = _misfit(
+                study.config.constraints, key, skeleton, trial.number, design.method, trial.values or {}, trained=False
+            )
             found.setdefault((key, skeleton.key), misfit)
     return list(found.values())
 

@@ -124,8 +124,8 @@ class Network:
 class Attainment:
     """What the fronts of a study's replicates reach.
 
-    objectives: names of metrics. surfaces: by share, the corners of what at least that share of the replicates attains, each a row of
-    values in the order and in the signs of the objectives; 0.5 is the median front.
+    objectives: names of metrics. surfaces: by share, the corners of what at least that share of the replicates attains, each a row
+    of values in the order and in the signs of the objectives; 0.5 is the median front.
     """
 
     objectives: tuple[str, ...]
@@ -204,8 +204,7 @@ class Study:
                 },
                 runs={
                     replicate: {
-                        name: measured.value
-                        for name, measured in (_accuracies(evaluations) | measured.get(place, {})).items()
+                        name: measured.value for name, measured in (_accuracies(evaluations) | measured.get(place, {})).items()
                     }
                     | costs[place]
                     for replicate, evaluations in _by_replicate(found[place]).items()
@@ -286,8 +285,8 @@ class Study:
     ) -> Network:
         """One network among those that meet the study's constraints and `under`: the one of the best first objective, or a choice.
 
-        under: limits such as `{"params": 2e6}`, in each metric's worse direction, or bounds. knee: the one that is hardest to leave,
-        see `moonas.front.choices.knee`. weights: of objectives, 1 where not named; the compromise that they ask for, see
+        under: limits such as `{"params": 2e6}`, in each metric's worse direction, or bounds. knee: the one that is hardest to
+        leave, see `moonas.front.choices.knee`. weights: of objectives, 1 where not named; the compromise that they ask for, see
         `moonas.front.choices.compromise`. Both choose on the front of those networks.
         Raises UsageError where nothing qualifies, naming what would.
         """

@@ -158,7 +158,9 @@ def print_comparison(found: Comparison) -> None:
             *("" if name not in standing.covers else f"{standing.covers[name]:.0%}" for name in names),
         )
     console.print(table)
-    corners = ", ".join(f"{_heading(name)} {number_text(found.ideal[name])} to {number_text(at)}" for name, at in found.reference.items())
+    corners = ", ".join(
+        f"{_heading(name)} {number_text(found.ideal[name])} to {number_text(at)}" for name, at in found.reference.items()
+    )
     console.print(f"box: {corners}")
     for text in found.differences:
         console.print(Text(f"differs: {text}", style="yellow"), soft_wrap=True)

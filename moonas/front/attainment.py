@@ -1,7 +1,7 @@
 """Empirical attainment: what the fronts of several runs reach, as surfaces between their best and their worst case.
 
-Source: Grunert da Fonseca, Fonseca and Hall 2001, doi:10.1007/3-540-44719-9_15; computed exactly by moocore, after Fonseca et al. 2011,
-doi:10.1007/978-3-642-19893-9_8.
+Source: Grunert da Fonseca, Fonseca and Hall 2001, doi:10.1007/3-540-44719-9_15; computed exactly by moocore, after Fonseca et al.
+2011, doi:10.1007/978-3-642-19893-9_8.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 def attained(fronts: Sequence[np.ndarray], share: float) -> np.ndarray:
     """The surface that at least `share` of the runs attain, by its non-dominated corners.
 
-    fronts: one (points, m) array per run, every objective minimised; a run attains whatever one of its points weakly dominates, and an
-    empty one attains nothing. share: above 0, at most 1; of n runs it asks for the smallest whole number k with k >= share * n, so
-    that 0.5 is the median front (the better one of two), and 1 what every run attains.
+    fronts: one (points, m) array per run, every objective minimised; a run attains whatever one of its points weakly dominates, and
+    an empty one attains nothing. share: above 0, at most 1; of n runs it asks for the smallest whole number k with k >= share * n,
+    so that 0.5 is the median front (the better one of two), and 1 what every run attains.
     Returns (corners, m), in ascending order; (0, m) where too few runs hold anything.
     Raises ValueError unless there are runs of one, two or three objectives.
     """

@@ -13,9 +13,11 @@ def compromise(values: np.ndarray, weights: np.ndarray | None = None) -> int:
     """The row whose largest weighted loss is smallest.
 
     A loss is the distance to the best value on the front, as a share of the front's span in that objective; in an objective that is
-    constant on the front nobody loses anything. Ties go to the smaller sum of weighted losses, then of losses, then to the better first objective.
-    values: (n, m), every objective minimised; dominated rows and rows holding NaN are left out. weights: (m,), none negative, not all
-    zero; 1 each where absent. An objective of weight 2 may lose half as much as one of weight 1, one of weight 0 whatever it takes.
+    constant on the front nobody loses anything. Ties go to the smaller sum of weighted losses, then of losses, then to the better
+    first objective.
+    values: (n, m), every objective minimised; dominated rows and rows holding NaN are left out. weights: (m,), none negative, not
+    all zero; 1 each where absent. An objective of weight 2 may lose half as much as one of weight 1, one of weight 0
+    whatever it takes.
     Raises ValueError where no row is left or the weights do not fit.
     Source: the achievement scalarizing function of Wierzbicki 1980, doi:10.1007/978-3-642-48782-8_32, with the weights as factors.
     """
@@ -26,8 +28,8 @@ def compromise(values: np.ndarray, weights: np.ndarray | None = None) -> int:
 def knee(values: np.ndarray) -> int:
     """The row that is hardest to leave: moving to its neighbours gains little for what it gives up.
 
-    values: as for `compromise`, and with the same losses. pymoo names the rows whose trade-off stands out; which of several, and what
-    to answer where none stands out, as on fronts of one or two points, is our own choice: their `compromise` of equal weights.
+    values: as for `compromise`, and with the same losses. pymoo names the rows whose trade-off stands out; which of several, and
+    what to answer where none stands out, as on fronts of one or two points, is our own choice: their `compromise` of equal weights.
     Raises ValueError where no row is left.
     Source: Rachmawati and Srinivasan 2009, doi:10.1109/TEVC.2009.2017515, as in pymoo's `HighTradeoffPoints`.
     """

@@ -21,14 +21,21 @@ def add_band(figure: go.Figure, band: Band) -> None:
     corners = [corner for surface in (band.easy, band.median, band.hard) for corner in surface]
     if not corners:
         return
-    ends = tuple((max if best is min else min)(corner[axis] for corner in corners) for axis, best in enumerate(band.better))
+    x_worst, y_worst = (max if best is min else min for best in band.better)
+    ends = x_worst(x for x, _ in corners), y_worst(y for _, y in corners)
     outline = _stairs(band.easy, ends, band) + _stairs(band.hard, ends, band)[::-1]
     median = _stairs(band.median, ends, band)
     shown = {"mode": "lines", "hoverinfo": "skip", "legendgroup": "replicates", "legendrank": 4}
     name = f"half of {band.replicates} replicates"
     line = {"dash": "dot", "width": 1.4, "color": NEUTRAL}
     figure.add_scatter(
-        x=[x for x, _ in outline], y=[y for _, y in outline], fill="toself", fillcolor=FAINT, line={"width": 0}, showlegend=False, **shown
+        x=[x for x, _ in outline],
+        y=[y for _, y in outline],
+        fill="toself",
+        fillcolor=FAINT,
+        line={"width": 0},
+        showlegend=False,
+        **shown,
     )
     figure.add_scatter(x=[x for x, _ in median], y=[y for _, y in median], line=line, name=name, **shown)
 

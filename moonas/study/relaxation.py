@@ -15,8 +15,8 @@ DIGITS = 4  # of an end that is no whole number
 class Obstacle:
     """What one bound keeps out.
 
-    excluded: how many points miss it. alone: how many of them miss no other bound. relaxed: the bound moved just far enough to admit
-    the nearest of those, and admits: its index; None where there are none.
+    excluded: how many points miss it. alone: how many of them miss no other bound. relaxed: the bound moved just far enough to
+    admit the nearest of those, and admits: its index; None where there are none.
     """
 
     bound: Bound
