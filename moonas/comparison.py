@@ -24,8 +24,8 @@ class Standing:
     """One study among others.
 
     members: of its front. in_union: those of them that no member of another front dominates. hypervolume: of its front, as a share
-    of the common box; exclusive: what the front of all studies together would lose without it. covers: of each other study, by name,
-    the share of its members that some member here equals or dominates (the C measure of Zitzler and Thiele 1999,
+    of the common box; exclusive: what the front of all studies together would lose without it. covers: of each other study, by
+    name, the share of its members that some member here equals or dominates (the C measure of Zitzler and Thiele 1999,
     doi:10.1109/4235.797969).
     """
 
