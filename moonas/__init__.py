@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from moonas.api import delete_study, list_studies, load_study, resume, run, search, validate, write_report
+    from moonas.api import compare, delete_study, list_studies, load_study, resume, run, search, validate, write_report
     from moonas.architecture import Architecture
     from moonas.networks.network import build
     from moonas.skeleton import Skeleton
@@ -22,6 +22,7 @@ _EXPORTS = {
     "Costs": "moonas.spaces.costs",
     "Skeleton": "moonas.skeleton",
     "build": "moonas.networks.network",
+    "compare": "moonas.api",
     "cost": "moonas.spaces.costs",
     "delete_study": "moonas.api",
     "list_studies": "moonas.api",
@@ -38,6 +39,7 @@ __all__ = [
     "Costs",
     "Skeleton",
     "build",
+    "compare",
     "cost",
     "delete_study",
     "list_studies",

@@ -17,6 +17,7 @@ from moonas.store.records import Records, StudyRecord, StudySummary
 from moonas.store.states import StudyState
 
 if TYPE_CHECKING:  # what only some commands need is imported where they need it: `moonas list` answers at once
+    from moonas.comparison import Comparison
     from moonas.outer.loop import Loop, Pool, Watcher
     from moonas.outer.plan import Plan
     from moonas.results import Study
@@ -118,6 +119,18 @@ def list_studies(storage: str | None = None) -> Records[StudySummary]:
         return Records(study_summaries(database))
     except NoDatabaseError:
         return Records()
+
+
+def compare(*studies: str | Study, storage: str | None = None, anyway: bool = False) -> Comparison:
+    """Lay the fronts of several studies of the same objectives over each other.
+
+    studies: names in `storage`, or studies as `load_study` gives them, which may come from several databases.
+    anyway: compare studies whose protocols, data or ways of measuring differ; the result names the differences.
+    Raises UnknownStudyError; UsageError where the studies do not compare.
+    """
+    from moonas.comparison import compare as lay_over
+
+    return lay_over([load_study(study, storage) if isinstance(study, str) else study for study in studies], anyway)
 
 
 def search(

@@ -18,6 +18,7 @@ from moonas.store.states import TrialState
 from moonas.study.metrics import COSTS, METRICS
 
 if TYPE_CHECKING:
+    from moonas.comparison import Comparison
     from moonas.results import Measured, Network, Study
     from moonas.store.records import TrialRecord
 
@@ -83,8 +84,7 @@ def print_front(study: Study, members: Sequence[Network], number: int | None = N
     """A front, the cheapest network first: the present one, or front `number` of the history."""
     step = study.front_step(number)
     if not members or step is None:
-        console.print(f"study {escape(study.name)} has no front yet: nothing was measured, or nothing meets the constraints")
-        return
+        return print_infeasibility(study)
     which = f"front {number}" if number is not None else "Pareto front"
     table = _table(f"{which} of {study.name}: {_count(len(members), 'network')}, hypervolume {step.hypervolume:.4f}")
     settings = list(dict.fromkeys(name for member in members for name in member.settings))
@@ -109,6 +109,66 @@ def print_front(study: Study, members: Sequence[Network], number: int | None = N
             *(_measured(member.metrics.get(name)) for name in metrics),
         )
     console.print(table)
+
+
+def print_infeasibility(study: Study) -> None:
+    """Why a study has no front: nothing is known yet, or what came closest and which constraints are in the way."""
+    from moonas.infeasible import infeasibility
+
+    found = infeasibility(study)
+    if found is None:
+        console.print(f"study {escape(study.name)} has no front yet: nothing was measured")
+        return
+    console.print(f"study {escape(study.name)} has no front: none of {_count(found.networks, 'network')} meets all constraints")
+    table = _table("constraints")
+    table.add_column("constraint")
+    for heading in ("missed by", "as their only one"):
+        table.add_column(heading, justify="right")
+    for obstacle in found.obstacles:
+        table.add_row(str(obstacle.bound), str(obstacle.excluded), str(obstacle.alone))
+    console.print(table)
+    names = list(dict.fromkeys(bound.metric for bound in study.config.constraints))
+    table = _table("closest networks")
+    for heading in ("key", "method", "trial", "width", *map(_heading, names), "violation", "would be admitted by"):
+        table.add_column(heading, justify="left" if heading in ("key", "method", "width", "would be admitted by") else "right")
+    for misfit in found.closest:
+        table.add_row(
+            misfit.key[:8],
+            escape(misfit.method),
+            str(misfit.trial),
+            f"{misfit.skeleton.channels}×{misfit.skeleton.cells}",
+            *(number_text(misfit.metrics[name]) if name in misfit.metrics else "" for name in names),
+            f"{misfit.violation:.3g}",
+            ", ".join(map(str, misfit.relaxed)) + ("" if misfit.trained else " (not trained)"),
+        )
+    console.print(table)
+    for line in found.admissions:
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def print_comparison(found: Comparison) -> None:
+    """Several studies over one box, and what makes their numbers hard to compare."""
+    table = _table(f"fronts over one box: together hypervolume {found.union:.4f}")
+    table.add_column("study", no_wrap=True)
+    names = [standing.study for standing in found.standings]
+    for heading in ("members", "in the union", "hypervolume", "exclusive", *(f"covers {name}" for name in names)):
+        table.add_column(escape(heading), justify="right")
+    for standing in found.standings:
+        table.add_row(
+            escape(standing.study),
+            str(standing.members),
+            str(standing.in_union),
+            f"{standing.hypervolume:.4f}",
+            f"{standing.exclusive:.5f}",
+            *("" if name not in standing.covers else f"{standing.covers[name]:.0%}" for name in names),
+        )
+    console.print(table)
+    corners = ", ".join(
+        f"{_heading(name)} {number_text(found.ideal[name])} to {number_text(at)}" for name, at in found.reference.items()
+    )
+    console.print(f"box: {corners}")
+    for text in found.differences:
+        console.print(Text(f"differs: {text}", style="yellow"), soft_wrap=True)
 
 
 def print_studies(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -137,8 +197,10 @@ def print_studies(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def summary(study: Study) -> dict[str, Any]:
     """A study in one mapping, as `moonas show --format json` prints it."""
+    from moonas.infeasible import infeasibility
     from moonas.race import race
 
+    infeasible = infeasibility(study)
     history = study.front_history()
     counts: dict[str, int] = {}
     for trial in study.trials():
@@ -153,6 +215,7 @@ def summary(study: Study) -> dict[str, Any]:
         "collapsed": list(study.collapses()),
         "methods": [runner.to_json() for runner in race(study)],
         "front": len(study.front()),
+        "infeasible": infeasible.to_json() if infeasible else None,
         "architectures": len(study.archive()),
         "hypervolume": history[-1].hypervolume if history else None,
         "device_hours": study.store.device_seconds(study.record.id) / 3600,

@@ -33,7 +33,7 @@ LINES = [
     ("worker.local", "worker.inline", "worker.ray"),
     ("outer",),
     ("results",),
-    ("race",),
+    ("race", "infeasible", "comparison"),
     ("report",),
     ("api",),
     ("preview", "device_table"),
