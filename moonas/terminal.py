@@ -37,7 +37,9 @@ def print_outcome(study: Study) -> bool:
     failed = [trial.number for trial in study.trials() if trial.state is TrialState.FAIL]
     if failed:
         console.print(f"{_count(len(failed), 'trial')} failed, first trial {failed[0]}: moonas logs {study.name} {failed[0]}")
-    console.print(f"state {study.state.value}; the report: [bold]moonas report {study.name}[/bold]")
+    reason = study.store.state_note(study.record.id)
+    state = f"{study.state.value}: {escape(reason)}" if reason else study.state.value
+    console.print(f"state {state}; the report: [bold]moonas report {study.name}[/bold]")
     return not failed or len(failed) < len(study.trials())
 
 
@@ -141,6 +143,7 @@ def summary(study: Study) -> dict[str, Any]:
     return {
         "name": study.name,
         "state": study.state.value,
+        "reason": study.store.state_note(study.record.id),
         "driven_by": study.record.lease_holder,
         "created": study.record.created,
         "version": study.record.version,
@@ -158,7 +161,7 @@ def summary(study: Study) -> dict[str, Any]:
 def print_study(study: Study) -> None:
     """State, counts, budgets and the front."""
     found = summary(study)
-    state = found["state"]
+    state = f"{found['state']}: {found['reason']}" if found["reason"] else found["state"]
     if state == "RUNNING" and not study.is_driven:
         state = f"RUNNING, but no process drives it; go on with: moonas resume {study.name}"
     facts = Table.grid(padding=(0, 2))

@@ -14,7 +14,7 @@ from moonas.store.database import Database
 from moonas.store.fronts import replace_front
 from moonas.store.lease import LEASE_SECONDS
 from moonas.store.queries import architecture_ids, columns, insert_or_replace, insert_unknown, rows_changed, table_of
-from moonas.store.reads import CHECKPOINT, DEVICE, find_evaluation, task_records
+from moonas.store.reads import CHECKPOINT, DEVICE, STATE, find_evaluation, task_records
 from moonas.store.records import EvaluationKey, EvaluationRecord, FrontUpdate, NewCandidate, RequestRecord, TaskRecord
 from moonas.store.states import AttemptState, StudyState, TaskState, TrialState
 from moonas.store.tables import (
@@ -73,7 +73,7 @@ class Ledger:
         """Change the study's state, recorded as an event."""
         with self._write() as session:
             session.execute(update(Study).where(Study.id == self.study_id).values(state=state))
-            session.add(Event(study_id=self.study_id, kind="state", text=f"{state}: {note}" if note else state.value))
+            session.add(Event(study_id=self.study_id, kind=STATE, text=f"{state}: {note}" if note else state.value))
 
     def update_study_config(self, config: Json, config_hash: str, note: str) -> None:
         """Replace the study's configuration; the note and the old hash are recorded as an event."""
