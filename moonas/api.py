@@ -178,6 +178,31 @@ def write_report(name: str, path: str | Path, storage: str | None = None) -> Pat
     return path
 
 
+def export_optuna(name: str, address: str, storage: str | None = None, *, replace: bool = False) -> int:
+    """Write a study into an Optuna storage, an SQLAlchemy URL or the path of a journal file; returns its number of trials.
+
+    An earlier export of it is written anew; replace: whatever else has its name there too.
+    Raises UnknownStudyError, StudyConflictError, StorageError.
+    """
+    from moonas.exchange.to_optuna import export_study
+
+    return export_study(load_study(name, storage), address, replace)
+
+
+def import_optuna(address: str, name: str, storage: str | None = None, *, new_name: str | None = None) -> Study:
+    """Bring a study in that `export_optuna` wrote, as a complete one; returns it. new_name: its own where absent.
+
+    Raises UsageError, StudyConflictError, StorageError.
+    """
+    from moonas.exchange.from_optuna import import_study
+    from moonas.store.store import Store
+
+    url = storage_url(storage)
+    with Store.open(url, create=True) as store:
+        imported = import_study(store, address, name, new_name, moonas.__version__)
+    return load_study(imported, url)
+
+
 def delete_study(name: str, storage: str | None = None) -> None:
     """Delete a study with its trials, fronts and artifacts; what other studies measured with it stays.
 

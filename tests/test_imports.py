@@ -35,6 +35,7 @@ LINES = [
     ("results",),
     ("race",),
     ("report",),
+    ("exchange",),
     ("api",),
     ("preview", "device_table"),
     ("terminal",),

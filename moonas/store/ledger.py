@@ -274,6 +274,24 @@ class Ledger:
         """Store a measurement. Where another study measured the same first, that stays. Returns URLs."""
         with self._write() as session:
             urls = self._finish(session, task_id, attempt_id, seconds, artifacts, None)
+            self.add_evaluation(
+                key, metrics, seconds, device=device, versions=versions, data_checksum=data_checksum, task_id=task_id
+            )
+            return urls
+
+    def add_evaluation(
+        self,
+        key: EvaluationKey,
+        metrics: Json,
+        seconds: float,
+        *,
+        device: Json,
+        versions: Json,
+        data_checksum: str,
+        task_id: int | None = None,
+    ) -> None:
+        """Store a measurement, unless the same is stored already. task_id: None where no task of this database made it."""
+        with self._write() as session:
             measured = {
                 **key._asdict(),
                 "architecture_id": architecture_ids(session, [key.architecture])[key.architecture],
@@ -286,7 +304,6 @@ class Ledger:
             }
             del measured["architecture"]
             insert_unknown(session, Evaluation, [measured])
-            return urls
 
     def known_evaluation(self, key: EvaluationKey) -> EvaluationRecord | None:
         """The measurement with this identity, also where this transaction has stored it."""
