@@ -40,15 +40,19 @@ def validate(question: str | Path | Mapping[str, Any] | StudyConfig) -> Plan:
 
     Needs no torch. Raises StudyFileError with every mistake found.
     """
+    from moonas.outer.past import past_draws
     from moonas.outer.plan import Plan
     from moonas.study.loading import load_study, study_from
     from moonas.study.schema import StudyConfig
 
     if isinstance(question, StudyConfig):
-        return Plan(question)
-    if isinstance(question, Mapping):
-        return Plan(study_from(question))
-    return Plan(load_study(question), str(question))
+        plan = Plan(question)
+    elif isinstance(question, Mapping):
+        plan = Plan(study_from(question))
+    else:
+        plan = Plan(load_study(question), str(question))
+    past_draws(plan)
+    return plan
 
 
 def run(
@@ -194,13 +198,13 @@ def import_optuna(address: str, name: str, storage: str | None = None, *, new_na
 
     Raises UsageError, StudyConflictError, StorageError.
     """
-    from moonas.exchange.from_optuna import import_study
+    from moonas.exchange.from_optuna import add_study, read_study
     from moonas.store.store import Store
 
-    url = storage_url(storage)
+    url, found = storage_url(storage), read_study(address, name)
     with Store.open(url, create=True) as store:
-        imported = import_study(store, address, name, new_name, moonas.__version__)
-    return load_study(imported, url)
+        add_study(store, found, new_name or name, moonas.__version__)
+    return load_study(new_name or name, url)
 
 
 def delete_study(name: str, storage: str | None = None) -> None:
@@ -245,6 +249,7 @@ def _opened(url: str, name: str) -> Iterator[Store]:
 
 def _create_or_match(store: Store, plan: Plan, extend: bool) -> tuple[StudyRecord, Plan]:
     """The stored study of the plan's name, with what the file adds; a new one where there is none."""
+    from moonas.outer.past import with_past
     from moonas.outer.plan import Plan
     from moonas.outer.warm_start import with_distributions
     from moonas.study.changes import changes, scientific_hash
@@ -255,7 +260,7 @@ def _create_or_match(store: Store, plan: Plan, extend: bool) -> tuple[StudyRecor
     with suppress(UnknownStudyError):
         record = store.study(plan.config.name)
         stored = study_from(record.config, f"study {record.name}")
-    config = with_distributions(plan.config, store, stored)
+    config = replace(with_distributions(plan.config, store, stored), history=with_past(plan, store, stored))
     if config != plan.config:
         plan = Plan(config)
     data, config_hash = config.to_json(), scientific_hash(config)

@@ -11,8 +11,9 @@ import numpy as np
 
 from moonas import api
 from moonas.architecture import Architecture
+from moonas.outer.past import history_of
 from moonas.outer.plan import Plan
-from moonas.outer.samplers.sampler import History, Proposal, Told, make_sampler
+from moonas.outer.samplers.sampler import Proposal, Told, make_sampler
 from moonas.spaces.sampling import FeasibleSet
 from moonas.specs import Bounds
 from moonas.study.budgets import budget_text
@@ -48,7 +49,7 @@ def preview(question: str | Path | Mapping[str, Any], *, measure: bool = True) -
 
 def _proposals(plan: Plan) -> list[Proposal]:
     """The trials that would be asked, none having been told."""
-    sampler, history, proposals = make_sampler(plan), History(), []
+    sampler, history, proposals = make_sampler(plan), history_of(plan), []
     while (proposal := sampler.ask(history)) is not None:
         proposals.append(proposal)
         history.add(Told(proposal.design.to_params(), proposal.replicate, "RUNNING", None, proposal.attributes))

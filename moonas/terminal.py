@@ -174,6 +174,7 @@ def print_study(study: Study) -> None:
         ("methods", ", ".join(method.label for method in study.config.methods)),
         ("budgets", "; ".join(map(_budget, study.plan.budgets))),
         ("collapsed", f"the searches of {len(collapsed)} trials; see: moonas trials {study.name}" if collapsed else "no search"),
+        *([("history", _history(study))] if study.config.history else []),
         ("protocol", study.config.protocol.name),
         ("device-hours", f"{found['device_hours']:.3f}"),
         ("created", f"{datetime.fromtimestamp(found['created']):%Y-%m-%d %H:%M} by moonas {found['version']}"),
@@ -183,6 +184,11 @@ def print_study(study: Study) -> None:
     console.print(facts)
     print_front(study, study.front())
     print_race(study)
+
+
+def _history(study: Study) -> str:
+    """What the sampler knew before the first trial."""
+    return ", ".join(f"{_count(len(past.trials or ()), 'trial')} of {past}" for past in study.config.history)
 
 
 def trial_row(trial: TrialRecord, collapse: str | None, fallback: str | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ An Optuna study of other origin says nothing of data, networks or how values wer
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from moonas.architecture import Architecture
@@ -31,34 +32,44 @@ from moonas.study.schema import SCHEMA
 UNFINISHED = "was not finished when it was exported"
 
 
-def import_study(store: Store, address: str, name: str, new_name: str | None, version: str) -> str:
-    """Add the Optuna study `name`, as a complete study called `new_name` (its own name where absent); returns that name.
+@dataclass(frozen=True)
+class Exported:
+    """What an Optuna storage holds of a study. about: its file, and the device it measured on. trials: with their candidates."""
 
-    Its Optuna storage is only read. Trials that were not finished come in as failed; times become those of the import.
-    Raises UsageError where there is no such study or moonas did not write it, StudyConflictError where the database has that name.
+    address: str
+    about: Mapping[str, Any]
+    trials: Sequence[Mapping[str, Any]]
+
+
+def add_study(store: Store, exported: Exported, name: str, version: str) -> None:
+    """Add an exported study, as a complete one of this name.
+
+    Trials that were not finished come in as failed; times become those of the import. Raises StudyConflictError where the database
+    has a study of that name.
     """
-    mark, trials = _read(address, name)
-    raw = {**mark["study"], "name": new_name or mark["study"]["name"]}
-    plan = Plan(study_from(raw, f"Optuna study {name}"), f"Optuna study {name}")
-    config = plan.config
+    plan = Plan(study_from({**exported.about["study"], "name": name}, exported.address), exported.address)
+    config, device, trials = plan.config, exported.about["device"], exported.trials
     if config.name in [known.name for known in store.studies()]:
         raise StudyConflictError(f"the database already holds a study {config.name!r}; give the imported one another --name")
     made = store.create_study(
         config.name, config.to_json(), schema=SCHEMA, config_hash=scientific_hash(config), seed=config.seed, version=version
     )
     with store.ledger(made.id) as ledger, ledger.together():
-        if mark["device"]:
-            ledger.bind_device(mark["device"], device_text(mark["device"]))
-        writer = _Writer(plan, ledger, mark["device"])
+        if device:
+            ledger.bind_device(device, device_text(device))
+        writer = _Writer(plan, ledger, device)
         for trial in sorted(trials, key=lambda trial: trial["number"]):
             writer.add(trial)
         for trial in sorted(trials, key=lambda trial: (trial["finished"] or float("inf"), trial["number"])):
             writer.finish(trial)
-        ledger.set_state(StudyState.COMPLETE, f"imported from the Optuna storage {without_password(address)}")
-    return config.name
+        ledger.set_state(StudyState.COMPLETE, f"imported from the Optuna storage {without_password(exported.address)}")
 
 
-def _read(address: str, name: str) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]:
+def read_study(address: str, name: str) -> Exported:
+    """The study `name` of an Optuna storage, which is only read.
+
+    Raises UsageError where there is none, or moonas did not write it; StorageError.
+    """
     import optuna
 
     storage = open_storage(address)
@@ -76,7 +87,7 @@ def _read(address: str, name: str) -> tuple[Mapping[str, Any], Sequence[Mapping[
     for trial in trials:
         if MARK not in trial.user_attrs:
             raise UsageError(f"moonas did not write trial {trial.number} of the Optuna study {name!r}, which names no architecture")
-    return mark, [trial.user_attrs[MARK] for trial in trials]
+    return Exported(address, mark, [trial.user_attrs[MARK] for trial in trials])
 
 
 class _Writer:

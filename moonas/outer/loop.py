@@ -14,8 +14,9 @@ from moonas.errors import InfeasibleError, TaskError
 from moonas.outer.archive import Archive
 from moonas.outer.candidates import decode_trial, named, shortlist, stored_costs
 from moonas.outer.identity import evaluation_key, measured_key, measurement_of
+from moonas.outer.past import history_of
 from moonas.outer.plan import Design, Plan
-from moonas.outer.samplers.sampler import History, Told, make_sampler
+from moonas.outer.samplers.sampler import Told, make_sampler
 from moonas.outer.stagnation import cause_of, stagnates, volumes_after
 from moonas.outer.steps import NOUN, Step, check_device, measured_values, steps
 from moonas.outer.work import OpenTask, OpenTrial, Running, choose_task, waiting_tasks
@@ -78,7 +79,7 @@ class Loop:
         self.config = plan.config
         self.archive = Archive(self.config.objectives, self.config.constraints, plan.spans)
         self.sampler = make_sampler(plan)
-        self.history = History()
+        self.history = history_of(plan)
         self.trials: dict[int, OpenTrial] = {}
         self.finished = {TrialState.COMPLETE: 0, TrialState.PRUNED: 0, TrialState.FAIL: 0}
         self.tasks: dict[tuple[str, str], OpenTask] = {}
