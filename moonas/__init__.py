@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from moonas.api import delete_study, list_studies, load_study, resume, run, search, validate, write_report
+    from moonas.api import (
+        delete_study,
+        export_optuna,
+        import_optuna,
+        list_studies,
+        load_study,
+        resume,
+        run,
+        search,
+        validate,
+        write_report,
+    )
     from moonas.architecture import Architecture
     from moonas.networks.network import build
     from moonas.skeleton import Skeleton
@@ -24,6 +35,8 @@ _EXPORTS = {
     "build": "moonas.networks.network",
     "cost": "moonas.spaces.costs",
     "delete_study": "moonas.api",
+    "export_optuna": "moonas.api",
+    "import_optuna": "moonas.api",
     "list_studies": "moonas.api",
     "load_study": "moonas.api",
     "resume": "moonas.api",
@@ -40,6 +53,8 @@ __all__ = [
     "build",
     "cost",
     "delete_study",
+    "export_optuna",
+    "import_optuna",
     "list_studies",
     "load_study",
     "resume",

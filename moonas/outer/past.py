@@ -85,7 +85,9 @@ def _trials_of(plan: Plan, store: Store, past: Past) -> Rows:
     for trial in store.trials(record.id, TrialState.COMPLETE):
         label = trial.params["method"]
         if mine.get(label) != theirs[label]:
-            misfit = f"{past.where(str(trial.number))}, column method: {label!r} is no method of this study, or one with other settings"
+            misfit = (
+                f"{past.where(str(trial.number))}, column method: {label!r} is no method of this study, or one with other settings"
+            )
             continue
         metrics = {f"metrics.{name}": value for name, value in (trial.values or {}).items() if name in names}
         row = {**trial.params, "replicate": trial.replicate, **metrics}
@@ -111,7 +113,9 @@ class _Reader:
     def told(self, row: Mapping[str, Any]) -> Told:
         design = self.parameters.design(partial(self._choose, row))
         if design is None:
-            raise UsageError("column budget: no such design: the budget does not fit the size, or the space has no such architecture")
+            raise UsageError(
+                "column budget: no such design: the budget does not fit the size, or the space has no such architecture"
+            )
         self._check_rest(row, design)
         config = self.plan.config
         names = [o.metric for o in config.objectives] + [c.metric for c in config.constraints]
