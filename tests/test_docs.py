@@ -22,8 +22,8 @@ from moonas.cli import app
 from moonas.errors import StudyFileError
 from moonas.outer.plan import Plan
 from moonas.study.data import DATA, DataConfig
-from moonas.study.loading import parse_study, study_from
 from moonas.study.history import Past
+from moonas.study.loading import parse_study, study_from
 from moonas.study.methods import HANDLERS, METHODS
 from moonas.study.metrics import METRICS
 from moonas.study.numbers import parse_number

@@ -1,4 +1,4 @@
-"""What a sampler learns before the first trial: trials of other studies, looked up once and stored with the study that uses them."""
+"""What a sampler learns before the first trial: trials of elsewhere, looked up once and stored with the study that uses them."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _trials_of(plan: Plan, store: Store, past: Past) -> Rows:
         label = trial.params["method"]
         if mine.get(label) != theirs[label]:
             misfit = (
-                f"{past.where(str(trial.number))}, column method: {label!r} is no method of this study, or one with other settings"
+                f"{past.where(str(trial.number))}, column method: {label!r} is not a method of this study with the same settings"
             )
             continue
         metrics = {f"metrics.{name}": value for name, value in (trial.values or {}).items() if name in names}
@@ -113,9 +113,7 @@ class _Reader:
     def told(self, row: Mapping[str, Any]) -> Told:
         design = self.parameters.design(partial(self._choose, row))
         if design is None:
-            raise UsageError(
-                "column budget: no such design: the budget does not fit the size, or the space has no such architecture"
-            )
+            raise UsageError("column budget: does not fit the width and depth, or the space holds no such architecture")
         self._check_rest(row, design)
         config = self.plan.config
         names = [o.metric for o in config.objectives] + [c.metric for c in config.constraints]

@@ -12,8 +12,8 @@ from moonas.study.bounds import Bound, parse_bound
 from moonas.study.budgets import Budgets, Level, parse_levels
 from moonas.study.data import DATA, classes, input_shape
 from moonas.study.device_tables import DeviceTable
-from moonas.study.methods import HANDLERS, METHODS, MethodEntry
 from moonas.study.history import Past
+from moonas.study.methods import HANDLERS, METHODS, MethodEntry
 from moonas.study.metrics import ADDITIVE, metric_name
 from moonas.study.numbers import Count, Seed
 from moonas.study.objectives import Objective, parse_objective
