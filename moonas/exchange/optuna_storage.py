@@ -17,6 +17,7 @@ def open_storage(address: str, create: bool = False) -> Any:
     Raises StorageError where it cannot be opened, UsageError where there is none and none may be created.
     """
     import optuna
+    from optuna.storages.journal import JournalFileBackend
     from sqlalchemy.exc import SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -27,7 +28,7 @@ def open_storage(address: str, create: bool = False) -> Any:
     try:
         if "://" in address:
             return optuna.storages.RDBStorage(address)
-        return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(address))
+        return optuna.storages.JournalStorage(JournalFileBackend(address))
     except (SQLAlchemyError, ImportError, OSError, RuntimeError, ValueError) as error:
         raise StorageError(f"the Optuna storage {shown} cannot be opened: {without_password(str(error))}") from error
 
