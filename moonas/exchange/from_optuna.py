@@ -140,7 +140,7 @@ class _Writer:
         for kind, found in measured.items():
             self.ledger.add_evaluation(keys[kind], **found)
         if all(kind in measured for kind in keys):
-            costs = stored_costs(self.plan, as_stored)
+            costs: dict[str, float] = dict(stored_costs(self.plan, as_stored))
             if self.device:
                 costs |= measured_values(self.plan, self._metrics(keys["measure"]))
             recipe = self.plan.recipe(Design.from_params(trial["params"]))

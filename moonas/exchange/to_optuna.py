@@ -128,7 +128,8 @@ class Names:
             return distributions.CategoricalDistribution(values.values)
         if values.kind == "int":
             return distributions.IntDistribution(*values.values)
-        return distributions.FloatDistribution(*values.values, log=values.kind == "log")
+        low, high = values.values
+        return distributions.FloatDistribution(low, high, log=values.kind == "log")
 
 
 def _user_attributes(trial: TrialRecord, candidates: list[dict[str, Any]]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from moonas.study.loading import study_from
 from moonas.study.numbers import parse_number, parse_whole
 from moonas.study.objectives import minimised
 from moonas.study.ranges import Range
-from moonas.study.schema import StudyConfig
+from moonas.study.schema import Method, StudyConfig
 
 ALIKE = ("data", "space", "search", "final.stem", "protocol", "measure")  # what values of two studies must share to be compared
 
@@ -77,8 +77,8 @@ def _trials_of(plan: Plan, store: Store, past: Past) -> Rows:
     differing = [change for change in changes(other, plan.config) if change.path.startswith(ALIKE)]
     if differing:
         raise UsageError(f"{past} measures otherwise, and its values would mislead the sampler: {'; '.join(map(str, differing))}")
-    mine = {method.label: replace(method, open=dict.fromkeys(method.open)) for method in plan.config.methods}
-    theirs = {method.label: replace(method, open=dict.fromkeys(method.open)) for method in other.methods}
+    mine = {method.label: _closed(method) for method in plan.config.methods}
+    theirs = {method.label: _closed(method) for method in other.methods}
     names = {o.metric for o in plan.config.objectives} | {c.metric for c in plan.config.constraints}
     reader, found = _Reader(plan), Rows()
     misfit = "it has no complete trial"
@@ -100,6 +100,11 @@ def _trials_of(plan: Plan, store: Store, past: Past) -> Rows:
     if not found:
         raise UsageError(f"no complete trial of {past} fits this study: {misfit}")
     return found
+
+
+def _closed(method: Method) -> tuple[Any, ...]:
+    """What two variants must share for trials of one to be trials of the other; the ranges of open settings may differ."""
+    return method.name, method.handler, method.settings, set(method.open)
 
 
 class _Reader:
