@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from moonas.api import compare, delete_study, list_studies, load_study, resume, run, search, validate, write_report
+    from moonas.api import (
+        compare,
+        delete_study,
+        export_optuna,
+        import_optuna,
+        list_studies,
+        load_study,
+        resume,
+        run,
+        search,
+        validate,
+        write_report,
+    )
     from moonas.architecture import Architecture
     from moonas.networks.network import build
     from moonas.skeleton import Skeleton
@@ -25,6 +37,8 @@ _EXPORTS = {
     "compare": "moonas.api",
     "cost": "moonas.spaces.costs",
     "delete_study": "moonas.api",
+    "export_optuna": "moonas.api",
+    "import_optuna": "moonas.api",
     "list_studies": "moonas.api",
     "load_study": "moonas.api",
     "resume": "moonas.api",
@@ -42,6 +56,8 @@ __all__ = [
     "compare",
     "cost",
     "delete_study",
+    "export_optuna",
+    "import_optuna",
     "list_studies",
     "load_study",
     "resume",

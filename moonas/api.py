@@ -41,6 +41,7 @@ def validate(question: str | Path | Mapping[str, Any] | StudyConfig) -> Plan:
 
     Needs no torch. Raises StudyFileError with every mistake found; UsageError where the sampler is not installed.
     """
+    from moonas.outer.past import past_draws
     from moonas.outer.plan import Plan
     from moonas.outer.samplers.sampler import check_installed
     from moonas.study.loading import load_study, study_from
@@ -53,6 +54,7 @@ def validate(question: str | Path | Mapping[str, Any] | StudyConfig) -> Plan:
     else:
         plan = Plan(load_study(question), str(question))
     check_installed(plan)
+    past_draws(plan)
     return plan
 
 
@@ -195,6 +197,31 @@ def write_report(name: str, path: str | Path, storage: str | None = None) -> Pat
     return path
 
 
+def export_optuna(name: str, address: str, storage: str | None = None, *, replace: bool = False) -> int:
+    """Write a study into an Optuna storage, an SQLAlchemy URL or the path of a journal file; returns its number of trials.
+
+    An earlier export of it is written anew; replace: whatever else has its name there too.
+    Raises UnknownStudyError, StudyConflictError, StorageError.
+    """
+    from moonas.exchange.to_optuna import export_study
+
+    return export_study(load_study(name, storage), address, replace)
+
+
+def import_optuna(address: str, name: str, storage: str | None = None, *, new_name: str | None = None) -> Study:
+    """Bring a study in that `export_optuna` wrote, as a complete one; returns it. new_name: its own where absent.
+
+    Raises UsageError, StudyConflictError, StorageError.
+    """
+    from moonas.exchange.from_optuna import add_study, read_study
+    from moonas.store.store import Store
+
+    url, found = storage_url(storage), read_study(address, name)
+    with Store.open(url, create=True) as store:
+        add_study(store, found, new_name or name, moonas.__version__)
+    return load_study(new_name or name, url)
+
+
 def delete_study(name: str, storage: str | None = None) -> None:
     """Delete a study with its trials, fronts and artifacts; what other studies measured with it stays.
 
@@ -237,6 +264,7 @@ def _opened(url: str, name: str) -> Iterator[Store]:
 
 def _create_or_match(store: Store, plan: Plan, extend: bool) -> tuple[StudyRecord, Plan]:
     """The stored study of the plan's name, with what the file adds; a new one where there is none."""
+    from moonas.outer.past import with_past
     from moonas.outer.plan import Plan
     from moonas.outer.warm_start import with_distributions
     from moonas.study.changes import changes, scientific_hash
@@ -247,7 +275,7 @@ def _create_or_match(store: Store, plan: Plan, extend: bool) -> tuple[StudyRecor
     with suppress(UnknownStudyError):
         record = store.study(plan.config.name)
         stored = study_from(record.config, f"study {record.name}")
-    config = with_distributions(plan.config, store, stored)
+    config = replace(with_distributions(plan.config, store, stored), history=with_past(plan, store, stored))
     if config != plan.config:
         plan = Plan(config)
     data, config_hash = config.to_json(), scientific_hash(config)

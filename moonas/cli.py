@@ -353,6 +353,33 @@ def report(
     print(f"wrote {api.write_report(name, output, storage)}")
 
 
+@app.command(name="export-optuna")
+def export_optuna(
+    name: Name,
+    to: Annotated[str, typer.Option(metavar="URL", help="Optuna storage: an SQLAlchemy URL, or the path of a journal file.")],
+    storage: Storage = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite whatever else has the study's name there.")] = False,
+) -> None:
+    """Write a study into an Optuna storage, for optuna-dashboard and optuna.visualization."""
+    from moonas import api
+
+    count = api.export_optuna(name, to, storage, replace=replace)
+    print(f"wrote {name} with {count} trials")
+
+
+@app.command(name="import-optuna")
+def import_optuna(
+    address: Annotated[str, typer.Argument(metavar="URL", help="Optuna storage, as of export-optuna.", show_default=False)],
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of the Optuna study.", show_default=False)],
+    name: Annotated[str | None, typer.Option(help="What to call it here. [default: its own name]")] = None,
+    storage: Storage = None,
+) -> None:
+    """Bring a study in that export-optuna wrote."""
+    from moonas import api, terminal
+
+    terminal.print_study(api.import_optuna(address, study, storage, new_name=name))
+
+
 @app.command()
 def delete(
     name: Name, storage: Storage = None, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False

@@ -12,8 +12,9 @@ import numpy as np
 
 from moonas import api
 from moonas.architecture import Architecture
+from moonas.outer.past import history_of
 from moonas.outer.plan import Plan
-from moonas.outer.samplers.sampler import History, Proposal, Told, make_sampler
+from moonas.outer.samplers.sampler import Proposal, Told, make_sampler
 from moonas.spaces.sampling import FeasibleSet
 from moonas.specs import Bounds
 from moonas.study.budgets import budget_text
@@ -58,7 +59,7 @@ def preview(question: str | Path | Mapping[str, Any], *, measure: bool = True) -
 
 def _proposals(plan: Plan) -> tuple[list[Proposal], int]:
     """The trials that would be asked, none having been told, or the first of them; and how many there would be."""
-    sampler, history = make_sampler(plan), History()
+    sampler, history = make_sampler(plan), history_of(plan)
     proposals: list[Proposal] = []
     most = inf if SAMPLERS[plan.config.sampler.name].finite else FIRST * plan.config.replicates
     while len(proposals) < most and (proposal := sampler.ask(history)) is not None:

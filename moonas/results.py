@@ -219,10 +219,10 @@ class Study:
             if place in found
         ]
         further = [objective.metric for objective in self.config.objectives[1:]]
-        costs = dict.fromkeys(name for name in ("params", *further) if networks and name in networks[0].metrics)
+        rising = list(dict.fromkeys(name for name in ("params", *further) if networks and name in networks[0].metrics))
 
         def order(network: Network) -> tuple[Any, ...]:
-            return *(network.metrics[name].value for name in costs), *network.place
+            return *(network.metrics[name].value for name in rising), *network.place
 
         return Records(sorted(networks, key=order))
 

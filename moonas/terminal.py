@@ -38,7 +38,9 @@ def print_outcome(study: Study) -> bool:
     failed = [trial.number for trial in study.trials() if trial.state is TrialState.FAIL]
     if failed:
         console.print(f"{_count(len(failed), 'trial')} failed, first trial {failed[0]}: moonas logs {study.name} {failed[0]}")
-    console.print(f"state {study.state.value}; the report: [bold]moonas report {study.name}[/bold]")
+    reason = study.store.state_note(study.record.id)
+    state = f"{study.state.value}: {escape(reason)}" if reason else study.state.value
+    console.print(f"state {state}; the report: [bold]moonas report {study.name}[/bold]")
     return not failed or len(failed) < len(study.trials())
 
 
@@ -208,6 +210,7 @@ def summary(study: Study) -> dict[str, Any]:
     return {
         "name": study.name,
         "state": study.state.value,
+        "reason": study.store.state_note(study.record.id),
         "driven_by": study.record.lease_holder,
         "created": study.record.created,
         "version": study.record.version,
@@ -226,7 +229,7 @@ def summary(study: Study) -> dict[str, Any]:
 def print_study(study: Study) -> None:
     """State, counts, budgets and the front."""
     found = summary(study)
-    state = found["state"]
+    state = f"{found['state']}: {found['reason']}" if found["reason"] else found["state"]
     if state == "RUNNING" and not study.is_driven:
         state = f"RUNNING, but no process drives it; go on with: moonas resume {study.name}"
     facts = Table.grid(padding=(0, 2))
@@ -239,6 +242,7 @@ def print_study(study: Study) -> None:
         ("methods", ", ".join(method.label for method in study.config.methods)),
         ("budgets", "; ".join(map(_budget, study.plan.budgets))),
         ("collapsed", f"the searches of {len(collapsed)} trials; see: moonas trials {study.name}" if collapsed else "no search"),
+        *([("history", _history(study))] if study.config.history else []),
         ("protocol", study.config.protocol.name),
         ("device-hours", f"{found['device_hours']:.3f}"),
         ("created", f"{datetime.fromtimestamp(found['created']):%Y-%m-%d %H:%M} by moonas {found['version']}"),
@@ -248,6 +252,11 @@ def print_study(study: Study) -> None:
     console.print(facts)
     print_front(study, study.front())
     print_race(study)
+
+
+def _history(study: Study) -> str:
+    """What the sampler knew before the first trial."""
+    return ", ".join(f"{_count(len(past.trials or ()), 'trial')} of {past}" for past in study.config.history)
 
 
 def trial_row(trial: TrialRecord, collapse: str | None, fallback: str | None) -> dict[str, Any]:

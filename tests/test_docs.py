@@ -22,6 +22,7 @@ from moonas.cli import app
 from moonas.errors import StudyFileError
 from moonas.outer.plan import Plan
 from moonas.study.data import DATA, DataConfig
+from moonas.study.history import Past
 from moonas.study.loading import parse_study, study_from
 from moonas.study.methods import HANDLERS, METHODS
 from moonas.study.metrics import METRICS
@@ -49,6 +50,7 @@ SETTINGS = {
     "workers": Workers,
     "health": Health,
     "limits": Limits,
+    "history": Past,
     "performance": Performance,
     **{f"Space {name}": entry.config for name, entry in SPACES.items()},
     **{f"Method {name}": entry.config for name, entry in METHODS.items()},

@@ -35,6 +35,7 @@ LINES = [
     ("results",),
     ("race", "infeasible", "comparison"),
     ("report",),
+    ("exchange",),
     ("api",),
     ("preview", "device_table"),
     ("terminal",),

@@ -14,8 +14,10 @@ from moonas.errors import InfeasibleError, TaskError
 from moonas.outer.archive import Archive
 from moonas.outer.candidates import decode_trial, named, shortlist, stored_costs
 from moonas.outer.identity import evaluation_key, measured_key, measurement_of
+from moonas.outer.past import history_of
 from moonas.outer.plan import Design, Plan
-from moonas.outer.samplers.sampler import History, Told, make_sampler
+from moonas.outer.samplers.sampler import Told, make_sampler
+from moonas.outer.stagnation import cause_of, stagnates, volumes_after
 from moonas.outer.steps import NOUN, Step, check_device, measured_values, steps
 from moonas.outer.work import OpenTask, OpenTrial, Running, choose_task, waiting_tasks
 from moonas.specs import Device, EvaluateSpec, MeasureSpec, RerankSpec, SearchSpec, device_text
@@ -77,17 +79,18 @@ class Loop:
         self.config = plan.config
         self.archive = Archive(self.config.objectives, self.config.constraints, plan.spans)
         self.sampler = make_sampler(plan)
-        self.history = History()
+        self.history = history_of(plan)
         self.trials: dict[int, OpenTrial] = {}
         self.finished = {TrialState.COMPLETE: 0, TrialState.PRUNED: 0, TrialState.FAIL: 0}
         self.tasks: dict[tuple[str, str], OpenTask] = {}
         self.known: dict[EvaluationKey, Mapping[str, float]] = {}
         self.running: dict[int, Running] = {}
         self.ending: StudyState | None = None
-        self.unable = ""
+        self.unable = self.reached = ""
         self.members: list[tuple[Place, dict[str, float]]] = []
         self.began = self._renewed = time.monotonic()
         self.spent = store.device_seconds(study.id)
+        self.hypervolume, self.volumes = 0.0, list[float]()  # of the front now, and after each finished trial
         self.device = device
         self._bound: Device | None = store.device(study.id)
         if device is not None:
@@ -121,7 +124,7 @@ class Loop:
             if event is not None:
                 self._handle(event)
         state = self.ending or StudyState.COMPLETE
-        self.ledger.set_state(state, self.unable)
+        self.ledger.set_state(state, self.unable or self.reached)
         if self.unable:
             raise TaskError(f"{self.unable}\nThe study is paused. Then go on with: moonas resume {self.config.name}")
         return state
@@ -150,6 +153,9 @@ class Loop:
                 costs = stored_costs(self.plan, candidate) | measured_values(self.plan, measured)
                 self.archive.add(place, costs, key, self.known[key])
         self.members = self.archive.front()
+        changes = self.store.front_history(self.study.id, self.plan.protocol_identity)
+        self.hypervolume = changes[-1].hypervolume if changes else 0.0
+        self.volumes = volumes_after(trials, changes)
         unfinished = []
         for trial in trials:
             self.history.add(self._told(trial))
@@ -183,6 +189,8 @@ class Loop:
     def _ask(self) -> bool:
         proposal = self.sampler.ask(self.history)
         if proposal is None:
+            if len(self.history.trials) == self.config.trials:
+                self.reached = f"the limit of {self.config.trials} trials is reached"
             return False
         number, params = len(self.history.trials), proposal.design.to_params()
         with self.ledger.together():
@@ -285,13 +293,13 @@ class Loop:
     def _store_front(self, trial: OpenTrial) -> None:
         members = self.archive.front()
         if members != self.members:
-            self.members = members
+            self.members, self.hypervolume = members, self.archive.hypervolume(members)
             self.ledger.replace_front(
                 FrontUpdate(
                     protocol=self.plan.protocol_identity,
                     members=[(place, {o.metric: values[o.metric] for o in self.config.objectives}) for place, values in members],
-                    hypervolume=self.archive.hypervolume(members),
-                    cause=f"trial {trial.number}",
+                    hypervolume=self.hypervolume,
+                    cause=cause_of(trial.number),
                     evaluations=self.archive.evaluations,
                 )
             )
@@ -324,6 +332,8 @@ class Loop:
         del self.trials[trial.id]
         told = self.history.trials[trial.number]
         self.history.tell(trial.number, Told(told.params, told.replicate, state, values, told.attributes, violation))
+        self.volumes.append(self.hypervolume)
+        self._check_limits()
 
     # Slots
 
@@ -440,13 +450,23 @@ class Loop:
             self._renewed = time.monotonic()
 
     def _check_limits(self) -> None:
-        limits = self.config.limits
-        hours = (time.monotonic() - self.began) / 3600
-        device_hours = (self.spent + sum(time.monotonic() - running.began for running in self.running.values())) / 3600
-        for name, limit, spent in (("hours", limits.hours, hours), ("device_hours", limits.device_hours, device_hours)):
-            if limit is not None and spent >= limit and self.ending is None:
-                self.ending = StudyState.STOPPED
-                self.watcher.note(f"the limit of {limit:g} {name} is reached: running trials finish, nothing new starts")
+        """Where a limit is reached before all trials have been asked for, let what runs finish and start nothing new."""
+        if self.ending is not None or len(self.history.trials) >= self.sampler.total:
+            return
+        limits, now = self.config.limits, time.monotonic()
+        hours = (now - self.began) / 3600
+        device_hours = (self.spent + sum(now - running.began for running in self.running.values())) / 3600
+        if limits.hours is not None and hours >= limits.hours:
+            self.reached = f"the limit of {limits.hours:g} hours is reached"
+        elif limits.device_hours is not None and device_hours >= limits.device_hours:
+            self.reached = f"the limit of {limits.device_hours:g} device_hours is reached"
+        elif limits.stagnation is not None and stagnates(self.volumes, limits.stagnation, limits.stagnation_tolerance):
+            gain = f"no more than {limits.stagnation_tolerance:g} of the" if limits.stagnation_tolerance else "no"
+            self.reached = f"the limit of stagnation is reached: the last {limits.stagnation} trials gained {gain} hypervolume"
+        else:
+            return
+        self.ending = StudyState.STOPPED
+        self.watcher.note(f"{self.reached}; running trials finish, nothing new starts")
 
     def _told(self, trial: TrialRecord) -> Told:
         complete = trial.state is TrialState.COMPLETE and trial.values is not None

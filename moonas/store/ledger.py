@@ -14,7 +14,7 @@ from moonas.store.database import Database
 from moonas.store.fronts import replace_front
 from moonas.store.lease import LEASE_SECONDS
 from moonas.store.queries import architecture_ids, columns, insert_or_replace, insert_unknown, rows_changed, table_of
-from moonas.store.reads import CHECKPOINT, DEVICE, find_evaluation, task_records
+from moonas.store.reads import CHECKPOINT, DEVICE, STATE, find_evaluation, task_records
 from moonas.store.records import EvaluationKey, EvaluationRecord, FrontUpdate, NewCandidate, RequestRecord, TaskRecord
 from moonas.store.states import AttemptState, StudyState, TaskState, TrialState
 from moonas.store.tables import (
@@ -73,7 +73,7 @@ class Ledger:
         """Change the study's state, recorded as an event."""
         with self._write() as session:
             session.execute(update(Study).where(Study.id == self.study_id).values(state=state))
-            session.add(Event(study_id=self.study_id, kind="state", text=f"{state}: {note}" if note else state.value))
+            session.add(Event(study_id=self.study_id, kind=STATE, text=f"{state}: {note}" if note else state.value))
 
     def update_study_config(self, config: Json, config_hash: str, note: str) -> None:
         """Replace the study's configuration; the note and the old hash are recorded as an event."""
@@ -277,6 +277,24 @@ class Ledger:
         """Store a measurement. Where another study measured the same first, that stays. Returns URLs."""
         with self._write() as session:
             urls = self._finish(session, task_id, attempt_id, seconds, artifacts, None)
+            self.add_evaluation(
+                key, metrics, seconds, device=device, versions=versions, data_checksum=data_checksum, task_id=task_id
+            )
+            return urls
+
+    def add_evaluation(
+        self,
+        key: EvaluationKey,
+        metrics: Json,
+        seconds: float,
+        *,
+        device: Json,
+        versions: Json,
+        data_checksum: str,
+        task_id: int | None = None,
+    ) -> None:
+        """Store a measurement, unless the same is stored already. task_id: None where no task of this database made it."""
+        with self._write() as session:
             measured = {
                 **key._asdict(),
                 "architecture_id": architecture_ids(session, [key.architecture])[key.architecture],
@@ -289,7 +307,6 @@ class Ledger:
             }
             del measured["architecture"]
             insert_unknown(session, Evaluation, [measured])
-            return urls
 
     def known_evaluation(self, key: EvaluationKey) -> EvaluationRecord | None:
         """The measurement with this identity, also where this transaction has stored it."""

@@ -46,6 +46,7 @@ from moonas.store.tables import (
 )
 
 CHECKPOINT = "checkpoint"
+STATE = "state"  # the event of a changed state, its note after a colon
 DEVICE = "device"  # the event that ties a study to the device it measures on
 
 
@@ -187,6 +188,12 @@ class Reads:
         query = select(Event.data).where(Event.study_id == study_id, Event.kind == DEVICE).order_by(Event.id)
         with self.database.read() as session:
             return session.scalar(query.limit(1))
+
+    def state_note(self, study_id: int) -> str:
+        """Why the study is in its state, such as the limit that was reached; empty where nothing was said."""
+        query = select(Event.text).where(Event.study_id == study_id, Event.kind == STATE).order_by(Event.id.desc())
+        with self.database.read() as session:
+            return (session.scalar(query.limit(1)) or "").partition(": ")[2]
 
     def architecture_by_prefix(self, study_id: int, prefix: str) -> ArchitectureRecord:
         """The one architecture of the study whose key begins with `prefix`. Raises UsageError where none or several do."""

@@ -11,6 +11,7 @@ import yaml
 from moonas.errors import Problem, StudyFileError, UsageError
 from moonas.study.checks import check_no_password, check_parts, without_password
 from moonas.study.device_tables import read_tables
+from moonas.study.history import read_history
 from moonas.study.schema import StudyConfig, read_study
 from moonas.study.strict_yaml import StrictLoader
 from moonas.study.validation import Place
@@ -22,7 +23,10 @@ def load_study(path: str | Path) -> StudyConfig:
 
 
 def read_file(path: Path, with_tables: bool = True) -> Any:
-    """The content of a study file, unchecked; with_tables: device tables in place of the paths it names. Raises StudyFileError."""
+    """The content of a study file, unchecked, with the rows of the CSV files in its history.
+
+    with_tables: also device tables in place of the paths it names. Raises StudyFileError.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -30,6 +34,10 @@ def read_file(path: Path, with_tables: bool = True) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise StudyFileError(str(path), [Problem("", f"cannot be read: {error}")]) from error
     raw = _parse(text, str(path))
+    try:
+        raw = read_history(raw, path.parent)
+    except UsageError as error:
+        raise StudyFileError(str(path), [Problem("history", str(error))]) from error
     try:
         return read_tables(raw, path.parent) if with_tables else raw
     except UsageError as error:

@@ -14,6 +14,7 @@ from moonas.study.budgets import Budgets, Level, parse_levels
 from moonas.study.data import DATA, classes, input_shape
 from moonas.study.device_tables import DeviceTable
 from moonas.study.functions import FUNCTIONS
+from moonas.study.history import Past
 from moonas.study.methods import HANDLERS, METHODS, MethodEntry
 from moonas.study.metrics import ADDITIVE, metric_name
 from moonas.study.numbers import Count, Seed
@@ -119,6 +120,7 @@ class StudyConfig:
     replicates: int = 1
     sampler: Named
     trials: int | None = None
+    history: tuple[Past, ...] = ()
     protocol: Named
     decode: Decode = field(default_factory=Decode)
     measure: Measure = field(default_factory=Measure)
@@ -329,6 +331,17 @@ def _levels(value: Any, place: Place) -> tuple[Level, ...]:
     return tuple(level for levels in read if levels is not None for level in levels)
 
 
+def _past(value: Any, place: Place) -> Past | None:
+    found: Past | None = place.settings(Past, value)
+    if found is None:
+        return None
+    if (found.study is None) == (found.csv is None):
+        place.wrong("expected either `study`, the name of a study, or `csv`, a file")
+    elif found.csv is not None and found.trials is None:
+        place.wrong(f"names the file {found.csv!r}; only a study file on disk may do so: give its rows as `trials`")
+    return found
+
+
 def _device_table(value: Any, place: Place) -> DeviceTable | None:
     if isinstance(value, str):
         place.wrong(f"names the file {value!r}; only a study file on disk may do so: give the table's content")
@@ -350,6 +363,7 @@ _READERS: dict[str, Callable[[Any, Place], Any]] = {
     "replicates": _pydantic(Count),
     "sampler": _named(SAMPLERS),
     "trials": _pydantic(Count),
+    "history": _list_of(_past),
     "protocol": _named(PROTOCOLS),
     "decode": _section(Decode),
     "measure": _section(Measure),

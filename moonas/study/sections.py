@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainVa
 
 from moonas.skeleton import Skeleton
 from moonas.study.metrics import METRICS, is_measured
-from moonas.study.numbers import Count, CountOrZero, Positive, parse_whole
+from moonas.study.numbers import Count, CountOrZero, NonNegative, Positive, parse_whole
 
 _FORBID = ConfigDict(extra="forbid")
 Stem = Literal["cifar", "imagenet", "imagenet-search"]
@@ -145,12 +145,18 @@ class Workers:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """When a study stops starting new trials: hours of running, and device-hours spent."""
+    """When a study stops starting new trials.
+
+    hours: of one run. device_hours: of all tasks. stagnation: after so many finished trials in a row that together raised the
+    hypervolume of the front by no more than stagnation_tolerance, as a share of what it was before them.
+    """
 
     __pydantic_config__ = _FORBID
 
     hours: Positive | None = None
     device_hours: Positive | None = None
+    stagnation: Count | None = None
+    stagnation_tolerance: NonNegative = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -182,7 +182,9 @@ def test_inherited_accuracy_is_measured_in_the_search_network_with_its_weights()
     spec = found.evaluate_spec(architecture, found.final_skeleton((4, 3)), 0, found.protocol(design), search, "file:///w")
     assert (spec.skeleton, spec.source, spec.weights) == (found.search_skeleton, search.key, "file:///w")
     from_scratch = plan(methods=["darts"])
-    spec = from_scratch.evaluate_spec(architecture, found.final_skeleton((4, 3)), 0, from_scratch.protocol(design), search, "file:///w")
+    spec = from_scratch.evaluate_spec(
+        architecture, found.final_skeleton((4, 3)), 0, from_scratch.protocol(design), search, "file:///w"
+    )
     assert (spec.skeleton.channels, spec.source, spec.weights) == (4, "", None)
 
 

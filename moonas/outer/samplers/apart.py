@@ -64,7 +64,7 @@ class Apart:
 class _Mirror(History):
     """What the other process knows of the history."""
 
-    def learn(self, number: int, draw: Draw) -> None:
+    def put(self, number: int, draw: Draw) -> None:
         self._draws[number] = draw
         self.changes.append(number)
 
@@ -79,7 +79,7 @@ def serve(lines: IO[str], answers: IO[str]) -> None:
     for line in lines:
         asked = json.loads(line)
         for number, draw in asked["draws"]:
-            known.learn(number, _from_json(draw))
+            known.put(number, _from_json(draw))
         design, attributes = sampler.propose(known, asked["index"])
         _write(answers, {"params": design.to_params(), "attributes": attributes})
 

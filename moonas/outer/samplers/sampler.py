@@ -43,7 +43,8 @@ class Draw:
     """One design and all trials of it that came in a row: its replicates.
 
     state: RUNNING until every one is finished, then COMPLETE where any is, else the state of the last. values: mean over those that
-    are complete. violation: their worst. attributes: of the first.
+    are complete. violation: their worst. attributes: of the first. imported: whether it comes from elsewhere, so that no trial of
+    this study belongs to it.
     """
 
     design: Design
@@ -51,6 +52,7 @@ class Draw:
     values: tuple[float, ...] | None
     violation: float | None
     attributes: Mapping[str, Any]
+    imported: bool = False
 
     @classmethod
     def of(cls, trials: Sequence[Told]) -> Draw:
@@ -67,7 +69,7 @@ class Draw:
 
 
 class History:
-    """The study's trials so far, in the order of their numbers.
+    """The study's trials so far, in the order of their numbers, and the draws they make up, after those learned from elsewhere.
 
     changes: numbers of draws, one entry for each time that something became known of one; whoever follows a study reads on from
     where it stopped.
@@ -80,6 +82,13 @@ class History:
         self._members: list[list[int]] = []  # of each draw, the numbers of its trials
         self._draw_of: list[int] = []
         self._draws: dict[int, Draw] = {}
+
+    def learn(self, draw: Draw) -> None:
+        """Take in a draw of elsewhere, which counts as a draw and not as a trial; before the first trial only."""
+        assert not self.trials, "draws of elsewhere come first"
+        self._draws[self.drawn] = draw
+        self._members.append([])
+        self.changes.append(self.drawn - 1)
 
     def add(self, trial: Told) -> None:
         params = canonical_json(dict(trial.params))

@@ -1,0 +1,1 @@
+"""Studies to and from other systems: Optuna's storages."""
