@@ -4,10 +4,10 @@ python benchmarks/outer.py [--quick] [--seeds 10] [--tables cifar10 cifar100] [-
 
 Objectives are minimised: -accuracy, parameters and, in two cases, latency. Measure: the hypervolume of what has been evaluated,
 normalised by ideal and nadir of the true front with the reference at 1.1 in each objective, as a share of the true front's. A
-repeated cell counts as an evaluation. Printed: evaluations to 90, 95, 99 and 99.9 % of the true hypervolume and the share after 200,
-medians over seeds with 25 and 75 % quantiles. Every sampler may propose all 15,625 cells, is told exact objectives, and has its own
-defaults, populations of 20 apart. `latency known` says that moonas is told every latency beforehand; for the others that is
-`latency learned`. In `noisy` every evaluation draws one of a cell's runs, and the score goes by the mean over its runs.
+repeated cell counts as an evaluation. Printed: evaluations to 90, 95, 99 and 99.9 % of the true hypervolume, and the share after
+200; medians over seeds with 25 and 75 % quantiles. Every sampler may propose all 15,625 cells, is told exact objectives, and has its
+own defaults, populations of 20 apart. `latency known` says that moonas is told every latency beforehand; for the others that is the
+same as `latency learned`. In `noisy` every evaluation draws one of a cell's runs, and the score goes by the mean over its runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from moonas.architecture import Architecture
-from moonas.data.nas_bench_201 import load_table, row_of
+from moonas.data.nas_bench_201 import load_table
 from moonas.front.dominance import non_dominated
 from moonas.front.hypervolume import hypervolume
 from moonas.outer.surrogate.candidates import Generator
@@ -141,12 +141,18 @@ class Run:
         return self.evaluate(int("".join(map(str, digits)), OPERATIONS))
 
 
+def row(architecture: Architecture) -> int:
+    """Of a cell in the table: its operations read as the digits of a number."""
+    names = SPACE.groups["cell"].operations
+    return int("".join(str(names.index(name)) for _, _, name in architecture.groups["cell"]), OPERATIONS)
+
+
 @lru_cache(maxsize=1)
-def cells() -> tuple[list[Architecture], np.ndarray, np.ndarray]:
+def cells() -> tuple[list[Architecture], np.ndarray, list[str]]:
     """The connected cells, their rows in the table and their function keys."""
     skeleton = Skeleton(space=SPACE.name, **TABULATED, input_shape=(3, 32, 32), classes=10)
     architectures = Generator(SPACE, cost_table(SPACE, skeleton)).all
-    return architectures, np.array([row_of(a) for a in architectures]), np.array([SPACE.function_key(a) for a in architectures])
+    return architectures, np.array([row(a) for a in architectures]), [SPACE.function_key(a) for a in architectures]
 
 
 @lru_cache(maxsize=1)
@@ -163,18 +169,16 @@ def moonas(run: Run) -> None:
     known = np.array([False, True, problem.case.latency == "known"][:m])
     reference, ideal = np.array([0.0, *1.01 * values[:, 1:].max(axis=0)]), np.array([-1.0, *values[:, 1:].min(axis=0)])
     proposer = Proposer(Objectives(known, ideal, reference, of_function=problem.case.latency != "learned"), columns)
-    beforehand = np.where(known, values, np.nan)
-    left, seen, measured = np.ones(len(rows), dtype=bool), [], np.empty((0, m))
+    candidates = Candidates(features, np.where(known, values, np.nan), functions)
+    nothing = Candidates(features[:0], values[:0], [])
+    taken, seen, measured = np.zeros(len(rows), dtype=bool), [], np.empty((0, m))
     while True:
-        pool = np.flatnonzero(left)
-        candidates = Candidates(features[pool], beforehand[pool], functions[pool])
-        observed = Observations(features[seen], measured, functions[seen], np.ones(len(seen)))
-        nothing = Candidates(features[:0], beforehand[:0], functions[:0])
-        chosen = proposer.propose(observed, nothing, candidates, stream(run.seed, "ask", len(seen)))
-        index = int(pool[chosen])
-        measured = np.vstack([measured, run.evaluate(int(rows[index]))])
-        seen.append(index)
-        left[index] = False
+        observed = Observations(features[seen], measured, [functions[index] for index in seen], np.ones(len(seen)))
+        chosen = proposer.propose(observed, nothing, candidates, taken, stream(run.seed, "ask", len(seen)))
+        assert chosen is not None
+        measured = np.vstack([measured, run.evaluate(int(rows[chosen]))])
+        seen.append(chosen)
+        taken[chosen] = True
 
 
 def uniform(run: Run) -> None:
@@ -234,7 +238,10 @@ def pymoo_algorithm(module: str, name: str) -> Callable[[Run], None]:
 
 @dataclass(frozen=True)
 class Entry:
-    """A sampler. limit: of evaluations, for what it costs. seeds: at most. slow, quick: whether --slow asks for it, --quick keeps it."""
+    """A sampler.
+
+    limit: of evaluations, for what it costs. seeds: at most. slow: left out unless --slow. quick: part of --quick.
+    """
 
     search: Callable[[Run], None]
     limit: int
@@ -293,8 +300,9 @@ def measure(problem: Problem, entry: Entry, seeds: int, most: int) -> str:
 def main() -> None:
     """Print one table per case and data set, as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="3 seeds, 300 evaluations, the quick samplers; under 5 minutes on 2 cores")
+    parser.add_argument("--quick", action="store_true", help="3 seeds, 300 evaluations, fewer samplers")
     parser.add_argument("--slow", action="store_true", help="Optuna's Gaussian process too, with 3 seeds")
+    parser.add_argument("--most", type=int, default=1000, help="evaluations, at most")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--tables", nargs="+", default=["cifar10", "cifar100"])
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
@@ -303,7 +311,7 @@ def main() -> None:
     asked = parser.parse_args()
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    seeds, most = (min(asked.seeds, 3), 300) if asked.quick else (asked.seeds, 1000)
+    seeds, most = (min(asked.seeds, 3), 300) if asked.quick else (asked.seeds, asked.most)
     names = asked.samplers or [name for name, e in SAMPLERS.items() if (e.quick or not asked.quick) and (asked.slow or not e.slow)]
     lines = []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import product
+from itertools import pairwise, product
 from math import prod
 
 import numpy as np
@@ -77,7 +77,7 @@ class Generator:
         bound = self.bounds.get(self.metric, {})
         ends = np.linspace(bound.get("lower", low) - 1, bound.get("upper", high), STRETCHES + 1).astype(int)
         found = []
-        for below, upper in zip(ends[:-1], ends[1:], strict=True):
+        for below, upper in pairwise(ends):
             try:
                 within = {**self.bounds, self.metric: {"lower": int(below) + 1, "upper": int(upper)}}
                 found.append(FeasibleSet(self.choices.space, self.choices.table, within))
@@ -91,10 +91,7 @@ class Generator:
         return [
             (
                 {node for option in slot.slot.options for node, _, _ in option},
-                {
-                    frozenset(edge for edge in option if edge[2] != "none"): place
-                    for place, option in enumerate(slot.slot.options)
-                },
+                {frozenset(edge for edge in option if edge[2] != "none"): place for place, option in enumerate(slot.slot.options)},
             )
             for slot in self.slots
         ]

@@ -28,9 +28,9 @@ Way = tuple[str, ...]
 def cell_features(architecture: Architecture) -> dict[str, dict[str, float]]:
     """Of every cell group, which sequences of operations occur on a way from input to output, and what the ways are like together.
 
-    Groups: `CELL.ways L`, the sequences of L operations other than skips, `CELL.ways 4+` all longer ones; one group for every number
-    of the summary, see `_summary`; `CELL.operations`, how many of each the cell holds, dead ones too, which cost time all the same;
-    `CELL.links`, the connection chosen for each input, where there is a choice.
+    Groups: `CELL.ways L`, the sequences of L operations other than skips, `CELL.ways 4+` all longer ones; one group for every
+    number of the summary, see `_summary`; `CELL.operations`, how many of each the cell holds, dead ones too, which cost time all
+    the same; `CELL.links`, the connection chosen for each input, where there is a choice.
     """
     found: dict[str, dict[str, float]] = {}
     for group, edges in architecture.groups.items():

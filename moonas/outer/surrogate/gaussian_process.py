@@ -1,28 +1,34 @@
 """A Gaussian process on grouped features: Matern 5/2, one length scale per group, fitted noise and constant.
 
-Source: Rasmussen & Williams 2006, equations 2.23-2.24, 4.17 and 5.8-5.9. The priors on the hyperparameters are our own: weak,
-so that a dozen observations do not end in a corner of the likelihood.
+Source: Rasmussen & Williams 2006, equations 2.23-2.24, 4.17 and 5.8-5.9. The priors on the hyperparameters are our own: weak, so
+that they only keep a dozen observations from ending in a corner of the likelihood.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-LENGTH, NOISE = (0.5, 1.0), (-3.0, 1.0)  # mean and deviation of the prior of log(length scale) and log(noise / signal)
-SIGNAL = (0.0, 1.0)
+# Mean and deviation of normal priors of the logarithms. Lengths are in units of a group's typical distance between rows, times
+# the root of the number of groups, so that rows at typical distance in every group correlate alike however many there are.
+LENGTH, SIGNAL, NOISE = (0.5, 1.0), (0.0, 1.0), (-3.0, 1.0)  # NOISE: of noise / signal
 JITTER = 1e-8
+REACH = 5.0  # how far the search goes from the prior's mean, in logarithms
+STEPS = 60  # of L-BFGS, at most
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """lengths: (groups,), in units of the features. signal, noise: variances."""
+    """lengths: (groups,), in units of the features. signal, noise: variances.
+
+    expected: the length scale of a group that was not there, or in which nothing differed.
+    """
 
     lengths: np.ndarray
     signal: float
     noise: float
+    expected: float = 1.0
 
 
 class Process:
@@ -74,25 +80,42 @@ def squared_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def fit(rows: np.ndarray, group_of: np.ndarray, groups: int, values: np.ndarray, repeats: np.ndarray) -> Hyperparameters:
     """The hyperparameters of the largest posterior density, from the prior's centre by L-BFGS.
 
-    values: best standardised, which the priors expect. Length scales are in units of each group's typical distance between rows.
+    values: best standardised, which the priors expect. A group in which no row differs from another has no say in the fit, and the
+    length scale that would be expected of it if its typical distance were 1.
     """
     from scipy.optimize import minimize
 
     distances = np.stack([squared_distances(rows[:, group_of == g], rows[:, group_of == g]) for g in range(groups)])
     typical = distances.mean(axis=(1, 2))
-    typical[typical <= 1e-12] = 1.0
-    distances /= typical[:, None, None]
-    start = np.array([LENGTH[0] + 0.5*np.log(groups)] * groups + [SIGNAL[0], NOISE[0]])
+    varied = typical > 1e-12
+    distances, varying = distances[varied] / typical[varied, None, None], int(varied.sum())
+    centre, _ = prior(varying)
     found = minimize(
-        negative_log_posterior, start, args=(distances, values, repeats), jac=True, method="L-BFGS-B",
-        bounds=[(c - 5, c + 6) for c in start], options={"maxiter": 60, "ftol": 1e-5},
+        negative_log_posterior,
+        centre,
+        args=(distances, values, repeats),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(value - REACH, value + REACH) for value in centre],
+        options={"maxiter": STEPS, "ftol": 1e-5},
     )
-    lengths, signal, noise = found.x[:groups], found.x[groups], found.x[groups + 1]
-    return Hyperparameters(np.exp(lengths) * np.sqrt(typical), float(np.exp(signal)), float(np.exp(signal + noise)))
+    expected = float(np.exp(prior(max(1, varying))[0][0]))
+    lengths = np.full(groups, expected)
+    lengths[varied] = np.exp(found.x[:varying]) * np.sqrt(typical[varied])
+    signal, noise = found.x[varying:]
+    return Hyperparameters(lengths, float(np.exp(signal)), float(np.exp(signal + noise)), expected)
 
 
-def negative_log_posterior(point: np.ndarray, distances: np.ndarray, values: np.ndarray, repeats: np.ndarray) -> tuple[float, np.ndarray]:
-    """At log length scales, log signal and log(noise / signal); and its gradient. The constant is at its best value throughout.
+def prior(groups: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of log length scales, log signal and log(noise / signal): (groups + 2,) each."""
+    length = LENGTH[0] + 0.5 * np.log(groups)
+    return np.array([length] * groups + [SIGNAL[0], NOISE[0]]), np.array([LENGTH[1]] * groups + [SIGNAL[1], NOISE[1]])
+
+
+def negative_log_posterior(
+    point: np.ndarray, distances: np.ndarray, values: np.ndarray, repeats: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """At a point ordered as in `prior`, and its gradient. The constant is at its best value throughout.
 
     distances: (groups, n, n) squared, in units of each group's typical one.
     """
@@ -119,7 +142,6 @@ def negative_log_posterior(point: np.ndarray, distances: np.ndarray, values: np.
     gradient[:groups] = 0.5 * inverse * slopes
     gradient[groups] = 0.5 * (n - fit_term)
     gradient[groups + 1] = 0.5 * noise * (np.diag(outer) / repeats).sum()
-    centre = np.array([LENGTH[0]+0.5*np.log(groups)] * groups + [SIGNAL[0], NOISE[0]])
-    width = np.array([LENGTH[1]] * groups + [SIGNAL[1], NOISE[1]])
+    centre, width = prior(groups)
     away = (point - centre) / width
     return float(loss + 0.5 * away @ away), gradient + away / width

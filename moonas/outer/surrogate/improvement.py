@@ -41,15 +41,13 @@ class LogNormal:
         spread = self.deviation[:, None]
         return room * ndtr(score) - np.exp(self.mean[:, None] + spread**2 / 2) * ndtr(score - spread)
 
-    def nodes(self) -> np.ndarray:
-        """(n,): the median."""
-        return self.floor + np.exp(self.mean)
-
 
 Prediction = np.ndarray | LogNormal  # (n,) known values, or what is believed of n unknown ones
 
 
-def expected_improvement(front: np.ndarray, ideal: np.ndarray, reference: np.ndarray, objectives: Sequence[Prediction]) -> np.ndarray:
+def expected_improvement(
+    front: np.ndarray, ideal: np.ndarray, reference: np.ndarray, objectives: Sequence[Prediction]
+) -> np.ndarray:
     """(n,): the volume that each candidate is expected to add, in the units of the objectives.
 
     front: (k, m) values, minimised; dominated points and such beyond the reference may be among them. ideal, reference: (m,)
@@ -73,8 +71,8 @@ def free_boxes(front: np.ndarray, ideal: np.ndarray, reference: np.ndarray) -> t
     points = np.clip(front, ideal, None)
     points = points[(points < reference).all(axis=1)]
     points = np.unique(points[non_dominated(points)], axis=0)
-    # A box that ends at a local upper bound begins, in objective j, where the bound's defining points of the objectives before
-    # begin to differ: seen from the other side, the same bounds cut the free space into one box each.
+    # Boxes that end at the local upper bounds cover the free space but overlap. They become disjoint where each begins, in
+    # objective j, at the largest j-th value among the points that define its bound in the objectives before.
     bounds, defining = _local_upper_bounds(points, ideal, reference)
     lower = np.tile(ideal, (len(bounds), 1))
     for j in range(1, len(ideal)):

@@ -6,7 +6,8 @@ marks, so that a study resumed from its history proposes what it would have prop
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -41,18 +42,27 @@ class Candidates:
     """Some candidates.
 
     rows: (n, columns) features, as `Columns.rows` makes them. known: (n, m) values, NaN for learned objectives.
-    functions: (n,) keys; equal where candidates compute the same.
+    functions: n keys; equal where candidates compute the same. Keep the object where the candidates stay the same from one
+    proposal to the next: what is worked out from them once is kept with it.
     """
 
     rows: np.ndarray
     known: np.ndarray
-    functions: np.ndarray
+    functions: Sequence[str]
 
     @cached_property
     def distinct(self) -> tuple[np.ndarray, np.ndarray]:
         """The distinct rows, and for every candidate which of them is its own."""
         rows, places = np.unique(self.rows, axis=0, return_inverse=True)
         return rows, places.ravel()
+
+    @cached_property
+    def sharing(self) -> dict[str, list[int]]:
+        """The candidates of every function."""
+        found: dict[str, list[int]] = {}
+        for index, function in enumerate(self.functions):
+            found.setdefault(function, []).append(index)
+        return found
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,7 @@ class Observations:
 
     rows: np.ndarray
     values: np.ndarray
-    functions: np.ndarray
+    functions: Sequence[str]
     repeats: np.ndarray
 
     def __len__(self) -> int:
@@ -73,46 +83,52 @@ class Observations:
 
 @dataclass
 class Proposer:
-    """Proposes one candidate after another. columns: of the features of everything it is given.
+    """Proposes one candidate after another; what it remembers, the observations would give it again.
 
-    It remembers hyperparameters, which the observations would give it again.
+    columns: of the features of everything it is given. Either the same from first to last, made from all candidates there are; or
+    made anew for each proposal, from the observations first.
     """
 
     objectives: Objectives
     columns: Columns
-    _fitted: dict[tuple[int, int, int], Hyperparameters] = field(default_factory=dict)
+    _fitted: dict[tuple[int, bytes, bytes], tuple[Mapping[str, float], Hyperparameters]] = field(default_factory=dict)
 
-    def propose(self, observed: Observations, pending: Candidates, candidates: Candidates, seed: int) -> int | None:
-        """The index of the next candidate; None where there is none left.
+    def propose(
+        self, observed: Observations, pending: Candidates, candidates: Candidates, taken: np.ndarray, seed: int
+    ) -> int | None:
+        """The index of the next candidate; None where all are taken.
 
-        pending: proposed but not yet measured; they are believed to turn out as predicted. candidates: without those observed or
-        pending. seed: of this proposal; it settles ties and the start.
+        pending: proposed but not yet measured; they are believed to turn out as predicted. taken: (n,) bool, the candidates that
+        must not be proposed, such as those observed or pending. seed: of this proposal; it settles ties and the start.
         """
-        if not len(candidates.known):
+        (free,) = np.nonzero(~taken)
+        if not len(free):
             return None
         rng = np.random.default_rng(seed)
         stage = len(observed) + len(pending.known)
         anchors = np.flatnonzero(self.objectives.known)
         if stage < len(anchors):
-            costs = candidates.known[:, anchors[stage]]
-            return int(rng.choice(np.flatnonzero(costs == costs.min())))
+            costs = candidates.known[free, anchors[stage]]
+            return int(rng.choice(free[costs == costs.min()]))
         if stage < len(anchors) + SPREAD or len(observed) < 2:
-            return self._spread(candidates, (stage - len(anchors)) % SPREAD, rng)
-        gain = self.gains(observed, pending, candidates)
-        return int(rng.choice(np.flatnonzero(gain >= (1.0 - 1e-9) * gain.max())))
+            return int(rng.choice(self._part(candidates.known, free, stage, rng)))
+        gain = self.gains(observed, pending, candidates)[free]
+        return int(rng.choice(free[gain >= (1.0 - 1e-9) * gain.max()]))
 
     def gains(self, observed: Observations, pending: Candidates, candidates: Candidates) -> np.ndarray:
         """(n,): the hypervolume that each candidate is expected to add."""
         known = self.objectives.known
-        predictions: list[Prediction] = [values for values in candidates.known.T]
+        predictions: list[Prediction] = list(candidates.known.T)
         believed = pending.known.copy()
         for column in np.flatnonzero(~known):
             predictions[column], believed[:, column] = self._predict(column, observed, pending, candidates)
         values = np.concatenate([observed.values, believed])
         gain = expected_improvement(values, self.objectives.ideal, self.objectives.reference, predictions)
         if self.objectives.of_function:
-            functions = np.concatenate([observed.functions, pending.functions])
-            gain[_siblings(functions, values[:, known], candidates.functions, candidates.known[:, known])] = 0.0
+            for function, costs in zip([*observed.functions, *pending.functions], values[:, known], strict=True):
+                siblings = candidates.sharing.get(function, [])
+                dearer = (candidates.known[siblings][:, known] >= costs).all(axis=1)
+                gain[np.array(siblings, dtype=int)[dearer]] = 0.0
         return gain
 
     def _predict(
@@ -135,26 +151,27 @@ class Proposer:
         return warp.prediction(mean[places], deviation[places]), warp.inverse(believed)
 
     def _hyperparameters(self, column: int, observed: Observations) -> Hyperparameters:
-        """As fitted at the last mark, to the observations up to there."""
-        count = last_mark(len(observed))
-        rows = self.columns.padded(observed.rows)
-        key = (column, count, rows.shape[1])
+        """As fitted at the last mark, to the observations up to there, and for the groups seen since as expected."""
+        count, groups = last_mark(len(observed)), self.columns.groups
+        values, repeats = observed.values[:count], observed.repeats[:count]
+        key = (column, values.tobytes(), repeats.tobytes())
         if key not in self._fitted:
-            values = observed.values[:count]
             chosen = _informative(values, FITTED)
             warped = Warp.of(values[:, column])(values[chosen, column])
-            groups = self.columns.group_of
-            self._fitted[key] = fit(rows[chosen], groups, len(self.columns.groups), warped, observed.repeats[chosen])
-        return self._fitted[key]
+            rows = self.columns.padded(observed.rows)[chosen]
+            hyper = fit(rows, self.columns.group_of, len(groups), warped, repeats[chosen])
+            self._fitted[key] = dict(zip(groups, hyper.lengths, strict=True)), hyper
+        lengths, hyper = self._fitted[key]
+        return replace(hyper, lengths=np.array([lengths.get(group, hyper.expected) for group in groups]))
 
-    def _spread(self, candidates: Candidates, stage: int, rng: np.random.Generator) -> int:
-        """Any candidate of one of the equal parts of the pool by the first known objective; any at all where nothing is known."""
+    def _part(self, costs: np.ndarray, free: np.ndarray, stage: int, rng: np.random.Generator) -> np.ndarray:
+        """One of the equal parts of the free candidates by the first known objective; all of them where nothing is known."""
         (known,) = np.nonzero(self.objectives.known)
         if not len(known):
-            return int(rng.integers(len(candidates.known)))
-        order = np.lexsort([rng.random(len(candidates.known)), candidates.known[:, known[0]]])
-        parts = [part for part in np.array_split(order, SPREAD) if len(part)]
-        return int(rng.choice(parts[stage % len(parts)]))
+            return free
+        order = np.lexsort([rng.random(len(free)), costs[free, known[0]]])
+        parts = [part for part in np.array_split(free[order], SPREAD) if len(part)]
+        return parts[stage % len(parts)]
 
 
 @dataclass(frozen=True)
@@ -212,17 +229,3 @@ def _informative(values: np.ndarray, most: int) -> np.ndarray:
         spread = others[np.linspace(0, len(others) - left // 2 - 1, left - left // 2).astype(int)]
         chosen[latest] = chosen[spread] = True
     return np.flatnonzero(chosen)[-most:]
-
-
-def _siblings(functions: np.ndarray, costs: np.ndarray, others: np.ndarray, other_costs: np.ndarray) -> np.ndarray:
-    """(n,) bool: which of the others have the function of one that costs no more in anything.
-
-    functions: (k,); costs: (k, c); others: (n,); other_costs: (n, c).
-    """
-    found = np.zeros(len(others), dtype=bool)
-    (shared,) = np.nonzero(np.isin(others, functions))
-    for function in np.unique(others[shared]):
-        among = shared[others[shared] == function]
-        cheaper = (costs[functions == function][:, None] <= other_costs[among]).all(axis=2).any(axis=0)
-        found[among] = cheaper
-    return found
