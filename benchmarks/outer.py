@@ -5,9 +5,9 @@ python benchmarks/outer.py [--quick] [--seeds 10] [--tables cifar10 cifar100] [-
 Objectives are minimised: -accuracy, parameters and, in two cases, latency. Measure: the hypervolume of what has been evaluated,
 normalised by ideal and nadir of the true front with the reference at 1.1 in each objective, as a share of the true front's. A
 repeated cell counts as an evaluation. Printed: evaluations to 90, 95, 99 and 99.9 % of the true hypervolume, and the share after
-200; medians over seeds with 25 and 75 % quantiles. Every sampler may propose all 15,625 cells, is told exact objectives, and has its
-own defaults, populations of 20 apart. `latency known` says that moonas is told every latency beforehand; for the others that is the
-same as `latency learned`. In `noisy` every evaluation draws one of a cell's runs, and the score goes by the mean over its runs.
+200; medians over seeds with 25 and 75 % quantiles. Every sampler may propose all 15,625 cells, is told exact objectives, and has
+its own defaults, populations of 20 apart. `latency known` says that moonas is told every latency beforehand; for the others that is
+no different from `latency learned`. In `noisy` every evaluation draws one of a cell's runs, and the score goes by the mean of all.
 """
 
 from __future__ import annotations

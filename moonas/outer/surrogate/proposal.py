@@ -19,7 +19,7 @@ from moonas.outer.surrogate.improvement import LogNormal, Prediction, expected_i
 
 SPREAD = 12  # candidates of the start, besides the cheapest by every known objective
 ROOM = 0.3  # how far beyond the best value the model sees room, in units of its distance to the median
-FITTED, KEPT = 300, 600  # observations, at most, that hyperparameters are fitted to and that predictions rest on
+MOST = 300  # observations that the model rests on
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Proposer:
         predictions: list[Prediction] = list(candidates.known.T)
         believed = pending.known.copy()
         for column in np.flatnonzero(~known):
-            predictions[column], believed[:, column] = self._predict(column, observed, pending, candidates)
+            predictions[column], believed[:, column] = self.predict(column, observed, pending, candidates)
         values = np.concatenate([observed.values, believed])
         gain = expected_improvement(values, self.objectives.ideal, self.objectives.reference, predictions)
         if self.objectives.of_function:
@@ -131,11 +131,11 @@ class Proposer:
                 gain[np.array(siblings, dtype=int)[dearer]] = 0.0
         return gain
 
-    def _predict(
+    def predict(
         self, column: int, observed: Observations, pending: Candidates, candidates: Candidates
     ) -> tuple[LogNormal, np.ndarray]:
         """Of one objective: what is believed of the candidates, and the medians of the pending ones."""
-        chosen = _informative(observed.values, KEPT)
+        chosen = informative(observed.values)
         values, repeats = observed.values[chosen, column], observed.repeats[chosen]
         warp = Warp.of(observed.values[:, column])
         hyper = self._hyperparameters(column, observed)
@@ -156,7 +156,7 @@ class Proposer:
         values, repeats = observed.values[:count], observed.repeats[:count]
         key = (column, values.tobytes(), repeats.tobytes())
         if key not in self._fitted:
-            chosen = _informative(values, FITTED)
+            chosen = informative(values)
             warped = Warp.of(values[:, column])(values[chosen, column])
             rows = self.columns.padded(observed.rows)[chosen]
             hyper = fit(rows, self.columns.group_of, len(groups), warped, repeats[chosen])
@@ -216,16 +216,14 @@ def last_mark(count: int) -> int:
     return mark
 
 
-def _informative(values: np.ndarray, most: int) -> np.ndarray:
-    """Rising indices of at most `most` observations: the front, then half of what is left the latest and half spread evenly."""
-    count = len(values)
-    if count <= most:
-        return np.arange(count)
+def informative(values: np.ndarray) -> np.ndarray:
+    """Rising indices of the observations that the model rests on: all, or the front, the latest and others spread evenly."""
+    if len(values) <= MOST:
+        return np.arange(len(values))
     chosen = non_dominated(values)
-    left = most - int(chosen.sum())
-    if left > 0:
-        others = np.flatnonzero(~chosen)
-        latest = others[len(others) - left // 2 :]
-        spread = others[np.linspace(0, len(others) - left // 2 - 1, left - left // 2).astype(int)]
-        chosen[latest] = chosen[spread] = True
-    return np.flatnonzero(chosen)[-most:]
+    (others,) = np.nonzero(~chosen)
+    room = max(0, MOST - int(chosen.sum()))
+    older, latest = np.split(others, [len(others) - room // 2])
+    chosen[latest] = True
+    chosen[older[np.linspace(0, len(older) - 1, room - room // 2).astype(int)]] = True
+    return np.flatnonzero(chosen)[-MOST:]

@@ -5,10 +5,11 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from moonas.front.dominance import non_dominated
 from moonas.front.hypervolume import hypervolume
 from moonas.outer.surrogate.candidates import Generator
 from moonas.outer.surrogate.features import Columns, cell_features, parameter_features
-from moonas.outer.surrogate.proposal import SPREAD, Candidates, Objectives, Observations, Proposer, Warp, last_mark
+from moonas.outer.surrogate.proposal import SPREAD, Candidates, Objectives, Observations, Proposer, Warp, informative, last_mark
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import cost_in, cost_table
 from moonas.spaces.space import make_space
@@ -183,3 +184,20 @@ def test_the_warp_stretches_good_values_and_is_undone_by_its_inverse() -> None:
 def test_hyperparameters_are_fitted_at_marks_that_grow_apart() -> None:
     assert [last_mark(count) for count in (2, 12, 16, 17, 99, 102)] == [2, 12, 12, 17, 97, 102]
     assert last_mark(1000) - last_mark(960) >= 40
+
+
+def test_beyond_300_observations_the_model_rests_on_the_front_the_latest_and_some_of_the_rest() -> None:
+    columns, candidates, values = planted()
+    count = len(values)
+    assert count > 300
+    order = np.random.default_rng(0).permutation(count).tolist()
+    observed, proposer = seen(candidates, values, order), Proposer(TWO, columns)
+    prediction, _ = proposer.predict(0, observed, some(candidates, []), candidates)
+    median = prediction.floor + np.exp(prediction.mean)
+    assert np.corrcoef(median, values[:, 0])[0, 1] > 0.98
+    front = np.flatnonzero(non_dominated(values))
+    np.testing.assert_allclose(median[front], values[front, 0], atol=0.02)
+    chosen = informative(values[order])
+    assert len(chosen) == 300
+    assert set(np.flatnonzero(non_dominated(values[order]))) | set(range(count - 100, count)) <= set(chosen.tolist())
+    assert (chosen < count // 2).sum() > 50
