@@ -293,7 +293,7 @@ def measure(problem: Problem, entry: Entry, seeds: int, most: int) -> str:
             curves.append(problem.shares(run.rows))
     taken = 1000 * (time.process_time() - began) / (len(curves) * limit)
     counts = [spread([evaluations_to(share, curve) for curve in curves], limit) for share in SHARES]
-    after = spread([curve[min(AFTER, limit) - 1] for curve in curves])
+    after = spread([curve[AFTER - 1] for curve in curves]) if limit >= AFTER else ""
     return " | ".join([*counts, after, f"{len(curves)}", f"{taken:.1f}"])
 
 
@@ -313,6 +313,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     seeds, most = (min(asked.seeds, 3), 300) if asked.quick else (asked.seeds, asked.most)
     names = asked.samplers or [name for name, e in SAMPLERS.items() if (e.quick or not asked.quick) and (asked.slow or not e.slow)]
+    described()  # worked out once, before anything is timed
     lines = []
 
     def show(line: str) -> None:
