@@ -120,7 +120,7 @@ class Proposer:
         known = self.objectives.known
         predictions: list[Prediction] = list(candidates.known.T)
         believed = pending.known.copy()
-        for column in np.flatnonzero(~known):
+        for column in np.flatnonzero(~known).tolist():
             predictions[column], believed[:, column] = self.predict(column, observed, pending, candidates)
         values = np.concatenate([observed.values, believed])
         gain = expected_improvement(values, self.objectives.ideal, self.objectives.reference, predictions)
