@@ -28,6 +28,13 @@ class RandomSamplerConfig:
     __pydantic_config__ = FORBID
 
 
+@dataclass(frozen=True, kw_only=True)
+class MoonasConfig:
+    """Our own: the largest expected gain of hypervolume, exact in costs known beforehand, the rest by Gaussian processes."""
+
+    __pydantic_config__ = FORBID
+
+
 # Optuna's samplers: the settings have Optuna's names, and its defaults unless said otherwise.
 
 
@@ -142,6 +149,7 @@ SAMPLERS: Registry[SamplerEntry] = Registry(
     {
         "grid": SamplerEntry(config=GridConfig, load="moonas.outer.samplers.grid:Grid", finite=True),
         "random": SamplerEntry(config=RandomSamplerConfig, load=_OPTUNA),
+        "moonas": SamplerEntry(config=MoonasConfig, load="moonas.outer.samplers.moonas:MoonasSampler"),
         "tpe": SamplerEntry(config=TPEConfig, load=_OPTUNA),
         "nsga2": SamplerEntry(config=NSGA2Config, load=_OPTUNA),
         "nsga3": SamplerEntry(config=NSGA3Config, load=_OPTUNA),
