@@ -52,7 +52,7 @@ class Comparison:
     differences: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "standings": [asdict(standing) for standing in self.standings]}
+        return asdict(self)
 
 
 def compare(studies: Sequence[Study], anyway: bool = False) -> Comparison:
@@ -118,10 +118,9 @@ def _coverage(front: np.ndarray, other: np.ndarray) -> float:
 def _differences(first: Study, other: Study) -> list[str]:
     """What two studies do not have in common of all that their numbers depend on, setting by setting."""
     asked = [METRICS[objective.metric] for objective in first.config.objectives]
-    found = []
+    found, paths = list[Change](), list[str]()
     if first.plan.looks_up and other.plan.looks_up:  # whatever the file's data: accuracies are those of a table
         tables = [study.config.protocol.to_json()["table"] or study.config.data.name for study in (first, other)]
-        paths = []
         if tables[0] != tables[1]:
             found.append(Change("protocol.table", *tables, "refused"))
     else:
