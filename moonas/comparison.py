@@ -90,7 +90,7 @@ def compare(studies: Sequence[Study], anyway: bool = False) -> Comparison:
                 covers={names[n]: _coverage(front, other) for n, other in enumerate(fronts) if n != index and len(other)},
             )
         )
-    corners = ({o.metric: float(o.sign * at) for o, at in zip(objectives, corner, strict=True)} for corner in (worst, best))
+    corners = ({o.metric: float(o.sign * at) + 0.0 for o, at in zip(objectives, corner, strict=True)} for corner in (worst, best))
     return Comparison(tuple(standings), union, *corners, tuple(differences))
 
 
