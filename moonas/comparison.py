@@ -52,7 +52,7 @@ class Comparison:
     differences: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "standings": [asdict(standing) for standing in self.standings]}
+        return asdict(self)
 
 
 def compare(studies: Sequence[Study], anyway: bool = False) -> Comparison:
@@ -90,10 +90,8 @@ def compare(studies: Sequence[Study], anyway: bool = False) -> Comparison:
                 covers={names[n]: _coverage(front, other) for n, other in enumerate(fronts) if n != index and len(other)},
             )
         )
-    reference, ideal = (
-        {o.metric: float(o.sign * at) for o, at in zip(objectives, corner, strict=True)} for corner in (worst, best)
-    )
-    return Comparison(tuple(standings), union, reference, ideal, tuple(differences))
+    corners = ({o.metric: float(o.sign * at) + 0.0 for o, at in zip(objectives, corner, strict=True)} for corner in (worst, best))
+    return Comparison(tuple(standings), union, *corners, tuple(differences))
 
 
 def _box(studies: Sequence[Study], objectives: Sequence[Objective]) -> tuple[np.ndarray, np.ndarray]:
@@ -120,12 +118,11 @@ def _coverage(front: np.ndarray, other: np.ndarray) -> float:
 def _differences(first: Study, other: Study) -> list[str]:
     """What two studies do not have in common of all that their numbers depend on, setting by setting."""
     asked = [METRICS[objective.metric] for objective in first.config.objectives]
-    found = []
+    found, paths = list[Change](), list[str]()
     if first.plan.looks_up and other.plan.looks_up:  # whatever the file's data: accuracies are those of a table
         tables = [study.config.protocol.to_json()["table"] or study.config.data.name for study in (first, other)]
-        paths = []
         if tables[0] != tables[1]:
-            found.append(Change("protocol.table", tables[0], tables[1], "refused"))
+            found.append(Change("protocol.table", *tables, "refused"))
     else:
         paths = ["protocol", "data", "seed", "performance.precision"]  # the seed splits the data
         if first.plan.inherits:
@@ -139,5 +136,5 @@ def _differences(first: Study, other: Study) -> list[str]:
             found.append(change)
     devices = [study.store.device(study.record.id) for study in (first, other)]
     if any(metric.load for metric in asked) and devices[0] != devices[1]:
-        found.append(Change("device", devices[0], devices[1], "refused"))
+        found.append(Change("device", *devices, "refused"))
     return [f"{first.name} -> {other.name}: {change}" for change in found]

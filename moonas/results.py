@@ -366,7 +366,8 @@ class Study:
     def reference(self) -> dict[str, float]:
         """The worst corner of the hypervolume's box, in each metric's own sign."""
         archive = Archive(self.config.objectives, (), self.plan.spans)
-        return {o.metric: o.sign * value for o, value in zip(self.config.objectives, archive.reference, strict=True)}
+        corner = zip(self.config.objectives, archive.reference, strict=True)
+        return {o.metric: o.sign * value + 0.0 for o, value in corner}  # no accuracy of -0
 
 
 def _accuracies(evaluations: Sequence[EvaluationRecord]) -> dict[str, Measured]:

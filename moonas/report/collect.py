@@ -62,13 +62,13 @@ def report_data(study: Study) -> ReportData:
 
 
 def _bands(study: Study, axes: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Band]:
-    """What the replicates alone attain in each pair of metrics; nothing where there are no two of them."""
+    """What the replicates alone attain in each pair of metrics; nothing where there are no two, or none attains anything."""
     bands = {}
     for pair in axes:
         found = study.attainment((0.25, 0.5, 0.75), pair)
         easy, median, hard = (tuple((float(x), float(y)) for x, y in found.surfaces[share]) for share in (0.25, 0.5, 0.75))
         better = tuple(max if METRICS[name].direction == "maximize" else min for name in pair)
-        if found.replicates > 1:
+        if found.replicates > 1 and easy:
             bands[pair] = Band(replicates=found.replicates, easy=easy, median=median, hard=hard, better=(better[0], better[1]))
     return bands
 

@@ -97,8 +97,9 @@ def _closest(found: Infeasibility) -> str:
     headers = ["network", "method", "trial", *metrics, "would be admitted by"]
     told = "".join(f"<li>{escape(line)}</li>" for line in found.admissions)
     return (
-        f'<div class="panel"><h3>Closest to the constraints</h3><p class="note">None of {text.counted(found.networks, "network")} '
-        f"meets all constraints.</p><ul>{told}</ul>{constraints}{parts.table('Closest networks', headers, rows)}</div>"
+        f'<div class="panel"><h3>Constraints in the way</h3><p class="note">None of {text.counted(found.networks, "network")} '
+        f"meets all constraints.</p><ul>{told}</ul>{constraints}"
+        f"<h3>Closest networks</h3>{parts.table('Closest networks', headers, rows)}</div>"
     )
 
 
