@@ -204,7 +204,7 @@ def test_a_mistake_in_a_file_is_told_with_its_line_and_column(tmp_path: Path, li
     [
         ([{"csv": "missing.csv"}], "there is no file"),
         ([{}], "expected either `study`"),
-        ([{"study": "a", "csv": "b"}], "expected either `study`"),
+        ([{"study": "a", "csv": "b", "trials": {}}], "expected either `study`"),
         ([{"studdy": "a"}], "did you mean 'study'"),
     ],
 )
