@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from moonas.api import (
+        compare,
         delete_study,
         export_optuna,
         import_optuna,
@@ -33,6 +34,7 @@ _EXPORTS = {
     "Costs": "moonas.spaces.costs",
     "Skeleton": "moonas.skeleton",
     "build": "moonas.networks.network",
+    "compare": "moonas.api",
     "cost": "moonas.spaces.costs",
     "delete_study": "moonas.api",
     "export_optuna": "moonas.api",
@@ -51,6 +53,7 @@ __all__ = [
     "Costs",
     "Skeleton",
     "build",
+    "compare",
     "cost",
     "delete_study",
     "export_optuna",

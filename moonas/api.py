@@ -17,6 +17,7 @@ from moonas.store.records import Records, StudyRecord, StudySummary
 from moonas.store.states import StudyState
 
 if TYPE_CHECKING:  # what only some commands need is imported where they need it: `moonas list` answers at once
+    from moonas.comparison import Comparison
     from moonas.outer.loop import Loop, Pool, Watcher
     from moonas.outer.plan import Plan
     from moonas.results import Study
@@ -38,10 +39,11 @@ class Silent:
 def validate(question: str | Path | Mapping[str, Any] | StudyConfig) -> Plan:
     """Check a study file, or settings as a mapping: every field, and whether space, skeletons and budgets fit together.
 
-    Needs no torch. Raises StudyFileError with every mistake found.
+    Needs no torch. Raises StudyFileError with every mistake found; UsageError where the sampler is not installed.
     """
     from moonas.outer.past import past_draws
     from moonas.outer.plan import Plan
+    from moonas.outer.samplers.sampler import check_installed
     from moonas.study.loading import load_study, study_from
     from moonas.study.schema import StudyConfig
 
@@ -51,6 +53,7 @@ def validate(question: str | Path | Mapping[str, Any] | StudyConfig) -> Plan:
         plan = Plan(study_from(question))
     else:
         plan = Plan(load_study(question), str(question))
+    check_installed(plan)
     past_draws(plan)
     return plan
 
@@ -118,6 +121,18 @@ def list_studies(storage: str | None = None) -> Records[StudySummary]:
         return Records(study_summaries(database))
     except NoDatabaseError:
         return Records()
+
+
+def compare(*studies: str | Study, storage: str | None = None, anyway: bool = False) -> Comparison:
+    """Lay the fronts of several studies of the same objectives over each other.
+
+    studies: names in `storage`, or studies as `load_study` gives them, which may come from several databases.
+    anyway: compare studies whose protocols, data or ways of measuring differ; the result names the differences.
+    Raises UnknownStudyError; UsageError where the studies do not compare.
+    """
+    from moonas.comparison import compare as lay_over
+
+    return lay_over([load_study(study, storage) if isinstance(study, str) else study for study in studies], anyway)
 
 
 def search(

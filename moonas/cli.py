@@ -234,20 +234,57 @@ def front(
 @app.command()
 def best(
     name: Name,
-    under: Annotated[str, typer.Option(metavar="BOUNDS", help="Limits such as params=2M or params=2M,macs=600e6.")] = "",
+    under: Annotated[
+        list[str] | None,
+        typer.Option(metavar="BOUNDS", help="Limits such as params=2M or params=2M,macs=600e6; may be given several times."),
+    ] = None,
+    knee: Annotated[
+        bool, typer.Option("--knee", help="The knee of the front: the network whose neighbours gain least for what they give up.")
+    ] = False,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="The compromise for weights such as accuracy=2,params=1: the network whose largest weighted loss is smallest. "
+            "A loss is the distance to the front's best value, as a share of the front's span in that objective; with these "
+            "weights, a tenth of the span lost in accuracy counts like a fifth lost in params. "
+            "Objectives not named weigh 1; 0 ignores one.",
+        ),
+    ] = None,
     storage: Storage = None,
     output: FormatOption = Format.table,
 ) -> None:
-    """The best network under given limits."""
+    """The network of the best first objective under given limits, or the knee or a weighted compromise of the front there."""
     from moonas import api, terminal
     from moonas.study.bounds import parse_under
+    from moonas.study.objectives import parse_weights
 
     study = api.load_study(name, storage)
-    found = study.best(parse_under(under) if under else None)
+    bounds = [bound for text in under or () for bound in parse_under(text)]
+    found = study.best(bounds, knee=knee, weights=None if weights is None else parse_weights(weights))
     if output is Format.table:
         terminal.print_network(study, found)
     else:
         _print(found.to_json() if output is Format.json else [found.to_json()], output)
+
+
+@app.command()
+def compare(
+    names: Annotated[list[str], typer.Argument(metavar="NAME NAME...", help="Names of studies.", show_default=False)],
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Compare studies whose protocols, data or ways of measuring differ, too.")
+    ] = False,
+    storage: Storage = None,
+    output: FormatOption = Format.table,
+) -> None:
+    """Lay the fronts of several studies over each other: what each dominates, and what only it adds."""
+    from moonas import api, terminal
+
+    found = api.compare(*names, storage=storage, anyway=anyway)
+    if output is Format.table:
+        terminal.print_comparison(found)
+    else:
+        _print(found.to_json() if output is Format.json else found.to_json()["standings"], output)
 
 
 @app.command()

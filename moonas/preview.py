@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -17,43 +18,61 @@ from moonas.outer.samplers.sampler import Proposal, Told, make_sampler
 from moonas.spaces.sampling import FeasibleSet
 from moonas.specs import Bounds
 from moonas.study.budgets import budget_text
+from moonas.study.samplers import SAMPLERS
 from moonas.worker.local import LocalPool, slot_devices
+
+FIRST = 32  # draws that are asked of a sampler that does not end by itself
 
 
 def preview(question: str | Path | Mapping[str, Any], *, measure: bool = True) -> dict[str, Any]:
     """Trials, distinct searches and evaluations of a study; per budget and size the reachable costs and how many architectures.
 
+    A sampler that learns asks later trials by what it is told: of one that does not end by itself only the first `FIRST` draws are
+    asked (`asked` says how many trials that are), and the numbers of searches and evaluations are scaled from them.
     measure: also estimate seconds and memory, from a few measured steps of every kind of task, each in a worker process; of what is
-    looked up in a table nothing is measured.
+    looked up in a table nothing is measured, nor of functions.
     Raises StudyFileError; TaskError where a measured step fails.
     """
     plan = api.validate(question)
-    proposals = _proposals(plan)
-    searches = {plan.search_spec(p.design, p.replicate).key: p for p in proposals if not _named(plan, p)}
+    proposals, total = _proposals(plan)
+    searching = [proposal for proposal in proposals if not _named(plan, proposal)]
+    keys = [plan.search_spec(p.design, p.replicate).key for p in searching]
+    searches = dict(zip(keys, searching, strict=True))
+    growth = _distinct(keys, round(len(keys) * total / len(proposals))) / max(1, len(searches))
     found = {
         "name": plan.config.name,
-        "trials": len(proposals),
-        "searches": sum(plan.config.method(p.design.method).entry.searches for p in searches.values()),
-        "evaluations": len(proposals) * (1 + plan.config.decode.extra),
+        "trials": total,
+        "asked": len(proposals),
+        "searches": round(growth * sum(plan.config.method(p.design.method).entry.searches for p in searches.values())),
+        "evaluations": total * (1 + plan.config.decode.extra),
         "spans": plan.spans,
-        "budgets": [_reach(plan, budget, size) for budget, size in plan.pairs]
+        "budgets": [_reach(plan, budget, size) for budget, size in plan.pairs if plan.space.groups]
         + [
             {"budget": budget_text(budget), "channels": size[0], "cells": size[1], "left_out": reason}
             for budget, size, reason in plan.left_out
         ],
     }
-    if measure and not plan.instant:
-        found["estimate"] = _estimate(plan, proposals, list(searches.values()))
+    if measure and not plan.instant and plan.space.groups:
+        found["estimate"] = _estimate(plan, proposals, list(searches.values()), total / len(proposals), growth)
     return found
 
 
-def _proposals(plan: Plan) -> list[Proposal]:
-    """The trials that would be asked, none having been told."""
-    sampler, history, proposals = make_sampler(plan), history_of(plan), []
-    while (proposal := sampler.ask(history)) is not None:
+def _proposals(plan: Plan) -> tuple[list[Proposal], int]:
+    """The trials that would be asked, none having been told, or the first of them; and how many there would be."""
+    sampler, history = make_sampler(plan), history_of(plan)
+    proposals: list[Proposal] = []
+    most = inf if SAMPLERS[plan.config.sampler.name].finite else FIRST * plan.config.replicates
+    while len(proposals) < most and (proposal := sampler.ask(history)) is not None:
         proposals.append(proposal)
         history.add(Told(proposal.design.to_params(), proposal.replicate, "RUNNING", None, proposal.attributes))
-    return proposals
+    return proposals, max(sampler.total, len(proposals))
+
+
+def _distinct(keys: Sequence[str], total: int) -> int:
+    """How many different keys `total` like these may have: new ones go on coming as often as in their second half."""
+    half = len(keys) // 2
+    known, early = len(set(keys)), len(set(keys[:half]))
+    return known + round((known - early) / max(1, len(keys) - half) * (total - len(keys)))
 
 
 def _reach(plan: Plan, budget: Bounds, size: tuple[int, int]) -> dict[str, Any]:
@@ -68,8 +87,12 @@ def _reach(plan: Plan, budget: Bounds, size: tuple[int, int]) -> dict[str, Any]:
     }
 
 
-def _estimate(plan: Plan, proposals: list[Proposal], searches: list[Proposal]) -> dict[str, Any]:
+def _estimate(
+    plan: Plan, proposals: list[Proposal], searches: list[Proposal], trials_each: float, searches_each: float
+) -> dict[str, Any]:
     """Seconds of all tasks together, by timing each kind once and scaling with its number.
+
+    trials_each, searches_each: how many trials and searches each of those given stands for.
 
     Searches and evaluations are shared among the slots, measurements are not. Evaluations and measurements are timed on a random
     architecture within the budget, at each size.
@@ -85,13 +108,17 @@ def _estimate(plan: Plan, proposals: list[Proposal], searches: list[Proposal]) -
             if same and method.entry.searches:
                 spec = plan.search_spec(same[0].design, same[0].replicate)
                 measured = _time(pool, spec.to_json())
-                parts[f"{len(same)} searches by {method.label}"] = measured["seconds"] * len(same)
+                number = round(len(same) * searches_each)
+                parts[f"{number} searches by {method.label}"] = measured["seconds"] * number
                 memory = max(memory, measured["memory_mib"])
         for size in plan.sizes:
             same = [p for p in proposals if (p.design.channels, p.design.cells) == size]
             if not same:
                 continue
-            number, where = len(same) * (1 + plan.config.decode.extra), f"at {size[0]} channels, {size[1]} cells"
+            number, where = (
+                round(len(same) * trials_each) * (1 + plan.config.decode.extra),
+                f"at {size[0]} channels, {size[1]} cells",
+            )
             proposal, architecture = same[len(same) // 2], _an_architecture(plan, same[len(same) // 2])
             if not (plan.inherits or plan.looks_up):
                 evaluation = plan.evaluate_spec(

@@ -92,13 +92,13 @@ def _view(loop: Loop) -> Group:
             continue
         record, progress = running.task.record, running.task.progress
         trial = min((t.number for t in loop.trials.values() if running.task in t.waits), default=None)
-        step, of, metrics = progress.get("step", 0), progress.get("of", 1), progress.get("metrics", {})
+        step, of, metrics = progress.get("step", 0), progress.get("of"), progress.get("metrics", {})
         accuracy = metrics.get("valid_accuracy", metrics.get("accuracy", metrics.get("train_accuracy")))
         slots.add_row(
             device,
             f"{record.kind} for trial {trial}",
-            ProgressBar(total=of, completed=step, width=20),
-            f"epoch {step}/{of}" if progress else "starting",
+            ProgressBar(total=of or 1, completed=step, width=20),
+            "starting" if not progress else f"epoch {step}/{of}" if of else f"step {step}",
             "" if accuracy is None else f"accuracy {accuracy:.3f}",
         )
     return Group(head, slots, _front_so_far(loop))

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from moonas.architecture import Architecture
-from moonas.errors import UsageError
+from moonas.errors import UsageError, nearest
+from moonas.front import choices
+from moonas.front.attainment import attained
 from moonas.outer.archive import Archive, standard_error
 from moonas.outer.candidates import fell_back, stored_costs
 from moonas.outer.identity import measured_key, measurement_of
@@ -22,7 +24,9 @@ from moonas.store.records import CandidateRecord, EvaluationKey, EvaluationRecor
 from moonas.store.store import Store
 from moonas.study.bounds import Bound, no_worse_than
 from moonas.study.loading import study_from
-from moonas.study.metrics import METRICS, spread_name
+from moonas.study.metrics import METRICS, selectable_metric, spread_name
+from moonas.study.objectives import minimised
+from moonas.study.relaxation import admissions, missed
 from moonas.study.schema import StudyConfig
 
 
@@ -56,7 +60,8 @@ class Network:
 
     trial, method, budget, origin: of the first trial that decoded it; budget None where it had none.
     on_front: a member of the present front. settings: those of its training that the study varies; recipe: identity of the protocol
-    with them, empty where nothing varies.
+    with them, empty where nothing varies. runs: the values of its metrics in each replicate that measured it, where `metrics` has
+    their means.
     """
 
     key: str
@@ -70,6 +75,12 @@ class Network:
     metrics: Mapping[str, Measured]
     settings: Mapping[str, Any] = field(default_factory=dict)
     recipe: str = ""
+    runs: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Its metrics as plain numbers."""
+        return {name: measured.value for name, measured in self.metrics.items()}
 
     @property
     def place(self) -> Place:
@@ -109,6 +120,19 @@ class Network:
         }
 
 
+@dataclass(frozen=True)
+class Attainment:
+    """What the fronts of a study's replicates reach.
+
+    objectives: names of metrics. surfaces: by share, the corners of what at least that share of the replicates attains, each a row
+    of values in the order and in the signs of the objectives; 0.5 is the median front.
+    """
+
+    objectives: tuple[str, ...]
+    replicates: int
+    surfaces: Mapping[float, np.ndarray]
+
+
 class Study:
     """A study in a database, to be read. `config`: its file, resolved."""
 
@@ -123,6 +147,11 @@ class Study:
         """Whether a living process drives the study, as far as can be told from here."""
         holder = self.record.lease_holder
         return holder is not None and not has_died(holder)
+
+    @property
+    def finds_networks(self) -> bool:
+        """Whether its points are networks; those of functions are settings alone."""
+        return self.config.space.name != "none"
 
     @cached_property
     def plan(self) -> Plan:
@@ -160,6 +189,7 @@ class Study:
                 measured[place] = _on_device(on_device, self.plan.measured)
             if key in known:
                 found.setdefault(place, {})[key] = known[key]
+        costs = {place: stored_costs(self.plan, candidate) for place, candidate in first.items()}
         networks = [
             Network(
                 key=candidate.architecture,
@@ -175,16 +205,24 @@ class Study:
                 metrics={
                     **_accuracies([evaluation for _, evaluation in sorted(found[place].items())]),
                     **measured.get(place, {}),
-                    **{name: Measured(value) for name, value in stored_costs(self.plan, candidate).items()},
+                    **{name: Measured(value) for name, value in costs[place].items()},
+                },
+                runs={
+                    replicate: {
+                        name: measured.value for name, measured in (_accuracies(evaluations) | measured.get(place, {})).items()
+                    }
+                    | costs[place]
+                    for replicate, evaluations in _by_replicate(found[place]).items()
                 },
             )
             for place, candidate in first.items()
             if place in found
         ]
-        further = [objective.metric for objective in self.config.objectives[1:] if objective.metric != "params"]
+        further = [objective.metric for objective in self.config.objectives[1:]]
+        rising = list(dict.fromkeys(name for name in ("params", *further) if networks and name in networks[0].metrics))
 
         def order(network: Network) -> tuple[Any, ...]:
-            return network.metrics["params"].value, *(network.metrics[name].value for name in further), *network.place
+            return *(network.metrics[name].value for name in rising), *network.place
 
         return Records(sorted(networks, key=order))
 
@@ -244,28 +282,85 @@ class Study:
         known = f"it has fronts {history[0].number} to {history[-1].number}" if history else "it has none yet"
         raise UsageError(f"study {self.name!r} has no front {number}; {known}")
 
-    def best(self, under: Mapping[str, float] | Sequence[Bound] | None = None) -> Network:
-        """The network of the best first objective among those that meet the study's constraints and `under`.
+    def best(
+        self,
+        under: Mapping[str, float] | Sequence[Bound] | None = None,
+        *,
+        knee: bool = False,
+        weights: Mapping[str, float] | None = None,
+    ) -> Network:
+        """One network among those that meet the study's constraints and `under`: the one of the best first objective, or a choice.
 
-        under: limits such as `{"params": 2e6}`, in each metric's worse direction, or bounds. Raises UsageError where nothing
-        qualifies, naming the closest.
+        under: limits such as `{"params": 2e6}`, in each metric's worse direction, or bounds. knee: the one that is hardest to
+        leave, see `moonas.front.choices.knee`. weights: of objectives, 1 where not named; the compromise that they ask for, see
+        `moonas.front.choices.compromise`. Both choose on the front of those networks.
+        Raises UsageError where nothing qualifies, naming what would.
         """
-        bounds = [*_as_bounds(under), *self.config.constraints]
-        objective = self.config.objectives[0]
+        if knee and weights is not None:
+            raise UsageError("the knee weighs all objectives alike; ask for it or give weights, not both")
+        factors = self._factors(weights or {})
+        fitting = self._fitting([*_as_bounds(under), *self.config.constraints])
+        points = np.array([minimised(self.config.objectives, network.values) for network in fitting])
+        if knee:
+            return fitting[choices.knee(points)]
+        return fitting[int(points[:, 0].argmin()) if weights is None else choices.compromise(points, factors)]
+
+    def _fitting(self, bounds: Sequence[Bound]) -> list[Network]:
+        """The networks that meet all bounds. Raises UsageError where there are none."""
         networks = self.archive()
         if not networks:
             raise UsageError(f"study {self.name!r} has measured nothing yet")
-        values = {id(network): {name: measured.value for name, measured in network.metrics.items()} for network in networks}
         for bound in bounds:
-            if bound.metric not in values[id(networks[0])]:
-                raise UsageError(f"{bound.metric} is not measured in this study; it has: {', '.join(values[id(networks[0])])}")
-        missed = {id(network): sum(b.violation(values[id(network)][b.metric]) > 0 for b in bounds) for network in networks}
-        fitting = [network for network in networks if not missed[id(network)]]
+            if bound.metric not in networks[0].metrics:
+                raise UsageError(f"{bound.metric} is not measured in this study; it has: {', '.join(networks[0].metrics)}")
+        fitting = [network for network in networks if not missed(bounds, network.values)]
         if not fitting:
             asked = " and ".join(map(str, bounds))
-            ends = [_span([values[id(network)][bound.metric] for network in networks], bound.metric) for bound in bounds]
-            raise UsageError(f"no measured network of {self.name!r} meets {asked}; it has {', '.join(dict.fromkeys(ends))}")
-        return min(fitting, key=lambda network: objective.sign * values[id(network)][objective.metric])
+            ends = [_span([network.values[bound.metric] for network in networks], bound.metric) for bound in bounds]
+            told = admissions(bounds, [network.values for network in networks], [network.key[:8] for network in networks])
+            message = f"no measured network of {self.name!r} meets {asked}; it has {', '.join(dict.fromkeys(ends))}"
+            raise UsageError("\n".join([message, *told]))
+        return fitting
+
+    def _factors(self, weights: Mapping[str, float]) -> np.ndarray:
+        """A weight for each objective. Raises UsageError."""
+        names = [objective.metric for objective in self.config.objectives]
+        given = {selectable_metric(name): weight for name, weight in weights.items()}
+        for name, weight in given.items():
+            if name not in names:
+                raise UsageError(f"{name} is no objective of this study{nearest(name, names)}\nIt has: {', '.join(names)}.")
+            if not weight >= 0:
+                raise UsageError(f"the weight of {name} must be at least 0, not {weight:g}")
+        factors = np.array([given.get(name, 1.0) for name in names])
+        if not factors.any():
+            raise UsageError("at least one objective must have a weight above 0")
+        return factors
+
+    def attainment(self, shares: Sequence[float] = (0.25, 0.5, 0.75), objectives: Sequence[str] | None = None) -> Attainment:
+        """The front that at least each share of the replicates attains, each replicate by what it alone measured.
+
+        shares: above 0, at most 1; the default is a median front with a band around it. Networks that miss a constraint in a
+        replicate do not count there. objectives: one to three metrics; the study's own where absent.
+        Raises UsageError where there are more than three, where one is not measured, or where nothing is measured yet.
+        """
+        names = tuple(map(selectable_metric, objectives or [objective.metric for objective in self.config.objectives]))
+        if len(names) > 3:
+            raise UsageError(f"attainment is known for at most three objectives; name some of {', '.join(names)}")
+        networks = self.archive()
+        if not networks:
+            raise UsageError(f"study {self.name!r} has measured nothing yet")
+        if absent := [name for name in names if name not in networks[0].metrics]:
+            raise UsageError(f"{absent[0]} is not measured in this study; it has: {', '.join(networks[0].metrics)}")
+        if wrong := [share for share in shares if not 0 < share <= 1]:
+            raise UsageError(f"a share of the replicates lies above 0 and reaches at most 1, not {wrong[0]:g}")
+        signs = np.array([1 if METRICS[name].direction == "minimize" else -1 for name in names])
+        fronts = []
+        replicates = sorted({replicate for network in networks for replicate in network.runs})
+        for replicate in replicates:
+            runs = [network.runs[replicate] for network in networks if replicate in network.runs]
+            values = [[run[name] for name in names] for run in runs if not missed(self.config.constraints, run)]
+            fronts.append(signs * np.array(values).reshape(-1, len(names)))
+        return Attainment(names, len(replicates), {share: signs * attained(fronts, share) for share in shares})
 
     @property
     def reference(self) -> dict[str, float]:
@@ -280,6 +375,13 @@ def _accuracies(evaluations: Sequence[EvaluationRecord]) -> dict[str, Measured]:
         values = [evaluation.metrics[name] for evaluation in evaluations]
         metrics[name] = Measured(float(np.mean(values)), evaluations[0].protocol, len(values), standard_error(values))
     return metrics
+
+
+def _by_replicate(found: Mapping[EvaluationKey, EvaluationRecord]) -> dict[int, list[EvaluationRecord]]:
+    groups: dict[int, list[EvaluationRecord]] = {}
+    for key, evaluation in sorted(found.items()):
+        groups.setdefault(key.replicate, []).append(evaluation)
+    return groups
 
 
 def _on_device(measurement: EvaluationRecord, names: Sequence[str]) -> dict[str, Measured]:

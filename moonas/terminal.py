@@ -18,6 +18,7 @@ from moonas.store.states import TrialState
 from moonas.study.metrics import COSTS, METRICS
 
 if TYPE_CHECKING:
+    from moonas.comparison import Comparison
     from moonas.results import Measured, Network, Study
     from moonas.store.records import TrialRecord
 
@@ -85,27 +86,91 @@ def print_front(study: Study, members: Sequence[Network], number: int | None = N
     """A front, the cheapest network first: the present one, or front `number` of the history."""
     step = study.front_step(number)
     if not members or step is None:
-        console.print(f"study {escape(study.name)} has no front yet: nothing was measured, or nothing meets the constraints")
-        return
+        return print_infeasibility(study)
     which = f"front {number}" if number is not None else "Pareto front"
     table = _table(f"{which} of {study.name}: {_count(len(members), 'network')}, hypervolume {step.hypervolume:.4f}")
     settings = list(dict.fromkeys(name for member in members for name in member.settings))
-    for heading in ("key", "method", "budget", "trial", "width", *settings):
+    facts = {
+        "key": lambda member: member.key[:8],
+        "method": lambda member: member.method,
+        "budget": lambda member: _budget(member.budget),
+        "trial": lambda member: str(member.trial),
+        "width": lambda member: f"{member.skeleton.channels}×{member.skeleton.cells}",
+    }
+    if not study.finds_networks:
+        facts = {name: facts[name] for name in ("method", "trial")}
+    for heading in (*facts, *settings):
         table.add_column(heading, justify="right" if heading in ("trial", *settings) else "left", no_wrap=True)
-    others = _other_metrics(study)
-    for heading in ("accuracy", "test", "params", "mult-adds", *map(_heading, others)):
-        table.add_column(heading, justify="right", no_wrap=True)
+    metrics = [*(("accuracy", "test_accuracy", *COSTS) if study.finds_networks else ()), *_other_metrics(study)]
+    for name in metrics:
+        table.add_column(_heading(name), justify="right", no_wrap=True)
     for member in members:
         table.add_row(
-            member.key[:8],
-            member.method,
-            _budget(member.budget),
-            str(member.trial),
-            f"{member.skeleton.channels}×{member.skeleton.cells}",
+            *(fact(member) for fact in facts.values()),
             *(number_text(member.settings[name]) for name in settings),
-            *(_measured(member.metrics.get(name)) for name in ("accuracy", "test_accuracy", "params", "macs", *others)),
+            *(_measured(member.metrics.get(name)) for name in metrics),
         )
     console.print(table)
+
+
+def print_infeasibility(study: Study) -> None:
+    """Why a study has no front: nothing is known yet, or what came closest and which constraints are in the way."""
+    from moonas.infeasible import infeasibility
+
+    found = infeasibility(study)
+    if found is None:
+        console.print(f"study {escape(study.name)} has no front yet: nothing was measured")
+        return
+    console.print(f"study {escape(study.name)} has no front: none of {_count(found.networks, 'network')} meets all constraints")
+    table = _table("constraints")
+    table.add_column("constraint")
+    for heading in ("missed by", "as their only one"):
+        table.add_column(heading, justify="right")
+    for obstacle in found.obstacles:
+        table.add_row(str(obstacle.bound), str(obstacle.excluded), str(obstacle.alone))
+    console.print(table)
+    names = list(dict.fromkeys(bound.metric for bound in study.config.constraints))
+    table = _table("closest networks")
+    for heading in ("key", "method", "trial", "width", *map(_heading, names), "violation", "would be admitted by"):
+        table.add_column(heading, justify="left" if heading in ("key", "method", "width", "would be admitted by") else "right")
+    for misfit in found.closest:
+        table.add_row(
+            misfit.key[:8],
+            escape(misfit.method),
+            str(misfit.trial),
+            f"{misfit.skeleton.channels}×{misfit.skeleton.cells}",
+            *(number_text(misfit.metrics[name]) if name in misfit.metrics else "" for name in names),
+            f"{misfit.violation:.3g}",
+            ", ".join(map(str, misfit.relaxed)) + ("" if misfit.trained else " (not trained)"),
+        )
+    console.print(table)
+    for line in found.admissions:
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def print_comparison(found: Comparison) -> None:
+    """Several studies over one box, and what makes their numbers hard to compare."""
+    table = _table(f"fronts over one box: together hypervolume {found.union:.4f}")
+    table.add_column("study", no_wrap=True)
+    names = [standing.study for standing in found.standings]
+    for heading in ("members", "in the union", "hypervolume", "exclusive", *(f"covers {name}" for name in names)):
+        table.add_column(escape(heading), justify="right")
+    for standing in found.standings:
+        table.add_row(
+            escape(standing.study),
+            str(standing.members),
+            str(standing.in_union),
+            f"{standing.hypervolume:.4f}",
+            f"{standing.exclusive:.5f}",
+            *("" if name not in standing.covers else f"{standing.covers[name]:.0%}" for name in names),
+        )
+    console.print(table)
+    corners = ", ".join(
+        f"{_heading(name)} {number_text(found.ideal[name])} to {number_text(at)}" for name, at in found.reference.items()
+    )
+    console.print(f"box: {corners}")
+    for text in found.differences:
+        console.print(Text(f"differs: {text}", style="yellow"), soft_wrap=True)
 
 
 def print_studies(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -134,8 +199,10 @@ def print_studies(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def summary(study: Study) -> dict[str, Any]:
     """A study in one mapping, as `moonas show --format json` prints it."""
+    from moonas.infeasible import infeasibility
     from moonas.race import race
 
+    infeasible = infeasibility(study)
     history = study.front_history()
     counts: dict[str, int] = {}
     for trial in study.trials():
@@ -151,6 +218,7 @@ def summary(study: Study) -> dict[str, Any]:
         "collapsed": list(study.collapses()),
         "methods": [runner.to_json() for runner in race(study)],
         "front": len(study.front()),
+        "infeasible": infeasible.to_json() if infeasible else None,
         "architectures": len(study.archive()),
         "hypervolume": history[-1].hypervolume if history else None,
         "device_hours": study.store.device_seconds(study.record.id) / 3600,
@@ -213,15 +281,17 @@ def print_trials(study: Study, rows: Sequence[Mapping[str, Any]]) -> None:
     """Trials in the order of their numbers."""
     settings = list(dict.fromkeys(key for row in rows for key in row if key.startswith("setting.")))
     table = _table(f"trials of {study.name}")
-    for heading in ("trial", "state", "method", "budget", "width", "repl.", *(key.removeprefix("setting.") for key in settings)):
+    of_networks = ("budget", "width") if study.finds_networks else ()
+    for heading in ("trial", "state", "method", *of_networks, "repl.", *(key.removeprefix("setting.") for key in settings)):
         table.add_column(heading, justify="right" if heading in ("trial", "repl.") else "left")
-    others = _other_metrics(study)
-    for heading in ("accuracy", "params", "mult-adds", *map(_heading, others)):
-        table.add_column(heading, justify="right")
+    metrics = [*(("accuracy", *COSTS) if study.finds_networks else ()), *_other_metrics(study)]
+    for name in metrics:
+        table.add_column(_heading(name), justify="right")
     table.add_column("remarks")
     for row in rows:
-        values = [row["metrics"].get(name) for name in ("accuracy", "params", "macs", *others)]
-        fixed = [str(row["number"]), row["state"], row["method"], row["budget"], _width(row), str(row["replicate"])]
+        values = [row["metrics"].get(name) for name in metrics]
+        network = [row["budget"], _width(row)] if study.finds_networks else []
+        fixed = [str(row["number"]), row["state"], row["method"], *network, str(row["replicate"])]
         chosen = ["" if key not in row else number_text(row[key]) for key in settings]
         remarks = "; ".join(row[key] for key in ("reason", "collapse", "fallback") if row[key])
         table.add_row(*fixed, *chosen, *("" if v is None else number_text(v) for v in values), escape(remarks))
@@ -286,15 +356,19 @@ def print_network(study: Study, network: Network) -> None:
     """One network: its cells, costs, measurements and where it came from."""
     skeleton = network.skeleton
     place = f"{'on the front of' if network.on_front else 'in'} {escape(study.name)}"
-    origin = f"trial {network.trial}, {network.method}, budget {_budget(network.budget)}"
+    origin = f"trial {network.trial}, {network.method}"
+    if study.finds_networks:
+        origin += f", budget {_budget(network.budget)}, {skeleton.channels} channels, {skeleton.cells} cells"
     origin += "".join(f", {name} {number_text(value)}" for name, value in network.settings.items())
-    console.print(f"[bold]{network.key}[/bold]  {place}: {origin}, {skeleton.channels} channels, {skeleton.cells} cells")
+    console.print(f"[bold]{network.key}[/bold]  {place}: {origin}" if study.finds_networks else f"{place}: {origin}")
     facts = Table.grid(padding=(0, 2))
     for name, measured in network.metrics.items():
         facts.add_row(
             Text(name, style="dim"), Text(_measured(measured), justify="right"), Text(_origin(name, measured), style="dim")
         )
     console.print(facts)
+    if not study.finds_networks:
+        return
     from moonas.spaces.space import space_of
 
     groups = space_of(network.architecture).groups
@@ -341,6 +415,10 @@ def print_preview(found: Mapping[str, Any]) -> None:
         f"[bold]{found['name']}[/bold]: {_count(found['trials'], 'trial')}, "
         f"{_count(found['searches'], 'distinct search', 'distinct searches')}, at most {_count(found['evaluations'], 'evaluation')}"
     )
+    if found["asked"] < found["trials"]:
+        console.print(
+            f"[dim]searches and times by the first {found['asked']} trials: the sampler asks the others by the results[/dim]"
+        )
     table = _table("budgets")
     for heading in ("budget", "width", *(_heading(name) for name in found["spans"]), "architectures"):
         table.add_column(heading, justify="left" if heading in ("budget", "width") else "right")
@@ -389,7 +467,8 @@ def _other_metrics(study: Study) -> list[str]:
 
 def _heading(name: str) -> str:
     """A metric as a column is called."""
-    return {"params": "params", "macs": "mult-adds"}.get(name) or escape(METRICS[name].heading)
+    short = {"params": "params", "macs": "mult-adds", "accuracy": "accuracy", "test_accuracy": "test"}
+    return short.get(name) or escape(METRICS[name].heading)
 
 
 def _origin(name: str, measured: Measured) -> str:

@@ -87,9 +87,10 @@ def second_order_gradient(
     with resting(logits):
         slopes = _gradients(train_loss(), weights)
     with torch.no_grad():
-        for place, (weight, slope) in enumerate(zip(weights, slopes, strict=True)):
-            step = slope.add(weight, alpha=decay)
-            weight.sub_(step if buffers is None else step.add_(buffers[place], alpha=momentum), alpha=lr)
+        steps = torch._foreach_add(slopes, before, alpha=decay)
+        if buffers is not None:
+            torch._foreach_add_(steps, list(buffers), alpha=momentum)
+        torch._foreach_sub_(list(weights), steps, alpha=lr)
     try:
         gradients = _gradients(valid_loss(), [*logits, *weights])
         direct, direction = gradients[: len(logits)], gradients[len(logits) :]
@@ -101,8 +102,7 @@ def second_order_gradient(
         ends = []
         for distance in () if radius is None else (radius / length, -radius / length):
             with torch.no_grad():
-                for weight, start, slope in zip(weights, before, direction, strict=True):
-                    torch.add(start, slope, alpha=distance, out=weight)
+                torch._foreach_copy_(list(weights), torch._foreach_add(before, direction, alpha=distance))
             with resting(weights):
                 ends.append(_gradients(train_loss(), logits))
     finally:

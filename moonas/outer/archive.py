@@ -27,6 +27,8 @@ class Point:
     def metrics(self) -> dict[str, float]:
         """Mean of every measured metric, and the costs."""
         values = [self.evaluations[key] for key in sorted(self.evaluations)]
+        if len(values) == 1:
+            return {**values[0], **self.costs}
         return {**{name: float(np.mean([metrics[name] for metrics in values])) for name in values[0]}, **self.costs}
 
 
@@ -45,8 +47,12 @@ class Archive:
     def __init__(self, objectives: Sequence[Objective], constraints: Sequence[Bound], spans: Mapping[str, tuple[int, int]]) -> None:
         self.objectives, self.constraints = objectives, constraints
         self.points: dict[Place, Point] = {}
+        self.evaluations = 0  # how many the archive holds
         self.reference = [worst_value(objective, spans) or 0.0 for objective in objectives]
         self.ideal = [best_value(objective, spans) for objective in objectives]
+        self._feasible: dict[Place, list[float]] = {}  # the minimised values of those that may be on the front
+        self._members: set[Place] = set()  # of the front as it was when last asked for
+        self._changed: set[Place] = set()  # since then
 
     def add(self, place: Place, costs: Mapping[str, float], key: EvaluationKey, metrics: Mapping[str, float]) -> bool:
         """Take in one evaluation; False where it was there already."""
@@ -54,12 +60,9 @@ class Archive:
         if key in point.evaluations:
             return False
         point.evaluations[key] = metrics
+        self.evaluations += 1
+        self._changed.add(place)
         return True
-
-    @property
-    def evaluations(self) -> int:
-        """How many evaluations the archive holds."""
-        return sum(len(point.evaluations) for point in self.points.values())
 
     def violation(self, metrics: Mapping[str, float]) -> float:
         """See `total_violation`."""
@@ -67,12 +70,23 @@ class Archive:
 
     def front(self) -> list[tuple[Place, dict[str, float]]]:
         """The feasible points that no other dominates, with their metrics, in the order of their keys."""
-        feasible = [(place, point.metrics()) for place, point in sorted(self.points.items())]
-        feasible = [(place, metrics) for place, metrics in feasible if not self.violation(metrics)]
-        if not feasible:
-            return []
-        marked = non_dominated(np.array([minimised(self.objectives, metrics) for _, metrics in feasible]))
-        return [member for member, keep in zip(feasible, marked, strict=True) if keep]
+        if self._changed:
+            self._update()
+        return [(place, self.points[place].metrics()) for place in sorted(self._members)]
+
+    def _update(self) -> None:
+        """Only what changed can enter the front; but where a member's mean has changed, all that it dominated may be back."""
+        for place in self._changed:
+            self._feasible.pop(place, None)
+            found = self.points[place].metrics()
+            if not self.violation(found):
+                self._feasible[place] = minimised(self.objectives, found)
+        again = self._changed & self._members
+        places = [place for place in (self._feasible if again else self._members | self._changed) if place in self._feasible]
+        if places:
+            marked = non_dominated(np.array([self._feasible[place] for place in places]))
+            places = [place for place, keep in zip(places, marked, strict=True) if keep]
+        self._members, self._changed = set(places), set()
 
     def hypervolume(self, members: Sequence[tuple[Place, Mapping[str, float]]]) -> float:
         """Share of the box between ideal and reference that the members dominate."""

@@ -75,6 +75,8 @@ def decode_trial(plan: Plan, design: Design, result: Mapping[str, Any], primary:
 
 def stored_costs(plan: Plan, candidate: CandidateRecord) -> dict[str, int]:
     """What was known of a stored candidate before anything was run: as stored, and what the study's device tables say."""
+    if not plan.space.groups:
+        return {}
     exact = {"params": candidate.params, "macs": candidate.macs}
     if not plan.config.device_tables:
         return exact
@@ -94,8 +96,8 @@ def _candidate(
         architecture=architecture,
         function_key=plan.space.function_key(architecture),
         skeleton=skeleton,
-        params=costs["params"],
-        macs=costs["macs"],
+        params=costs.get("params", 0),
+        macs=costs.get("macs", 0),
         origin=origin,
         score=score,
         budget=budget or None,

@@ -91,7 +91,6 @@ class Loop:
         self.began = self._renewed = time.monotonic()
         self.spent = store.device_seconds(study.id)
         self.hypervolume, self.volumes = 0.0, list[float]()  # of the front now, and after each finished trial
-        self._exhausted = False
         self.device = device
         self._bound: Device | None = store.device(study.id)
         if device is not None:
@@ -135,14 +134,13 @@ class Loop:
     def _restore(self) -> None:
         """Take up the study where the database says it stands."""
         self.ledger.reset_running()
-        for task in self.store.tasks(self.study.id):
+        for task in self.store.tasks_at_hand(self.study.id):
             reason = ""
             if task.state is TaskState.FAIL:
                 reason = next((a.reason or "" for a in reversed(self.store.attempts(self.study.id, task_id=task.id))), "")
             checkpoints: list[Mapping[str, Any]] = [_location(artifact) for artifact in reversed(task.checkpoints)]
             self.tasks[task.kind, task.key] = OpenTask(task, task.state, task.result, reason, checkpoints)
-        for evaluation in self.store.evaluations(self.study.id):
-            self.known[evaluation.key] = evaluation.metrics
+        self.known.update(self.store.measurements(self.study.id))
         trials = self.store.trials(self.study.id)
         by_id = {trial.id: trial for trial in trials}
         for candidate in self.store.candidates(self.study.id):
@@ -185,13 +183,12 @@ class Loop:
             waiting = waiting_tasks(self.trials.values(), measuring)
             if waiting or any(task.is_alone for task in beside):
                 return choose_task(waiting, beside)
-            if self.ending is not None or self._exhausted or not self._ask():
+            if self.ending is not None or not self._ask():
                 return None
 
     def _ask(self) -> bool:
         proposal = self.sampler.ask(self.history)
         if proposal is None:
-            self._exhausted = True
             if len(self.history.trials) == self.config.trials:
                 self.reached = f"the limit of {self.config.trials} trials is reached"
             return False

@@ -167,14 +167,16 @@ class Plan:
         return cost_table(self.space, skeleton, self.predicted(skeleton))
 
     def costs(self, architecture: Architecture, skeleton: Skeleton) -> dict[str, int]:
-        """What is known of a network before anything is run: exact costs, and those of the device tables."""
+        """What is known of a network before anything is run: exact costs, and those of the device tables; of no network nothing."""
+        if not self.space.groups:
+            return {}
         table = self.decoders[skeleton.channels, skeleton.cells].choices.table
         return total_in(table, self.space, architecture)
 
     def architecture(self, design: Design) -> Architecture:
         """The architecture that a design names. Raises ArchitectureError where the space does not contain it."""
         fixed = self.config.method(design.method).fixed
-        if fixed is None:
+        if not fixed:
             return architecture_of(self.space, design.choices)
         architecture = Architecture.from_text(fixed, self.space.name)
         self.space.check(architecture)
@@ -336,7 +338,7 @@ class Plan:
         """The architecture that a method's file names must be one of the space."""
         problems = []
         for index, method in enumerate(self.config.methods):
-            if method.fixed is not None:
+            if method.fixed:
                 try:
                     self.space.check(Architecture.from_text(method.fixed, self.space.name))
                 except ArchitectureError as error:

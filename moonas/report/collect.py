@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from moonas.report.records import BudgetInfo, HypervolumeStep, ObjectiveInfo, Point, ReportData, TrialInfo, Value
+from moonas.infeasible import infeasibility
+from moonas.report.figures import front_axes
+from moonas.report.records import Band, BudgetInfo, HypervolumeStep, ObjectiveInfo, Point, ReportData, TrialInfo, Value
 from moonas.results import Network, Study
 from moonas.seeds import digest
 from moonas.specs import device_text
 from moonas.store.records import AttemptRecord, TrialRecord
 from moonas.study.bounds import Bound
 from moonas.study.budgets import parse_budget
+from moonas.study.metrics import METRICS
 from moonas.study.validation import plain
 
 
@@ -30,7 +35,7 @@ def report_data(study: Study) -> ReportData:
     measured = sum(network.evaluations for network in archive)
     if steps and measured > steps[-1].evaluations:
         steps.append(HypervolumeStep(evaluations=measured, hypervolume=steps[-1].hypervolume, cause="the latest evaluation"))
-    return ReportData(
+    data = ReportData(
         name=study.name,
         state=study.state.value,
         created=study.record.created,
@@ -50,7 +55,22 @@ def report_data(study: Study) -> ReportData:
         trials=tuple(_trial(trial, of_trial.get(trial.number, [])) for trial in study.trials()),
         reference=study.reference,
         device_seconds=store.device_seconds(study_id),
+        knee=_point(study.best(knee=True)).id if sum(network.on_front for network in archive) > 2 else "",
+        infeasibility=infeasibility(study),
     )
+    return replace(data, bands=_bands(study, front_axes(data))) if archive else data
+
+
+def _bands(study: Study, axes: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Band]:
+    """What the replicates alone attain in each pair of metrics; nothing where there are no two of them."""
+    bands = {}
+    for pair in axes:
+        found = study.attainment((0.25, 0.5, 0.75), pair)
+        easy, median, hard = (tuple((float(x), float(y)) for x, y in found.surfaces[share]) for share in (0.25, 0.5, 0.75))
+        better = tuple(max if METRICS[name].direction == "maximize" else min for name in pair)
+        if found.replicates > 1:
+            bands[pair] = Band(replicates=found.replicates, easy=easy, median=median, hard=hard, better=(better[0], better[1]))
+    return bands
 
 
 def _settings(study: Study) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from math import ceil, floor, isfinite, log10
 from typing import TYPE_CHECKING, Any
 
 from moonas.report import text
+from moonas.report.overlays import add_band, add_knee
 from moonas.report.records import BudgetInfo, Point, ReportData, TrialInfo
 from moonas.report.theme import NEUTRAL, PALETTE, method_styles, template
 from moonas.study.metrics import METRICS
@@ -46,6 +47,8 @@ def front_figure(data: ReportData, x: str, y: str) -> go.Figure:
         point for point in data.points if all(name in point.metrics and isfinite(point.metrics[name].value) for name in (x, y))
     ]
     figure = go.Figure()
+    if (x, y) in data.bands:
+        add_band(figure, data.bands[x, y])
     steps = _steps(data, [point for point in shown if point.on_front], x, y)
     figure.add_scatter(
         x=[point.metrics[x].value for point in steps],
@@ -61,6 +64,9 @@ def front_figure(data: ReportData, x: str, y: str) -> go.Figure:
             points = [point for point in shown if point.method == method and point.on_front == on_front]
             if points:
                 figure.add_trace(_markers(data, points, x, y, colour, symbol, on_front))
+    for point in shown:
+        if point.id == data.knee:
+            add_knee(figure, point, x, y)
     lines = [line for metric, axis in ((x, "x"), (y, "y")) for line in _budget_lines(data.budgets, metric, axis)]
     values = {name: [point.metrics[name].value for point in shown] for name in (x, y)}
     _scale(figure.layout.xaxis, values[x] + [at for axis, at, _ in lines if axis == "x"])

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from moonas.architecture import Architecture
+from moonas.infeasible import Infeasibility
 from moonas.skeleton import Skeleton
 from moonas.specs import Bounds
 from moonas.study.metrics import COSTS, METRICS
@@ -95,6 +96,24 @@ class TrialInfo:
     error: str | None = None
 
 
+Corner = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """What the replicates of a study alone attain in two metrics, x and y: corners of surfaces, in the metrics' own signs.
+
+    easy: attained by a quarter of the replicates; median: by half of them; hard: by three quarters.
+    better: for each of the two, the builtin `min` or `max` that picks its better value.
+    """
+
+    replicates: int
+    easy: tuple[Corner, ...]
+    median: tuple[Corner, ...]
+    hard: tuple[Corner, ...]
+    better: tuple[Any, Any]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReportData:
     """A whole study, as the report shows it.
@@ -102,6 +121,8 @@ class ReportData:
     created: seconds since the epoch. version: of moonas; versions: of the other packages and the device.
     settings: the resolved study file. reference: the hypervolume's worst value of each objective, in the metric's own sign.
     device_seconds: all attempts together; None where it is not known.
+    bands: by (x, y), for the pairs of metrics that are drawn; none where there are no two replicates. knee: id of the front's knee,
+    empty where the front has too few members for one. infeasibility: what keeps the front empty, where something does.
     """
 
     name: str
@@ -117,6 +138,9 @@ class ReportData:
     trials: tuple[TrialInfo, ...] = ()
     reference: Mapping[str, float] = field(default_factory=dict)
     device_seconds: float | None = None
+    bands: Mapping[tuple[str, str], Band] = field(default_factory=dict)
+    knee: str = ""
+    infeasibility: Infeasibility | None = None
 
     @cached_property
     def members(self) -> tuple[Point, ...]:

@@ -6,6 +6,7 @@ from html import escape
 
 import yaml
 
+from moonas.infeasible import Infeasibility
 from moonas.report import parts, text
 from moonas.report.figures import budget_figure, budget_metrics, front_axes, front_figure, hypervolume_figure
 from moonas.report.parts import Cell, figure_panel
@@ -48,11 +49,17 @@ def _best(data: ReportData) -> tuple[str, str, str]:
 def front_section(data: ReportData) -> str:
     """The front in each pair of objectives, and its hypervolume; or why there is none yet."""
     if not data.points:
-        return f'<div class="panel"><p class="empty">{_why_empty(data)}</p></div>'
+        why = f'<div class="panel"><p class="empty">{_why_empty(data)}</p></div>'
+        return f'<div class="stack">{why}{_closest(data.infeasibility)}</div>' if data.infeasibility else why
     note = "Each marker is one network; choose one to see its cells. Strong markers are on the front, bars are standard errors."
     if not data.members:
         note = "No network meets the constraints yet, so the front is empty. Faint markers are the networks evaluated so far."
+    if data.knee:
+        note += " The ring is the knee: from there, little is gained for what is given up."
+    if data.bands:
+        note += " The dotted line is what half of the replicates attain alone; the band is what a quarter to three quarters do."
     panels = [figure_panel(front_figure(data, x, y), _over(data, y, x), note) for x, y in front_axes(data)]
+    panels += [_closest(data.infeasibility)] if data.infeasibility else []
     if data.history:
         reference = ", ".join(
             f"{text.metric_label(data, name)} {text.number(name, value)}" for name, value in data.reference.items()
@@ -63,10 +70,44 @@ def front_section(data: ReportData) -> str:
     return f'<div class="stack">{"".join(panels)}</div>'
 
 
+def _closest(found: Infeasibility) -> str:
+    """What comes closest to the constraints, what each of them excludes, and what relaxing would admit."""
+    metrics = list(dict.fromkeys(obstacle.bound.metric for obstacle in found.obstacles))
+    constraints = parts.table(
+        "What each constraint excludes",
+        ["constraint", "missed by", "as their only one"],
+        [
+            (f"constraint-{number}", [parts.word(str(o.bound)), parts.count(o.excluded), parts.count(o.alone)])
+            for number, o in enumerate(found.obstacles)
+        ],
+    )
+    rows = [
+        (
+            f"closest-{number}",
+            [
+                parts.word(misfit.key[:8]),
+                parts.word(misfit.method),
+                Cell(parts.link(f"trial-{misfit.trial}", str(misfit.trial)), misfit.trial, "number"),
+                *(parts.metric(name, Value(value=misfit.metrics[name]) if name in misfit.metrics else None) for name in metrics),
+                parts.word(", ".join(map(str, misfit.relaxed)) + ("" if misfit.trained else " (not trained)")),
+            ],
+        )
+        for number, misfit in enumerate(found.closest)
+    ]
+    headers = ["network", "method", "trial", *metrics, "would be admitted by"]
+    told = "".join(f"<li>{escape(line)}</li>" for line in found.admissions)
+    return (
+        f'<div class="panel"><h3>Closest to the constraints</h3><p class="note">None of {text.counted(found.networks, "network")} '
+        f"meets all constraints.</p><ul>{told}</ul>{constraints}{parts.table('Closest networks', headers, rows)}</div>"
+    )
+
+
 def _why_empty(data: ReportData) -> str:
     failed = sum(trial.state == "FAIL" for trial in data.trials)
     if failed:
         return f"No evaluations yet: {failed} of {len(data.trials)} trials failed. Their errors stand below."
+    if data.infeasibility:
+        return "No evaluations yet: the exact costs of every network so far miss a constraint, so that none was trained."
     return "No evaluations yet. The front appears here once the first network has been evaluated."
 
 

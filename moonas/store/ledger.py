@@ -190,16 +190,19 @@ class Ledger:
         """The task of this kind and key, a WAITING one made where there is none, linked to the trials."""
         with self._write() as session:
             query = select(Task.id).where(Task.study_id == self.study_id, Task.kind == kind, Task.key == key)
-            task_id = session.scalar(query)
-            if task_id is None:
-                task = Task(study_id=self.study_id, kind=kind, key=key, spec=dict(spec))
-                session.add(task)
+            task_id, served = session.scalar(query), sorted(set(trial_ids))
+            if task_id is not None:
+                for trial_id in served:
+                    session.merge(TrialTask(trial_id=trial_id, task_id=task_id))
                 session.flush()
-                task_id = task.id
-            for trial_id in trial_ids:
-                session.merge(TrialTask(trial_id=trial_id, task_id=task_id))
+                return task_records(session, select(Task.id).where(Task.id == task_id))[0]
+            task = Task(study_id=self.study_id, kind=kind, key=key, spec=dict(spec))
+            session.add(task)
             session.flush()
-            return task_records(session, select(Task.id).where(Task.id == task_id))[0]
+            if served:
+                session.execute(insert(table_of(TrialTask)), [{"trial_id": trial_id, "task_id": task.id} for trial_id in served])
+            plain = {name: getattr(task, name) for name in ("id", "kind", "key", "spec", "state", "result", "created")}
+            return TaskRecord(**plain, started=None, finished=None, trial_ids=tuple(served), checkpoints=())
 
     def link(self, trial_id: int, task_id: int) -> None:
         """Let a task serve one more trial."""

@@ -102,6 +102,12 @@ class Reads:
         with self.database.read() as session:
             return task_records(session, wanted)
 
+    def tasks_at_hand(self, study_id: int) -> list[TaskRecord]:
+        """All that a loop still needs: those but complete evaluations and measurements, whose results are `measurements`."""
+        over = and_(Task.state == TaskState.COMPLETE, Task.kind.in_(("evaluate", "measure")))
+        with self.database.read() as session:
+            return task_records(session, select(Task.id).where(Task.study_id == study_id, ~over))
+
     def attempts(self, study_id: int, trial: int | None = None, task_id: int | None = None) -> list[AttemptRecord]:
         """Of a study, of one trial's tasks or of one task; in the order they began."""
         query = select(*columns(AttemptRecord, Attempt, kind=Task.kind)).join(Task).where(Task.study_id == study_id)
@@ -162,6 +168,15 @@ class Reads:
             if value is not None:
                 query = query.where(column == value)
         return self._records(EvaluationRecord, query.order_by(Evaluation.id))
+
+    def measurements(self, study_id: int) -> dict[EvaluationKey, dict[str, float]]:
+        """The metrics of all `evaluations`."""
+        chosen = [Architecture.key, *(getattr(Evaluation, name) for name in EvaluationKey._fields[1:]), Evaluation.metrics]
+        met = select(Candidate.architecture_id).join(Trial).where(Trial.study_id == study_id)
+        query = select(*chosen).join(Architecture, Architecture.id == Evaluation.architecture_id)
+        with self.database.read() as session:
+            rows = session.execute(query.where(Evaluation.architecture_id.in_(met)))
+            return {EvaluationKey(*key): metrics for *key, metrics in rows}
 
     def known_evaluation(self, key: EvaluationKey) -> EvaluationRecord | None:
         """The measurement with this identity, if any study has made it."""

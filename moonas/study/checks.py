@@ -11,6 +11,7 @@ from typing import Any
 
 from moonas.study.budgets import Level
 from moonas.study.data import DATA, TRAINING_PARTS, training_fractions
+from moonas.study.functions import FUNCTIONS
 from moonas.study.methods import HANDLERS
 from moonas.study.metrics import ADDITIVE, METRICS, PREDICTED
 from moonas.study.partial import Partial
@@ -196,13 +197,54 @@ def _sampler_knows_its_end(place: Place, sampler: Any, trials: Any) -> None:
         (place / "trials").wrong(f"is missing: the sampler {sampler.name!r} needs a number of trials")
 
 
+def _sampler_has_objectives(place: Place, sampler: Any, objectives: Any) -> None:
+    if 0 < len(objectives) < (least := SAMPLERS[sampler.name].objectives):
+        (place / "sampler").wrong(f"{sampler.name} needs at least {least} objectives; for one there is pymoo:nsga2 or tpe")
+
+
+def _functions_stand_alone(place: Place, methods: Any) -> None:
+    others = [method.label for method in methods if not method.function]
+    if others and len(others) < len(methods):
+        found = ", ".join(others)
+        (place / "methods").wrong(f"functions and methods that find networks ({found}) do not compare: make two studies of them")
+
+
+def _functions_have_no_network(
+    place: Place, methods: Any, data: Any, space: Any, protocol: Any, budgets: Any, measure: Any
+) -> None:
+    if methods and all(method.function for method in methods):
+        for key, given in (("data", data), ("space", space)):
+            if given.name != "none":
+                (place / key).wrong(f"a function reads none: leave `{key}` out")
+        if protocol.name != "function":
+            (place / "protocol").wrong("a function is called, not trained: leave `protocol` out")
+        if budgets.levels or measure.metrics:
+            (place / ("budgets" if budgets.levels else "measure")).wrong("speaks of networks; a function has none: leave it out")
+    elif any(method.function for method in methods):
+        return
+    elif protocol.name == "function":
+        (place / "protocol").wrong("calls the functions of the method `function`, which this study does not have")
+    elif data.name == "none":
+        (place / "data").wrong("holds no images; it stands in studies of functions")
+
+
+def _functions_return_metrics(place: Place, methods: Any, objectives: Any, constraints: Any) -> None:
+    for method in methods:
+        returned = FUNCTIONS[method.function].metrics if method.function else ()
+        for key, parts in (("objectives", objectives), ("constraints", constraints)):
+            for index, part in enumerate(parts):
+                if method.function and part.metric not in returned:
+                    known = ", ".join(returned)
+                    (place / key / index).wrong(f"{part.metric} is nothing that {method.function} returns; it returns: {known}")
+
+
 def _recipes_fit(place: Place, methods: Any, protocol: Any) -> None:
     """What varies the training must be settings of the protocol, and numbers of two protocols never share a front."""
     known = [setting.name for setting in fields(protocol.settings)]
-    others = [method.label for method in methods if method.fixed is None]
+    others = [method.label for method in methods if not method.fixed]
     for index, method in enumerate(methods):
         here = place / "methods" / index
-        varied = [*method.recipe({}), *method.open] if method.fixed is not None else []
+        varied = [*method.recipe({}), *method.open] if method.fixed else []
         for name in varied:
             if name not in known:
                 (here / name).wrong(f"is no setting of the protocol {protocol.name!r}; it has: {', '.join(known)}")
@@ -212,7 +254,7 @@ def _recipes_fit(place: Place, methods: Any, protocol: Any) -> None:
 
 def _sampler_names_architectures(place: Place, methods: Any, sampler: Any) -> None:
     for index, method in enumerate(methods):
-        if method.named and method.fixed is None and SAMPLERS[sampler.name].finite:
+        if method.named and not method.fixed and not method.function and SAMPLERS[sampler.name].finite:
             (place / "methods" / index).wrong(
                 f"{method.name} leaves every operation to the sampler, and {sampler.name!r} would try all of them: choose another, "
                 "such as `sampler: random` with `trials: 100`"
@@ -260,8 +302,12 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _protocol_gives_metrics,
     _table_holds_networks,
     _sampler_knows_its_end,
+    _sampler_has_objectives,
     _sampler_names_architectures,
     _recipes_fit,
+    _functions_stand_alone,
+    _functions_have_no_network,
+    _functions_return_metrics,
     _parts_fit_data,
     _widths_suit_stem,
     _compiling_suits,

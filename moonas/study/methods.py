@@ -250,6 +250,15 @@ class FixedConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FunctionConfig:
+    """An installed function; its own parameters stand beside it. function: its name."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    function: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class NoneConfig:
     """The search does not know the budget; only decoding does. One search serves every budget."""
 
@@ -329,7 +338,7 @@ class MethodEntry:
     searches: trains a supernet and leaves scores and weights behind; where false, the method names architectures itself.
     uses_budget: the method itself reads the budget and the final skeleton, whatever the handler.
     draws: its search scores nothing; architectures are drawn within the budget, as many as `candidates` says, and compared.
-    load: empty where there is nothing to run: the sampler names the architectures, or the file its only one.
+    load: empty where there is nothing to run: the sampler names the architectures, or the file its only one, or there is none.
     """
 
     config: type[Any]
@@ -421,6 +430,7 @@ METHODS: Registry[MethodEntry] = Registry(
             handlers=("none",),
             searches=False,
         ),
+        "function": MethodEntry(config=FunctionConfig, load="", spaces=("none",), handlers=("none",), searches=False),
         "tnd-nas": MethodEntry(
             config=TndNasConfig,
             load="moonas.inner.methods.tnd_nas:TndNas",

@@ -58,6 +58,23 @@ def parse_objective(value: Any) -> Objective:
         raise UsageError(f"reference: {error}") from error
 
 
+def parse_weights(text: str) -> dict[str, float]:
+    """Read `--weights`: a list such as `accuracy=2,params=1`. Raises UsageError."""
+    weights: dict[str, float] = {}
+    for part in filter(str.strip, text.split(",")):
+        name, equals, value = part.partition("=")
+        metric = selectable_metric(name.strip())
+        if not equals or metric in weights:
+            raise UsageError(f"expected one weight per objective, such as accuracy=2,params=1, got {text!r}")
+        try:
+            weights[metric] = parse_number(value.strip())
+        except ValueError as error:
+            raise UsageError(f"the weight of {metric}: {error}") from error
+    if not weights:
+        raise UsageError("expected weights such as accuracy=2,params=1")
+    return weights
+
+
 def minimised(objectives: Sequence[Objective], metrics: Mapping[str, float]) -> list[float]:
     """The values of `metrics` in the order of `objectives`, signs turned so that smaller is better."""
     return [objective.sign * metrics[objective.metric] for objective in objectives]

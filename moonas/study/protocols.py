@@ -56,6 +56,13 @@ class TabularConfig:
     table: Literal["cifar10", "cifar100"] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class FunctionConfig:
+    """Call the function of the trial; nothing is to be set."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+
 TABLES = ("cifar10", "cifar100")  # data sets that have a table
 TABULATED: dict[str, Any] = {"channels": 16, "cells": 15}  # the skeleton that the tables were made with
 
@@ -79,6 +86,7 @@ PROTOCOLS: Registry[ProtocolEntry] = Registry(
     {
         "short": ProtocolEntry(config=ShortConfig, skeleton="final"),
         "inherited": ProtocolEntry(config=InheritedConfig, skeleton="search"),
+        "function": ProtocolEntry(config=FunctionConfig, skeleton="final"),
         "tabular": ProtocolEntry(config=TabularConfig, skeleton="final", look_up="moonas.data.nas_bench_201:look_up"),
     },
 )

@@ -3,41 +3,155 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from moonas.registry import Registry
+from moonas.study.numbers import Count, CountOrZero, Fraction, NonNegative, Whole
+
+FORBID = ConfigDict(extra="forbid")
+Population = Annotated[Whole, Field(ge=2)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class GridConfig:
     """Crosses methods, the grid points of their open settings, budgets, open widths and depths, and replicates."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
+    __pydantic_config__ = FORBID
 
 
 @dataclass(frozen=True, kw_only=True)
 class RandomSamplerConfig:
     """Draws each trial independently: a method, its open settings, a width and depth, and a budget they can meet."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
+    __pydantic_config__ = FORBID
+
+
+# Optuna's samplers: the settings have Optuna's names, and its defaults unless said otherwise.
+
+
+@dataclass(frozen=True, kw_only=True)
+class TPEConfig:
+    """Tree-structured Parzen estimators, multi-objective (Ozaki et al., GECCO 2020, doi:10.1145/3377930.3389817).
+
+    Always multivariate, in groups of parameters that occur together, with a constant liar for trials that still run: not
+    Optuna's defaults for several objectives, but measured to need fewer trials.
+    """
+
+    __pydantic_config__ = FORBID
+
+    n_startup_trials: CountOrZero = 10
+    n_ei_candidates: Count = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class NSGA2Config:
+    """NSGA-II (Deb et al. 2002, doi:10.1109/4235.996017).
+
+    population_size: 20 is our own choice, for studies of some hundreds of trials; Optuna's is 50.
+    mutation_prob: of each parameter; absent: one over their number.
+    """
+
+    __pydantic_config__ = FORBID
+
+    population_size: Population = 20
+    mutation_prob: Fraction | None = None
+    crossover_prob: Fraction = 0.9
+    swapping_prob: Fraction = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class NSGA3Config(NSGA2Config):
+    """NSGA-III (Deb and Jain 2014, doi:10.1109/TEVC.2013.2281535): for three objectives and more.
+
+    dividing_parameter: into how many parts the reference points divide each axis.
+    """
+
+    dividing_parameter: Count = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class GPConfig:
+    """A Gaussian process per objective and expected hypervolume improvement; it models the parameters that all trials have.
+
+    deterministic_objective: whether measuring twice gives the same.
+    """
+
+    __pydantic_config__ = FORBID
+
+    n_startup_trials: CountOrZero = 10
+    deterministic_objective: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class QMCConfig:
+    """Points of a low-discrepancy sequence, which cover the parameters more evenly than random ones.
+
+    scramble: by the study's seed; our own choice, so that studies of different seeds differ.
+    """
+
+    __pydantic_config__ = FORBID
+
+    qmc_type: Literal["sobol", "halton"] = "sobol"
+    scramble: bool = True
+
+
+# pymoo's algorithms: a generation is `population_size` draws.
+
+
+@dataclass(frozen=True, kw_only=True)
+class PymooConfig:
+    """population_size: 20 is our own choice, for studies of some hundreds of trials; pymoo's is 100."""
+
+    __pydantic_config__ = FORBID
+
+    population_size: Population = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class RVEAConfig(PymooConfig):
+    """Reference vectors (Cheng et al. 2016, doi:10.1109/TEVC.2016.2519378), for the number of trials of the study.
+
+    alpha: how the pull towards the vectors grows. adapt_freq: after which share of all generations they are adapted.
+    """
+
+    alpha: NonNegative = 2.0
+    adapt_freq: Annotated[Fraction, Field(gt=0)] = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerEntry:
-    """A sampler: its settings, its class, and whether it ends by itself (else the study gives the number of trials)."""
+    """A sampler: its settings, its class, and whether it ends by itself (else the study gives the number of trials).
+
+    objectives: the fewest it works with. needs: a package that is not installed with moonas, of the extra of the same name.
+    """
 
     config: type[Any]
     load: str
-    finite: bool
+    finite: bool = False
+    objectives: int = 1
+    needs: str | None = None
 
 
+_OPTUNA = "moonas.outer.samplers.optuna:OptunaSampler"
+_PYMOO = "moonas.outer.samplers.pymoo:PymooSampler"
 SAMPLERS: Registry[SamplerEntry] = Registry(
     "sampler",
     "sampler",
     {
         "grid": SamplerEntry(config=GridConfig, load="moonas.outer.samplers.grid:Grid", finite=True),
-        "random": SamplerEntry(config=RandomSamplerConfig, load="moonas.outer.samplers.optuna:OptunaSampler", finite=False),
+        "random": SamplerEntry(config=RandomSamplerConfig, load=_OPTUNA),
+        "tpe": SamplerEntry(config=TPEConfig, load=_OPTUNA),
+        "nsga2": SamplerEntry(config=NSGA2Config, load=_OPTUNA),
+        "nsga3": SamplerEntry(config=NSGA3Config, load=_OPTUNA),
+        "gp": SamplerEntry(config=GPConfig, load="moonas.outer.samplers.apart:Apart"),
+        "qmc": SamplerEntry(config=QMCConfig, load=_OPTUNA),
+        "pymoo:nsga2": SamplerEntry(config=PymooConfig, load=_PYMOO),
+        "pymoo:unsga3": SamplerEntry(config=PymooConfig, load=_PYMOO),
+        "pymoo:agemoea2": SamplerEntry(config=PymooConfig, load=_PYMOO, objectives=2, needs="numba"),
+        "pymoo:smsemoa": SamplerEntry(config=PymooConfig, load=_PYMOO, objectives=2),
+        "pymoo:rvea": SamplerEntry(config=RVEAConfig, load=_PYMOO, objectives=2),
+        "pymoo:spea2": SamplerEntry(config=PymooConfig, load=_PYMOO),
     },
 )

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, get_args, get_type_hints
 
+from moonas.errors import nearest
 from moonas.registry import Registry
 from moonas.study.bounds import Bound, parse_bound
 from moonas.study.budgets import Budgets, Level, parse_levels
 from moonas.study.data import DATA, classes, input_shape
 from moonas.study.device_tables import DeviceTable
+from moonas.study.functions import FUNCTIONS
 from moonas.study.history import Past
 from moonas.study.methods import HANDLERS, METHODS, MethodEntry
 from moonas.study.metrics import ADDITIVE, metric_name
@@ -64,16 +66,22 @@ class Method:
         return not self.entry.load
 
     @property
+    def function(self) -> str | None:
+        """The function that its trials call."""
+        return self.settings["function"] if self.name == "function" else None
+
+    @property
     def fixed(self) -> str | None:
         """The one architecture of all its trials, as the file writes it."""
-        return self.settings.get("architecture")
+        return self.settings["architecture"] if self.name == "fixed" else None
 
     def recipe(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """What stands for settings of the protocol in a trial, with a chosen value for each open one."""
-        if self.fixed is None:
-            return {}
         settings = {**self.settings, **chosen}
-        return {name: value for name, value in settings.items() if name != "architecture" and value is not None}
+        if self.function:
+            return {"function": self.function, "params": {name: settings[name] for name in settings if name != "function"}}
+        names = [name for name in settings if name != "architecture" and settings[name] is not None] if self.fixed else []
+        return {name: settings[name] for name in names}
 
     @property
     def uses_budget(self) -> bool:
@@ -150,11 +158,12 @@ def read_study(raw: Any, place: Place) -> dict[str, Any]:
     for key in raw:
         if key not in known:
             (place / str(key)).wrong(unknown_key(str(key), list(known)))
+    absent = _ABSENT | (_WITHOUT_NETWORK if _names(raw.get("methods")) == {"function"} else {})
     parts: dict[str, Any] = {}
     for key, reader in _READERS.items():
         value = raw.get(key)
-        if value is None and key in _ABSENT:
-            value = _ABSENT[key]
+        if value is None and key in absent:
+            value = absent[key]
         before = len(place.problems)
         if value is not None:
             found = reader(value, place / key)
@@ -167,6 +176,12 @@ def read_study(raw: Any, place: Place) -> dict[str, Any]:
         else:
             (place / key).wrong("is missing")
     return parts
+
+
+def _names(methods: Any) -> set[str]:
+    """The names of all methods of a file, as far as they can be told."""
+    listed = methods if isinstance(methods, list | tuple) else []
+    return {str(method.get("name") if isinstance(method, Mapping) else getattr(method, "name", method)) for method in listed}
 
 
 def _to_json(value: Any) -> Any:
@@ -226,20 +241,43 @@ def _method(value: Any, place: Place) -> Method | None:
         return None
     name, settings = found
     entry = METHODS[name]
+    kind, function = entry.config, None
+    if name == "function":
+        function = settings.pop("function", None)
+        if not isinstance(function, str) or function not in FUNCTIONS:
+            told = (
+                "is missing: which function?"
+                if function is None
+                else f"{function!r} is not a function{nearest(function, FUNCTIONS)}"
+            )
+            (place / "function").wrong(f"{told}\nKnown: {', '.join(FUNCTIONS) or 'none; an installed package brings them'}.")
+            return None
+        kind = FUNCTIONS[function].config
     label = _name(settings.pop("label", name), place / "label")
     handler = _named(HANDLERS)(settings.pop("handler", entry.handlers[0]), place / "handler")
-    needed = {item.name: settings[item.name] for item in fields(entry.config) if item.default is MISSING and item.name in settings}
-    open_settings: dict[str, Range] = {}
-    for key in [item.name for item in fields(entry.config) if item.name in settings]:
-        if isinstance(settings[key], Mapping | list | tuple | Range) and not _is_structured(entry.config, key):
-            value_range = _open_setting(entry.config, key, settings.pop(key), needed, place)
-            if value_range is not None:
-                open_settings[key] = value_range
-    config = place.settings(entry.config, settings)
+    ranges = _ranges(kind, settings, place)
+    firsts = {**settings, **{key: values.values[0] for key, values in ranges.items()}}
+    needed = {item.name: firsts[item.name] for item in fields(kind) if item.default is MISSING and item.name in firsts}
+    checked = {key: _checked_range(kind, key, values, needed, place) for key, values in ranges.items()}
+    config = place.settings(kind, firsts) if None not in checked.values() else None
     if config is None or handler is None or label is None:
         return None
+    open_settings = {key: checked_range for key, checked_range in sorted(checked.items()) if checked_range is not None}
     closed = {key: setting for key, setting in plain(config).items() if key not in open_settings}
-    return Method(name, label, handler, closed, dict(sorted(open_settings.items())))
+    if function is not None:
+        closed = {"function": function, **closed}
+    return Method(name, label, handler, closed, open_settings)
+
+
+def _ranges(config: type[Any], settings: dict[str, Any], place: Place) -> dict[str, Range]:
+    """The settings that are left open, taken out of `settings`."""
+    found: dict[str, Range] = {}
+    for key in [item.name for item in fields(config) if item.name in settings]:
+        if isinstance(settings[key], Mapping | list | tuple | Range) and not _is_structured(config, key):
+            values = (place / key).read(as_range, settings.pop(key))
+            if values is not None:
+                found[key] = values
+    return found
 
 
 def _is_structured(config: type[Any], key: str) -> bool:
@@ -248,14 +286,11 @@ def _is_structured(config: type[Any], key: str) -> bool:
     return any(is_dataclass(part) for part in (kind, *get_args(kind)))
 
 
-def _open_setting(config: type[Any], key: str, value: Any, needed: Mapping[str, Any], place: Place) -> Range | None:
-    """The range that `value` leaves the setting `key` of `config`, each of its values checked like a single one.
+def _checked_range(config: type[Any], key: str, found: Range, needed: Mapping[str, Any], place: Place) -> Range | None:
+    """A range that leaves the setting `key` of `config` open, each of its values checked like a single one.
 
-    needed: settings that have no default.
+    needed: values for the settings that have no default.
     """
-    found = (place / key).read(as_range, value)
-    if found is None:
-        return None
     checked = [place.settings(config, {**needed, key: one}) for one in found.values]
     if None in checked:
         return None
@@ -340,4 +375,6 @@ _READERS: dict[str, Callable[[Any, Place], Any]] = {
     "storage": _text,
     "artifacts": _text,
 }
-_ABSENT = {"sampler": "grid", "protocol": "short"}  # what an absent entry stands for
+_ABSENT: dict[str, Any] = {"sampler": "grid", "protocol": "short"}  # what an absent entry stands for
+_ONE = {"channels": 1, "cells": 1}
+_WITHOUT_NETWORK = {"data": "none", "space": "none", "search": _ONE, "final": _ONE, "protocol": "function"}

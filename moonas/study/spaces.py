@@ -108,6 +108,13 @@ class NasBench201Config:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NothingConfig:
+    """Of studies of functions, which look for no network."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpaceEntry:
     """A search space: its settings and the class, torch-free, that knows its cells and costs.
 
@@ -133,6 +140,7 @@ SPACES: Registry[SpaceEntry] = Registry(
             renamed={"avg_pool_3x3": "bare_avg_pool_3x3"},
         ),
         "tnd-cnn": SpaceEntry(config=TndCnnConfig, load="moonas.spaces.tnd_cnn:TndCnn"),
+        "none": SpaceEntry(config=NothingConfig, load="moonas.spaces.nothing:Nothing"),
     },
 )
 

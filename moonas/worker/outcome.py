@@ -8,6 +8,8 @@ from typing import Any
 
 from moonas.errors import DataError, DeviceError, StorageError
 
+Report = Callable[[dict[str, Any]], str | None]  # what a task tells; answered "continue" or None, "stop", "prune" or "pause"
+
 
 class TaskInterrupted(Exception):
     """The task ended at a checkpoint because the answer to its report was so. action: stop, prune or pause."""

@@ -6,7 +6,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any, Protocol
@@ -29,11 +29,11 @@ from moonas.study.protocols import PROTOCOLS
 from moonas.study.validation import settings_of
 from moonas.worker.artifacts import read_artifact, write_artifact
 from moonas.worker.checkpoint import pack, unpack
+from moonas.worker.functions import run_function
 from moonas.worker.instant import look_up, propose
-from moonas.worker.outcome import TaskInterrupted
+from moonas.worker.outcome import Report, TaskInterrupted
 from moonas.worker.timing import time_task
 
-Report = Callable[[dict[str, Any]], str | None]
 Saved = Mapping[str, Any]  # an artifact; under "previous", where there is one, the checkpoint before it
 
 
@@ -140,6 +140,8 @@ def evaluate(
     name = spec.protocol["name"]
     if PROTOCOLS[name].look_up:
         return look_up(spec)
+    if name == "function":
+        return run_function(spec, report)
     _prepare(spec.threads)
     config = settings_of(PROTOCOLS[name].config, spec.protocol)
     data = load_data(spec.data, spec.seed, device, data_root)

@@ -8,6 +8,7 @@ import pytest
 
 import moonas
 from moonas.errors import StudyFileError
+from moonas.infeasible import infeasibility
 from moonas.outer.plan import Design, Plan
 from moonas.outer.samplers.parameters import Parameters
 from moonas.outer.samplers.sampler import History, Told, make_sampler
@@ -57,6 +58,19 @@ def test_a_named_architecture_that_misses_a_constraint_is_pruned_before_anything
         assert trial.reason == "misses params<=80000"
     evaluated = [task for task in study.store.tasks(study.record.id) if task.kind == "evaluate"]
     assert len(evaluated) == len({n.key for n in study.archive()}) < 30
+
+
+def test_where_every_named_architecture_is_pruned_the_closest_one_is_told_though_it_was_never_trained(
+    storage: str, monkeypatch
+) -> None:
+    monkeypatch.setattr("moonas.outer.samplers.optuna.TRIES", 1)
+    study = moonas.run({**DIRECT, "trials": 5, "constraints": ["params<=74k"]}, storage)  # a cell without convolutions has 73,306
+    sizes = [(trial.values or {})["params"] for trial in study.trials() if trial.state is TrialState.PRUNED]
+    assert len(sizes) == 5
+    found = infeasibility(study)
+    assert found is not None
+    assert [misfit.metrics["params"] for misfit in found.closest] == sorted(sizes)
+    assert found.admissions == (f"params<={min(sizes)} would admit {found.closest[0].key[:8]} (not trained)",)
 
 
 def test_the_grid_refuses_to_try_every_architecture() -> None:

@@ -179,10 +179,12 @@ def test_inherited_accuracy_is_measured_in_the_search_network_with_its_weights()
     search = found.search_spec(design, 0)
     slots = found.space.slots()
     architecture = found.space.architecture([slot.options[0] for slot in slots])
-    spec = found.evaluate_spec(architecture, found.final_skeleton((4, 3)), 0, search, "file:///w")
+    spec = found.evaluate_spec(architecture, found.final_skeleton((4, 3)), 0, found.protocol(design), search, "file:///w")
     assert (spec.skeleton, spec.source, spec.weights) == (found.search_skeleton, search.key, "file:///w")
     from_scratch = plan(methods=["darts"])
-    spec = from_scratch.evaluate_spec(architecture, found.final_skeleton((4, 3)), 0, search, "file:///w")
+    spec = from_scratch.evaluate_spec(
+        architecture, found.final_skeleton((4, 3)), 0, from_scratch.protocol(design), search, "file:///w"
+    )
     assert (spec.skeleton.channels, spec.source, spec.weights) == (4, "", None)
 
 

@@ -15,7 +15,7 @@ def asked(sampler, history=None):
     history, proposals = history or History(), []
     while (proposal := sampler.ask(history)) is not None:
         proposals.append((proposal.design, proposal.replicate))
-        history.add(Told(proposal.design.to_params(), proposal.replicate, "COMPLETE", [0.1], proposal.attributes))
+        history.add(Told(proposal.design.to_params(), proposal.replicate, "COMPLETE", [0.1, 1.0], proposal.attributes))
     return proposals
 
 

@@ -14,9 +14,11 @@ import pytest
 import moonas
 from moonas.data.nas_bench_201 import load_table, row_of
 from moonas.errors import StudyFileError, TaskError
+from moonas.infeasible import infeasibility
 from moonas.outer.plan import Plan
 from moonas.spaces.costs import cost
 from moonas.store.states import TrialState
+from moonas.study.bounds import parse_bound
 from moonas.study.loading import study_from
 from moonas.worker.inline import InlinePool
 from tests.outer.studies import SMALL
@@ -91,6 +93,28 @@ def test_the_command_line_runs_it_without_torch(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 1
+
+
+@needs_package
+def test_where_no_tabulated_cell_meets_the_constraints_the_least_relaxation_is_that_of_the_table(storage: str) -> None:
+    constraints = ["accuracy>=0.999", "params<=1M", "tabular_latency_ms<=1"]
+    study = moonas.run(TABULAR | {"budgets": {"params": ["none"]}, "replicates": 30, "constraints": constraints}, storage)
+    table, _ = load_table("cifar10")
+    rows = [row_of(network.architecture) for network in study.archive()]
+    accuracies, latencies = (np.nanmean(table.accuracy[rows], axis=1), table.latency_ms[rows])
+    found = infeasibility(study)
+    assert found is not None
+    assert [obstacle.excluded for obstacle in found.obstacles] == [len(rows), 0, len(rows)]
+    assert [obstacle.alone for obstacle in found.obstacles] == [0, 0, 0]
+    violations = (0.999 - accuracies) / 0.999 + (latencies - 1) / 1
+    assert [misfit.violation for misfit in found.closest] == pytest.approx(sorted(violations)[:5])
+    least = int(violations.argmin())
+    relaxed = [parse_bound(text) for text in found.admissions[0].split(" would admit ")[0].split(" with ")]
+    assert [bound.metric for bound in relaxed] == ["accuracy", "tabular_latency_ms"]
+    assert relaxed[0].lower == pytest.approx(accuracies[least], rel=1e-3)
+    assert relaxed[0].lower <= accuracies[least]
+    assert relaxed[1].upper == pytest.approx(latencies[least], rel=1e-3)
+    assert relaxed[1].upper >= latencies[least]
 
 
 def test_without_the_package_the_study_pauses_and_says_how_to_get_it(

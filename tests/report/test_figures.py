@@ -4,7 +4,7 @@ import pytest
 
 from moonas.architecture import Architecture
 from moonas.report.figures import budget_figure, budget_metrics, front_axes, front_figure, hypervolume_figure
-from moonas.report.records import BudgetInfo, ObjectiveInfo, Point, ReportData, TrialInfo, Value
+from moonas.report.records import Band, BudgetInfo, ObjectiveInfo, Point, ReportData, TrialInfo, Value
 from moonas.skeleton import Skeleton
 
 ACCURACY = ObjectiveInfo(name="accuracy", label="accuracy", direction="maximize")
@@ -162,3 +162,41 @@ def test_requested_cost_stands_against_achieved_cost_by_method():
     diagonal = trace(figure, "budget used up")
     assert diagonal.x == diagonal.y
     assert diagonal.x[0] < 20_000 < 40_000 < diagonal.x[1]
+
+
+BAND = Band(
+    replicates=3,
+    easy=((10_000.0, 0.92), (30_000.0, 0.98)),
+    median=((10_000.0, 0.90), (30_000.0, 0.96)),
+    hard=((20_000.0, 0.90), (40_000.0, 0.95)),
+    better=(min, max),
+)
+
+
+def test_the_band_of_replicates_lies_between_its_surfaces_by_hand():
+    figure = front_figure(made_of(*POINTS, bands={("params", "accuracy"): BAND}), "params", "accuracy")
+    outline, median = (trace for trace in figure.data if trace.legendgroup == "replicates")
+    # Both surfaces from the worst accuracy up, over each corner, to the largest size, 40,000; the harder one backwards.
+    easy = [(10_000, 0.90), (10_000, 0.92), (30_000, 0.92), (30_000, 0.98), (40_000, 0.98)]
+    hard = [(40_000, 0.95), (40_000, 0.95), (40_000, 0.90), (20_000, 0.90), (20_000, 0.90)]
+    assert list(zip(outline.x, outline.y, strict=True)) == easy + hard
+    assert outline.fill == "toself"
+    assert list(zip(median.x, median.y, strict=True)) == [
+        (10_000, 0.90), (10_000, 0.90), (30_000, 0.90), (30_000, 0.96), (40_000, 0.96)
+    ]  # fmt: skip
+    assert median.name == "half of 3 replicates"
+
+
+def test_the_band_of_a_maximised_x_runs_from_its_largest_value():
+    turned = Band(
+        replicates=2, easy=((0.9, 5.0), (0.8, 3.0)), median=((0.9, 5.0), (0.8, 3.0)), hard=((0.7, 4.0),), better=(max, min)
+    )
+    outline, _ = front_figure(made_of(*POINTS, bands={("accuracy", "params"): turned}), "accuracy", "params").data[:2]
+    stairs = [(0.9, 5), (0.9, 5), (0.8, 5), (0.8, 3), (0.7, 3)]
+    assert list(zip(outline.x, outline.y, strict=True)) == [*stairs, (0.7, 4), (0.7, 4), (0.7, 5)]
+
+
+def test_the_knee_has_a_ring_and_a_report_without_replicates_no_band():
+    figure = front_figure(made_of(*POINTS, knee=POINTS[2].id), "params", "accuracy")
+    assert (trace(figure, "knee").x, trace(figure, "knee").y) == ((20_000,), (0.95,))
+    assert not [trace for trace in figure.data if trace.legendgroup == "replicates"]

@@ -6,7 +6,7 @@ import pytest
 
 from moonas.architecture import Architecture
 from moonas.skeleton import Skeleton
-from moonas.store.records import EvaluationKey, FrontUpdate, NewCandidate
+from moonas.store.records import EvaluationKey, FrontUpdate, NewCandidate, Place
 from moonas.store.store import Store
 
 OPERATIONS = ("skip_connect", "max_pool_3x3", "sep_conv_3x3", "dil_conv_3x3")
@@ -29,7 +29,8 @@ def member(number, accuracy, params):
 
 
 def front(*members, hypervolume=0.5, cause="trial 0", evaluations=1, protocol="short"):
-    return FrontUpdate(protocol, members, hypervolume, cause, evaluations)
+    placed = [(Place(architecture, skeleton), values) for architecture, skeleton, values in members]
+    return FrontUpdate(protocol, placed, hypervolume, cause, evaluations)
 
 
 def evaluation_key(number, replicate=0, source=""):

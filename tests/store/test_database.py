@@ -86,8 +86,8 @@ def test_a_newer_database_is_refused_naming_both_revisions(store, url, tmp_path)
 
 
 def test_an_older_database_is_refused_with_the_command_that_upgrades_it(store, url, monkeypatch):
-    monkeypatch.setattr(database, "REVISIONS", ("0001", "0002"))
-    monkeypatch.setattr(database, "HEAD", "0002")
+    monkeypatch.setattr(database, "REVISIONS", (*database.REVISIONS, "9999"))
+    monkeypatch.setattr(database, "HEAD", "9999")
     with pytest.raises(SchemaVersionError, match=f"moonas db upgrade --storage {url}"):
         Store.open(url)
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from moonas.inner.supernets.folding import MixedNorm
 from moonas.inner.supernets.packs import NARROW, Pack
 from moonas.inner.supernets.pooling import PooledNorm
+from moonas.inner.supernets.products import MixedNorm
 from moonas.inner.supernets.statistics import Statistics
 from moonas.inner.supernets.sums import Remaining, Sums
 from moonas.networks.dropout import Dropout
@@ -174,7 +174,7 @@ def prepare(module: Any, x: Tensor, statistics: Statistics) -> Tensor:
     reduces = isinstance(module, FactorizedReduce)
     matrix, norm = (_matrix(module), module.norm) if reduces else (module[1].weight.flatten(1), module[2])
     read = beside_diagonal(x, every_second(x)) if reduces else x
-    state, mean, variance = MixedNorm.apply(matrix.new_ones(len(matrix)), matrix, True, read)
+    state, mean, variance = MixedNorm.apply(None, matrix, True, read)
     statistics.add([norm], mean, variance, state.numel() // state.shape[1])
     return state
 

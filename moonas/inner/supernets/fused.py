@@ -2,10 +2,10 @@
 
 While training on a mixture, ReLU, pools and the cutting up for dilated convolutions are computed once per state, for all edges that
 leave it; the last pointwise convolution, batch norm, architecture weight and sum of all convolutions of an edge are a few matrix
-products (`folding`); depthwise convolutions take their fast forms (`depthwise`); `none` is left out. Operations other than DARTS's,
-paths, evaluation and random channels (`partial`) run module by module. Weights, their names and the running statistics are those of
-one module per edge and operation. The arrangement is our own; the network is that of Liu et al., ICLR 2019, arXiv:1806.09055, and
-its published code.
+products (`folding` where weights learn, else `products`); depthwise convolutions take their fast forms (`depthwise`); `none` is
+left out. Operations other than DARTS's, paths, evaluation and random channels (`partial`) run module by module. Weights, their
+names and the running statistics are those of one module per edge and operation. The arrangement is our own; the network is that of
+Liu et al., ICLR 2019, arXiv:1806.09055, and its published code.
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ from torch.autograd.function import once_differentiable
 
 from moonas.inner.supernets import depthwise
 from moonas.inner.supernets.depthwise import Window, add_copies, copies
-from moonas.inner.supernets.folding import Blocks, Norms, centre, cut, maps, rows
+from moonas.inner.supernets.folding import FoldedNorms
+from moonas.inner.supernets.matrices import Blocks, centre, cut, maps, rows
+from moonas.inner.supernets.products import FormedNorms
 from moonas.inner.supernets.statistics import Statistics
 from moonas.networks.precision import explicit
 
@@ -66,11 +68,14 @@ def _triples(modules: Sequence[Sequence[Any]], place: int) -> list[list[Any]]:
 
 
 class Pass(NamedTuple):
-    """What a layer's forward pass leaves for the backward pass: k kernels, k depthwise results, centred, and their batch norms."""
+    """What a layer's forward pass leaves for the backward pass: k kernels, batch norms, and the k maps that these read.
+
+    Folded norms read the depthwise results, centred; formed ones, where no weight gets a gradient, the pointwise ones.
+    """
 
     kernels: Sequence[Tensor]
     results: Sequence[Tensor]
-    norms: Norms
+    norms: FoldedNorms | FormedNorms
 
     @property
     def rows(self) -> list[Tensor]:
@@ -80,9 +85,9 @@ class Pass(NamedTuple):
         return [*self.kernels, *self.results, *self.norms]
 
     @classmethod
-    def restored(cls, flat: Sequence[Tensor]) -> Pass:
+    def restored(cls, kind: type[FoldedNorms | FormedNorms], flat: Sequence[Tensor]) -> Pass:
         k = len(flat[-1])
-        return cls(flat[:k], flat[k : 2 * k], Norms(*flat[2 * k :]))
+        return cls(flat[:k], flat[k : 2 * k], kind(*flat[2 * k :]))
 
 
 class Layer:
@@ -114,7 +119,13 @@ class Layer:
         flat = [rows(result) for result in results]
         matrices = self._diagonal(torch.stack(parameters[half:]).flatten(2))
         means = matrices @ torch.stack([centre(d) for d in flat]).view(*matrices.shape[:2], -1, 1)
-        norms = Norms.of(matrices, flat)
+        norms: FoldedNorms | FormedNorms
+        if any(parameter.requires_grad for parameter in parameters):
+            norms = FoldedNorms.of(matrices, flat)
+        else:
+            flat = FormedNorms.form(matrices, flat)
+            norms = FormedNorms.of(matrices, flat)
+            results = [maps(y, result) for y, result in zip(flat, results, strict=True)]
         owners = [norm for edges in self.triples for _, _, norm in edges]
         statistics.add(owners, means, norms.variance, len(flat[0]))
         return Pass(kernels, results, norms)
@@ -129,7 +140,7 @@ class Layer:
         needs_inputs: Sequence[bool],
         needs_parameters: bool,
     ) -> tuple[Tensor, list[Tensor | None], list[Tensor]]:
-        """Gradients of scales, inputs and parameters. outer: see `Norms.gradients`."""
+        """Gradients of scales, inputs and parameters. outer: see `FoldedNorms.gradients`."""
         deeper = needs_parameters or any(needs_inputs)
         d_scales, d_matrices, d_rows = done.norms.gradients(scales, done.rows, outer, needs_parameters, deeper)
         d_inputs: list[Tensor | None] = [None] * len(inputs)
@@ -142,7 +153,7 @@ class Layer:
                 d_inputs[place] = d_input if before is None else before.add_(d_input)
             if needs_parameters:
                 d_kernel = depthwise.weight_gradient(g, x, kernel, window).to(d_scales.dtype)
-                d_parameters += d_kernel.chunk(self.edges)
+                d_parameters += d_kernel.split(len(d_kernel) // self.edges)
         if d_matrices is not None:
             d_parameters += self._own(d_matrices)[..., None, None].unbind()
         return d_scales, d_inputs, d_parameters
@@ -191,7 +202,7 @@ class PackedMixtures(Function):
         dilations = [1] * pack.separable + [dilation] * pack.dilated
         last = pack.last.forward(parameters[split:], inputs, dilations, statistics)
         totals, like = last.norms.mix(pack.scales(weights), last.rows, groups), last.results
-        ctx.pack, ctx.groups, ctx.dilations = pack, groups, dilations
+        ctx.pack, ctx.groups, ctx.dilations, ctx.kind = pack, groups, dilations, type(last.norms)
         ctx.save_for_backward(weights, x, apart, *mids, *last.flat(), *saved)
         each = len(totals) // len(groups)
         return tuple(
@@ -208,17 +219,23 @@ class PackedMixtures(Function):
         _, _, _, _, _, needs_x, needs_apart, *needs = ctx.needs_input_grad
         needs_parameters = any(needs)
         mids, saved = saved[: pack.separable], saved[pack.separable :]
-        size = 2 * len(weights) + len(Norms._fields)
+        size = 2 * len(weights) + len(ctx.kind._fields)
         inputs = mids if apart is None else [*mids, copies(apart, pack.edges)]
         needs_inputs = [needs_x or needs_parameters] * len(mids) + ([] if apart is None else [needs_apart])
         joined = [pack.join(gradients[first : first + pack.edges]) for first in range(0, len(gradients), pack.edges)]
         outer = [blocks for group, blocks in zip(ctx.groups, joined, strict=True) for _ in group]
         d_scales, d_inputs, d_parameters = pack.last.backward(
-            Pass.restored(saved[:size]), pack.scales(weights), outer, inputs, ctx.dilations, needs_inputs, needs_parameters
+            Pass.restored(ctx.kind, saved[:size]),
+            pack.scales(weights),
+            outer,
+            inputs,
+            ctx.dilations,
+            needs_inputs,
+            needs_parameters,
         )
         d_x = None
         if any(needs_inputs[: len(mids)]):
-            first, hidden = Pass.restored(saved[size:]), []
+            first, hidden = Pass.restored(ctx.kind, saved[size:]), []
             for d_mid, mid in zip(d_inputs, mids, strict=False):
                 hidden.append(rows(aten.threshold_backward(d_mid, mid, 0)))
                 centre(hidden[-1])

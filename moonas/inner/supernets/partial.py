@@ -23,7 +23,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from moonas.inner.supernets.fan import Fan
-from moonas.inner.supernets.folding import MixedNorm, maps, rows
+from moonas.inner.supernets.matrices import maps, rows
+from moonas.inner.supernets.products import MixedNorm
 from moonas.inner.supernets.statistics import Statistics
 from moonas.inner.supernets.sums import Remaining, Sums
 from moonas.study.partial import Partial

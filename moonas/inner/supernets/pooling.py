@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from moonas.inner.supernets.folding import EPS
+from moonas.inner.supernets.matrices import EPS
 from moonas.networks.precision import explicit, wide
 
 aten = torch.ops.aten

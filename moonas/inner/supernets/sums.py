@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from moonas.inner.supernets.folding import centred, maps, rows
+from moonas.inner.supernets.matrices import centred, maps, rows
 from moonas.inner.supernets.statistics import Statistics
 from moonas.networks.operations import join_phases
 from moonas.networks.precision import explicit

@@ -82,7 +82,8 @@ class Parameters:
 
     def violation(self, design: Design) -> float:
         """By how much what is known of a design before anything is run misses the study's constraints; 0 where nothing does."""
-        return total_violation(self.plan.config.constraints, self.plan.known_costs(design)) if self._named(design) else 0.0
+        constraints = self.plan.config.constraints
+        return total_violation(constraints, self.plan.known_costs(design)) if constraints and self._named(design) else 0.0
 
     def _named(self, design: Design) -> bool:
         return self.plan.config.method(design.method).named
@@ -96,7 +97,7 @@ class Parameters:
         settings = {name: choose(f"{method.label}.{name}", values) for name, values in method.open.items()}
         size = self.widths[place("channels", len(self.widths))], self.depths[place("cells", len(self.depths))]
         if method.named:
-            open_choices = self.choices if method.fixed is None else {}
+            open_choices = self.choices if not method.fixed else {}
             chosen = {name: choose(name, Range("choice", values)) for name, values in open_choices.items()}
             return Design(method.label, {}, *size, settings, chosen)
         return Design(method.label, self.plan.budgets[place("budget", len(self.plan.budgets))], *size, settings)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, Protocol
 
+from moonas.errors import UsageError
 from moonas.outer.plan import Design, Plan
 from moonas.registry import load_object
 from moonas.seeds import canonical_json
@@ -133,14 +135,14 @@ class Sampler(Protocol):
     """How many trials there will be."""
 
     def ask(self, history: History) -> Proposal | None:
-        """The next trial, or None where there is none."""
+        """The next trial, or None where there is none, or none before something that runs is finished."""
 
 
 class Proposer(Protocol):
     """Chooses designs from the draws so far; `Replicated` makes a sampler of it."""
 
-    def propose(self, history: History, index: int) -> tuple[Design, Mapping[str, Any]]:
-        """Draw number `index` with its attributes, from the draws before it alone."""
+    def propose(self, history: History, index: int) -> tuple[Design, Mapping[str, Any]] | None:
+        """Draw number `index` with its attributes, from the draws before it alone; None where it has to wait for some of them."""
 
 
 class Replicated:
@@ -150,17 +152,26 @@ class Replicated:
         self.proposer, self.replicates, self.total = proposer, plan.config.replicates, plan.config.trials or 0
 
     def ask(self, history: History) -> Proposal | None:
-        """The next replicate of the last draw, or a new draw; None once `total` have been asked."""
+        """The next replicate of the last draw, or a new draw; None once `total` have been asked, and where a draw has to wait."""
         trials = history.trials
         if len(trials) >= self.total:
             return None
         if trials and trials[-1].replicate + 1 < self.replicates:
             return Proposal(Design.from_params(trials[-1].params), trials[-1].replicate + 1)
-        design, attributes = self.proposer.propose(history, history.drawn)
-        return Proposal(design, 0, attributes)
+        proposed = self.proposer.propose(history, history.drawn)
+        return Proposal(proposed[0], 0, proposed[1]) if proposed else None
 
 
 def make_sampler(plan: Plan) -> Sampler:
-    """The sampler that the plan's study names."""
+    """The sampler that the plan's study names. Raises UsageError where it is not installed."""
+    check_installed(plan)
     made = load_object(SAMPLERS[plan.config.sampler.name].load)(plan)
     return made if hasattr(made, "ask") else Replicated(plan, made)
+
+
+def check_installed(plan: Plan) -> None:
+    """Raise UsageError where the study's sampler needs a package that is not there."""
+    name = plan.config.sampler.name
+    package = SAMPLERS[name].needs
+    if package and find_spec(package) is None:
+        raise UsageError(f"sampler {name!r} needs the package {package}, which is not installed: pip install 'moonas[{package}]'")

@@ -1,0 +1,1 @@
+"""A test function of multi-objective optimization, published to moonas by entry points."""
