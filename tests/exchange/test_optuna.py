@@ -15,7 +15,7 @@ from moonas.errors import StudyConflictError, UsageError
 from moonas.results import Study
 from moonas.store.store import Store
 from moonas.worker.local import Event
-from tests.outer.fakes import FakePool, drive, small_study
+from tests.outer.fakes import Crash, FakePool, drive, small_study
 
 OPEN = small_study(
     methods=["random", {"name": "darts", "alpha_lr": {"log": [1e-4, 1e-2]}, "batch": {"int": [8, 12]}}],
@@ -129,6 +129,20 @@ def test_a_study_comes_back_with_its_trials_and_its_front(storage: str, tmp_path
     assert api.check_database(other) == []
     with pytest.raises(StudyConflictError, match="give the imported one another --name"):
         api.import_optuna(address, "small", other, new_name="back")
+
+
+def test_a_study_that_is_not_finished_is_exported_as_it_is_and_comes_back_with_failures(storage: str, tmp_path: Path) -> None:
+    address, other = f"sqlite:///{tmp_path}/optuna.db", f"sqlite:///{tmp_path}/other.db"
+    alone = small_study(objectives=["accuracy"], budgets={"params": ["none"]})
+    with Store.open(storage, create=True) as store, pytest.raises(Crash):
+        drive(store, alone, FakePool(1, crash_after=10))
+    api.export_optuna("small", address, storage)
+    first, second = optuna.load_study(study_name="small", storage=address).trials
+    assert (first.state.name, first.intermediate_values) == ("COMPLETE", {1: 0.5, 2: 0.5, 3: 0.5})
+    assert (second.state.name, second.values) == ("RUNNING", None)
+    done, failed = api.import_optuna(address, "small", other).trials()
+    assert (done.state.value, done.values) == ("COMPLETE", api.load_study("small", storage).trials()[0].values)
+    assert (failed.state.value, failed.reason) == ("FAIL", "was not finished when it was exported")
 
 
 def test_what_moonas_did_not_write_is_refused_and_nothing_is_made(tmp_path: Path) -> None:

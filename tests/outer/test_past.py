@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from moonas.cli import app
 from moonas.errors import MoonasError, StudyConflictError, StudyFileError, UnknownStudyError, UsageError
 from moonas.outer.past import history_of, past_draws, with_past
 from moonas.outer.plan import Plan
-from moonas.outer.samplers.sampler import History, Told
+from moonas.outer.samplers.sampler import History, Told, make_sampler
 from moonas.store.store import Store
 from moonas.study.loading import load_study, study_from
 from moonas.terminal import print_study
@@ -55,9 +56,10 @@ def test_each_design_of_another_study_is_one_draw_with_the_mean_over_its_replica
 
 def test_violations_are_those_of_the_study_that_learns(store: Store) -> None:
     drive(store, pilot(replicates=1, methods=[DARTS]), FakePool(1))
-    values = [trial.values for trial in store.trials(store.study("pilot").id)]
-    draws = past_draws(taken(store, methods=[DARTS], constraints=["accuracy>=0.9"]))
-    assert [draw.violation for draw in draws] == pytest.approx([max(0.0, 0.9 - found["accuracy"]) / 0.9 for found in values])
+    accuracies = [trial.values["accuracy"] for trial in store.trials(store.study("pilot").id)]
+    limit = max(accuracies)
+    draws = past_draws(taken(store, methods=[DARTS], constraints=[f"accuracy>={limit}"]))
+    assert [draw.violation for draw in draws] == pytest.approx([(limit - accuracy) / limit for accuracy in accuracies])
     assert 0 < sum(draw.violation > 0 for draw in draws) < len(draws)
 
 
@@ -125,6 +127,21 @@ def test_a_sampler_learns_it_and_a_resumed_study_knows_the_same(tmp_path: Path, 
             asked.append([(trial.number, trial.params) for trial in trials])
     assert asked[0] == asked[1]
     assert len(asked[0]) == 5
+
+
+@pytest.mark.parametrize("name", ["nsga2", "pymoo:nsga2"])
+def test_evolution_goes_on_from_the_generations_that_were_learned(store: Store, name: str) -> None:
+    drive(store, pilot(replicates=1, methods=[DARTS]), FakePool(1))
+    plan = taken(store, methods=[DARTS], sampler={"name": name, "population_size": 4})
+    history = history_of(plan)
+    proposal = make_sampler(plan).ask(history)
+    assert proposal is not None
+    generation = {"nsga2": 1, "pymoo:nsga2": 2}[name]  # eight draws learned: one generation, or two of four
+    assert generation in [*proposal.attributes.values(), *proposal.attributes.get("trial", {}).values()]
+    assert make_sampler(plan).ask(history_of(plan)) == proposal
+    fresh = make_sampler(Plan(replace(plan.config, history=()))).ask(History())
+    assert fresh is not None
+    assert fresh.design != proposal.design
 
 
 def test_run_looks_the_trials_up_once(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -203,7 +220,7 @@ def test_a_mistake_in_a_file_is_told_with_its_line_and_column(tmp_path: Path, li
     [
         ([{"csv": "missing.csv"}], "there is no file"),
         ([{}], "expected either `study`"),
-        ([{"study": "a", "csv": "b"}], "expected either `study`"),
+        ([{"study": "a", "csv": "b", "trials": {}}], "expected either `study`"),
         ([{"studdy": "a"}], "did you mean 'study'"),
     ],
 )

@@ -155,7 +155,7 @@ class OptunaSampler:
                 values=draw.values,
                 params=params,
                 distributions={name: self._distributions[name] for name in params},
-                system_attrs=dict(draw.attributes.get("trial", {})),
+                system_attrs=self._system_attributes(draw),
             )
             if violation is not None:
                 added.set_constraint(CONSTRAINT, violation)
@@ -169,6 +169,13 @@ class OptunaSampler:
                 trial.set_constraint(CONSTRAINT, violation)
             self._study.tell(trial, values=draw.values, state=state)
             self._states[number] = draw.state
+
+    def _system_attributes(self, draw: Draw) -> dict[str, Any]:
+        """Those stored with a draw; one of elsewhere belongs to the first generation, where the sampler has generations."""
+        import optuna
+
+        generation = getattr(getattr(optuna.samplers, CLASSES[self.plan.config.sampler.name]), "_get_generation_key", None)
+        return {generation(): 0} if draw.imported and generation else dict(draw.attributes.get("trial", {}))
 
     def _open_values(self, design: Design) -> dict[str, Any]:
         return {name: value for name, value in self.parameters.values(design).items() if name in self._distributions}
