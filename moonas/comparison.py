@@ -90,8 +90,10 @@ def compare(studies: Sequence[Study], anyway: bool = False) -> Comparison:
                 covers={names[n]: _coverage(front, other) for n, other in enumerate(fronts) if n != index and len(other)},
             )
         )
-    corners = ({o.metric: float(o.sign * at) + 0.0 for o, at in zip(objectives, corner, strict=True)} for corner in (worst, best))
-    return Comparison(tuple(standings), union, *corners, tuple(differences))
+    reference, ideal = (
+        {o.metric: float(o.sign * at) + 0.0 for o, at in zip(objectives, corner, strict=True)} for corner in (worst, best)
+    )
+    return Comparison(tuple(standings), union, reference, ideal, tuple(differences))
 
 
 def _box(studies: Sequence[Study], objectives: Sequence[Objective]) -> tuple[np.ndarray, np.ndarray]:
@@ -122,7 +124,7 @@ def _differences(first: Study, other: Study) -> list[str]:
     if first.plan.looks_up and other.plan.looks_up:  # whatever the file's data: accuracies are those of a table
         tables = [study.config.protocol.to_json()["table"] or study.config.data.name for study in (first, other)]
         if tables[0] != tables[1]:
-            found.append(Change("protocol.table", *tables, "refused"))
+            found.append(Change("protocol.table", tables[0], tables[1], "refused"))
     else:
         paths = ["protocol", "data", "seed", "performance.precision"]  # the seed splits the data
         if first.plan.inherits:
@@ -136,5 +138,5 @@ def _differences(first: Study, other: Study) -> list[str]:
             found.append(change)
     devices = [study.store.device(study.record.id) for study in (first, other)]
     if any(metric.load for metric in asked) and devices[0] != devices[1]:
-        found.append(Change("device", *devices, "refused"))
+        found.append(Change("device", devices[0], devices[1], "refused"))
     return [f"{first.name} -> {other.name}: {change}" for change in found]
