@@ -311,7 +311,8 @@ class Loop:
         shown = ", ".join(f"{o.metric} {metrics[o.metric]:,.6g}" for o in self.config.objectives)
         named = self.config.method(trial.design.method).named
         within = "" if named else f", {budget_text(trial.design.budget)}"
-        settings = "".join(f", {name} {value:.4g}" for name, value in trial.design.settings.items() if named)
+        chosen = trial.design.settings.items() if named else ()
+        settings = "".join(f", {name} {value:.4g}" if isinstance(value, float) else f", {name} {value}" for name, value in chosen)
         about = f"{trial.design.method}{within}{settings}, replicate {trial.replicate}"
         self.watcher.note(f"trial {trial.number}: {about}: {shown}")
 

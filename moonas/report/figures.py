@@ -207,7 +207,7 @@ def _told(data: ReportData, point: Point) -> str:
         f"{_safe(point.method)}, trial {point.trial}",
         f"budget: {_safe(text.budget(point.budget))}",
         f"{point.skeleton.channels} channels, {point.skeleton.cells} cells",
-        *(f"{_safe(name)}: {text.setting(value)}" for name, value in point.settings.items()),
+        *(f"{_safe(name)}: {_safe(text.setting(value))}" for name, value in point.settings.items()),
     ]
     lines += [
         f"{_safe(text.metric_label(data, name))}: {text.measured(name, value)}"

@@ -13,10 +13,15 @@ from moonas.spaces.space import space_of
 
 
 def members_section(data: ReportData) -> str:
-    """The table of members, the legend of operations, and the members' cards, cheapest first."""
+    """The table of members, the legend of operations, and the members' cards, cheapest first; of functions the table alone."""
     names = _metric_names(data)
-    headers = ["network", "method", "budget", "trial", "width", *(text.metric_label(data, name) for name in names)]
-    rows = [(f"row-{point.id}", _row(data, point, names)) for point in data.members]
+    settings = list(dict.fromkeys(name for point in data.members for name in point.settings))
+    metrics = [text.metric_label(data, name) for name in names]
+    if not any(point.architecture.groups for point in data.members):
+        rows = [(point.id, [*_origin(data, point), *_chosen(point, settings, names)]) for point in data.members]
+        return f'<div class="panel">{parts.table("Members of the front", ["method", "trial", *settings, *metrics], rows)}</div>'
+    headers = ["network", "method", "budget", "trial", "width", *settings, *metrics]
+    rows = [(f"row-{point.id}", _row(data, point, settings, names)) for point in data.members]
     edges = (edge for point in data.members for group in point.architecture.groups.values() for edge in group)
     operations = (operation for _, _, operation in edges if operation != "none")
     return (
@@ -34,15 +39,29 @@ def _metric_names(data: ReportData) -> list[str]:
     return [name for name in dict.fromkeys((*data.known_costs, *objectives, *measured)) if name in measured]
 
 
-def _row(data: ReportData, point: Point, names: list[str]) -> list[Cell]:
+def _row(data: ReportData, point: Point, settings: list[str], names: list[str]) -> list[Cell]:
+    method, trial = _origin(data, point)
     return [
         Cell(f"<code>{parts.link(point.id, point.key)}</code>", point.key),
-        Cell(parts.method(data, point.method), point.method),
+        method,
         parts.word(text.budget(point.budget)),
-        Cell(parts.link(f"trial-{point.trial}", str(point.trial)), point.trial, "number"),
+        trial,
         parts.count(point.skeleton.channels),
-        *(parts.metric(name, point.metrics.get(name)) for name in names),
+        *_chosen(point, settings, names),
     ]
+
+
+def _origin(data: ReportData, point: Point) -> tuple[Cell, Cell]:
+    """Its method and its trial."""
+    trial = Cell(parts.link(f"trial-{point.trial}", str(point.trial)), point.trial, "number")
+    return Cell(parts.method(data, point.method), point.method), trial
+
+
+def _chosen(point: Point, settings: list[str], names: list[str]) -> list[Cell]:
+    """Its settings and what came of them."""
+    values = [point.settings[name] for name in settings]
+    told = [Cell(escape(text.setting(value)), value, "number") for value in values]
+    return [*told, *(parts.metric(name, point.metrics.get(name)) for name in names)]
 
 
 def _card(data: ReportData, point: Point, names: list[str]) -> str:
@@ -57,7 +76,7 @@ def _card(data: ReportData, point: Point, names: list[str]) -> str:
         for group in point.architecture.groups
     )
     trained = ("mean of " if point.replicates > 1 else "") + text.counted(point.replicates, "evaluation")
-    settings = "".join(f" · {escape(name)} {text.setting(value)}" for name, value in point.settings.items())
+    settings = "".join(f" · {escape(name)} {escape(text.setting(value))}" for name, value in point.settings.items())
     return (
         f'<article class="panel member" id="{point.id}" tabindex="-1"><header><h3><code>{escape(point.key)}</code></h3>'
         f"<p>{parts.method(data, point.method)}, {parts.link(f'trial-{point.trial}', f'trial {point.trial}')}"

@@ -46,9 +46,9 @@ def measured(name: str, value: Value | None) -> str:
     return f"{number(name, value.value)} ± {value.error:.2g}"
 
 
-def setting(value: float) -> str:
-    """A setting that a study varies: `0.0251`, `12`."""
-    return f"{value:.4g}"
+def setting(value: object) -> str:
+    """A setting that a study varies: `0.0251`, `12`, `adam`."""
+    return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
 def counted(count: int, noun: str) -> str:

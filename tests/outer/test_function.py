@@ -5,12 +5,15 @@ import os
 import subprocess
 import sys
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from moonas.errors import StudyFileError, TaskError
+from moonas.report.collect import report_data
+from moonas.report.html import render
 from moonas.results import Study
 from moonas.store.states import StudyState, TrialState
 from moonas.store.store import Store
@@ -225,3 +228,25 @@ def test_the_study_of_the_folder_runs_from_the_command_line(tmp_path: Path, envi
     assert "f1" in moonas("trials", "function")
     moonas("report", "function", "-o", "report.html")
     assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedConfig:
+    """A parameter that is a name."""
+
+    kind: str = "short"
+
+
+def by_name(params: Any, report: Any) -> dict[str, float]:
+    return {"zdt_f1": float(len(params["kind"])), "zdt_f2": 1.0}
+
+
+def test_a_parameter_may_be_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    named = FunctionEntry(config=NamedConfig, metrics=("zdt_f1", "zdt_f2"), load=f"{__name__}:by_name")
+    monkeypatch.setitem(FUNCTIONS._entries, "zdt1", named)
+    method = {"name": "function", "function": "zdt1", "kind": ["adam", "<b>sgd</b>"]}
+    study, _ = driven(tmp_path, {**ZDT, "methods": [method], "sampler": "moonas", "trials": 4})
+    assert [network.settings for network in study.front()] == [{"kind": "adam"}]
+    page = render(report_data(study))
+    assert "adam" in page
+    assert "<b>sgd</b>" not in page, "names are written as text"
