@@ -8,6 +8,7 @@ its edges, which these are is a choice, `normal.3.inputs` with values such as `0
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import combinations
 
 from moonas.architecture import Architecture
@@ -16,10 +17,17 @@ from moonas.spaces.space import CellGroup, Option, Slot, Space, chosen_edges
 PLACES = ("first", "second", "third", "fourth")
 
 
-def parameters(space: Space) -> dict[str, tuple[str, ...]]:
+@lru_cache(maxsize=8)
+def _slots(space: Space) -> tuple[Slot, ...]:
+    """Kept, for a space lists thousands of options anew each time that it is asked."""
+    return tuple(space.slots())
+
+
+@lru_cache(maxsize=8)
+def parameters(space: Space) -> Mapping[str, tuple[str, ...]]:
     """The choices that make up an architecture, each with the values it can take."""
     found: dict[str, tuple[str, ...]] = {}
-    for slot in space.slots():
+    for slot in _slots(space):
         group = space.groups[slot.group]
         operations = tuple(group.operations[column] for column in group.selectable)
         if group.kept is None:
@@ -35,7 +43,7 @@ def architecture_of(space: Space, choices: Mapping[str, str]) -> Architecture:
 
     Raises ArchitectureError where the space does not contain it: not every combination need belong to it.
     """
-    architecture = space.architecture([_option(slot, space.groups[slot.group], choices) for slot in space.slots()])
+    architecture = space.architecture([_option(slot, space.groups[slot.group], choices) for slot in _slots(space)])
     space.check(architecture)
     return architecture
 
@@ -44,7 +52,7 @@ def choices_of(space: Space, architecture: Architecture) -> dict[str, str]:
     """The inverse of `architecture_of`: a value for every one of `parameters`."""
     chosen = chosen_edges(architecture)
     found: dict[str, str] = {}
-    for slot in space.slots():
+    for slot in _slots(space):
         group = space.groups[slot.group]
         if group.kept is None:
             operations = {(predecessor, node): operation for node, predecessor, operation in chosen[slot.group]}

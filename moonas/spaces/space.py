@@ -76,6 +76,9 @@ class Space(Protocol):
     name: str
     groups: Mapping[str, CellGroup]
 
+    def __hash__(self) -> int:
+        """By identity, as of any object: what is worked out from a space once may be kept with it."""
+
     def slots(self) -> Sequence[Slot]:
         """The independent choices that make up an architecture."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import Any
 
@@ -28,7 +28,7 @@ class Parameters:
         self.widths, self.depths = plan.config.final.channels, plan.config.final.cells
 
     @cached_property
-    def choices(self) -> dict[str, tuple[str, ...]]:
+    def choices(self) -> Mapping[str, tuple[str, ...]]:
         """Those of an architecture, whether or not any method names one."""
         return choices_in(self.plan.space)
 
