@@ -125,8 +125,9 @@ def architecture_part(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def test_every_space_is_searched_by_random_and_by_a_method_that_learns():
-    assert {space for name, space, _ in CASES if name == "random"} == set(SPACES)
-    assert {space for _, space, _ in LEARNING} == set(SPACES)
+    searched = set(SPACES) - {"none"}  # which holds no network
+    assert {space for name, space, _ in CASES if name == "random"} == searched
+    assert {space for _, space, _ in LEARNING} == searched
 
 
 @each(CASES)
