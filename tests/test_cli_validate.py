@@ -50,7 +50,7 @@ def test_every_mistake_goes_to_standard_error_with_exit_code_2(moonas):
     for line in (
         "study.yaml: bugdets: 'bugdets' is not known here; did you mean 'budgets'?",
         "study.yaml: data.name: 'digitz' is not a data set; did you mean 'digits'?",
-        "Known: cifar10, cifar100, digits, fashion-mnist, image-folder, imagenet.",
+        "Known: cifar10, cifar100, digits, fashion-mnist, image-folder, imagenet, none.",
         "study.yaml: methods[1].name: 'drats' is not a search method; did you mean 'darts'?",
         "study.yaml: methods[2].alpha_lr: 'fast' is not a number; write it like 0.025, 1e-4, 600e6, 30k or 2M",
         "study.yaml: methods[2].a_rather_long_key_that_nobody_knows: 'a_rather_long_key_that_nobody_knows' is not known here",
