@@ -21,7 +21,7 @@ from moonas.outer.steps import measured_values
 from moonas.skeleton import Skeleton
 from moonas.specs import Device, device_text
 from moonas.store.ledger import Ledger
-from moonas.store.records import CandidateRecord, FrontUpdate, NewCandidate, Place, TrialRecord
+from moonas.store.records import CandidateRecord, NewCandidate, Place, TrialRecord
 from moonas.store.states import StudyState, TrialState
 from moonas.store.store import Store
 from moonas.study.changes import scientific_hash
@@ -113,16 +113,8 @@ class _Writer:
         members = self.archive.front()
         if members != self.members:
             self.members = members
-            objectives = [objective.metric for objective in self.plan.config.objectives]
-            self.ledger.replace_front(
-                FrontUpdate(
-                    protocol=self.plan.protocol_identity,
-                    members=[(place, {name: values[name] for name in objectives}) for place, values in members],
-                    hypervolume=self.archive.hypervolume(members),
-                    cause=cause_of(trial["number"]),
-                    evaluations=self.archive.evaluations,
-                )
-            )
+            cause = cause_of(trial["number"])
+            self.ledger.replace_front(self.archive.update(self.plan.protocol_identity, members, cause))
         if trial["state"] == TrialState.COMPLETE:
             self.ledger.complete_trial(trial_id, trial["values"], trial["violation"])
         elif trial["state"] == TrialState.PRUNED:

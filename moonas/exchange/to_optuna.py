@@ -18,6 +18,7 @@ from moonas.errors import StudyConflictError
 from moonas.exchange.optuna_storage import MARK, open_storage, study_names
 from moonas.outer.identity import measured_key, measurement_of
 from moonas.outer.plan import Design
+from moonas.outer.samplers.optuna import distribution
 from moonas.outer.samplers.parameters import Parameters
 from moonas.results import Study
 from moonas.store.records import CandidateRecord, EvaluationRecord, TrialRecord
@@ -124,12 +125,7 @@ class Names:
 
         if name in self.lists:
             return distributions.CategoricalDistribution(self.lists[name])
-        if values.kind == "choice":
-            return distributions.CategoricalDistribution(values.values)
-        if values.kind == "int":
-            return distributions.IntDistribution(*values.values)
-        low, high = values.values
-        return distributions.FloatDistribution(low, high, log=values.kind == "log")
+        return distribution(values)
 
 
 def _user_attributes(trial: TrialRecord, candidates: list[dict[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from moonas.front.dominance import non_dominated
 from moonas.front.hypervolume import hypervolume
-from moonas.store.records import EvaluationKey, Place
+from moonas.store.records import EvaluationKey, FrontUpdate, Place
 from moonas.study.bounds import Bound, total_violation
 from moonas.study.objectives import Objective, best_value, minimised, worst_value
 
@@ -92,3 +92,13 @@ class Archive:
         """Share of the box between ideal and reference that the members dominate."""
         values = np.array([minimised(self.objectives, metrics) for _, metrics in members]).reshape(-1, len(self.objectives))
         return hypervolume(values, np.array(self.reference), np.array(self.ideal))
+
+    def update(self, protocol: str, members: Sequence[tuple[Place, Mapping[str, float]]], cause: str) -> FrontUpdate:
+        """The members as the store takes a front. protocol: identity of the study's. cause: such as "trial 3"."""
+        return FrontUpdate(
+            protocol=protocol,
+            members=[(place, {o.metric: values[o.metric] for o in self.objectives}) for place, values in members],
+            hypervolume=self.hypervolume(members),
+            cause=cause,
+            evaluations=self.evaluations,
+        )

@@ -22,7 +22,7 @@ from moonas.outer.steps import NOUN, Step, check_device, measured_values, steps
 from moonas.outer.work import OpenTask, OpenTrial, Running, choose_task, waiting_tasks
 from moonas.specs import Device, EvaluateSpec, MeasureSpec, RerankSpec, SearchSpec, device_text
 from moonas.store.ledger import Ledger
-from moonas.store.records import EvaluationKey, FrontUpdate, NewCandidate, Place, StudyRecord, TaskRecord, TrialRecord
+from moonas.store.records import EvaluationKey, NewCandidate, Place, StudyRecord, TaskRecord, TrialRecord
 from moonas.store.states import StudyState, TaskState, TrialState
 from moonas.store.store import Store
 from moonas.study.bounds import total_violation
@@ -293,16 +293,9 @@ class Loop:
     def _store_front(self, trial: OpenTrial) -> None:
         members = self.archive.front()
         if members != self.members:
-            self.members, self.hypervolume = members, self.archive.hypervolume(members)
-            self.ledger.replace_front(
-                FrontUpdate(
-                    protocol=self.plan.protocol_identity,
-                    members=[(place, {o.metric: values[o.metric] for o in self.config.objectives}) for place, values in members],
-                    hypervolume=self.hypervolume,
-                    cause=cause_of(trial.number),
-                    evaluations=self.archive.evaluations,
-                )
-            )
+            update = self.archive.update(self.plan.protocol_identity, members, cause_of(trial.number))
+            self.members, self.hypervolume = members, update.hypervolume
+            self.ledger.replace_front(update)
 
     def _complete(self, trial: OpenTrial, metrics: dict[str, float]) -> None:
         violation = self.archive.violation(metrics)

@@ -147,18 +147,8 @@ class MoonasSampler:
 
     def _random(self, rng: np.random.Generator) -> Design:
         """Of those that miss a constraint, whatever is drawn, the one that misses it least."""
-        least: tuple[float, Design] | None = None
-        for _ in range(DRAWS):
-            design = self.parameters.design(partial(_given, {}, rng))
-            if design is None:
-                continue
-            violation = self.parameters.violation(design)
-            if not violation:
-                return design
-            if least is None or violation < least[0]:
-                least = violation, design
-        assert least is not None, "a study with no design at all is refused"
-        return least[1]
+        designs = (self.parameters.design(partial(_given, {}, rng)) for _ in range(DRAWS))
+        return self.parameters.fitting((design, design) for design in designs if design is not None)
 
     # What the model sees
 

@@ -6,7 +6,7 @@ Akiba et al., KDD 2019, doi:10.1145/3292500.3330701. The trials of the Optuna st
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import cached_property, partial
 from typing import Any
@@ -75,21 +75,18 @@ class OptunaSampler:
         blank = trial.storage.get_trial(trial._trial_id)
         space = sampler.infer_relative_search_space(study, blank)
         own = TRIES if self.plan.config.sampler.name in ("random", "qmc") else LEARNED_TRIES
-        least: tuple[float, Design] | None = None
-        for tried in range(TRIES):
-            if tried == own:
-                sampler = optuna.samplers.RandomSampler(seed=self._seed(index, "again"))
-            together = sampler.sample_relative(study, blank, space) if self._distributions else {}
-            design = self.parameters.design(partial(self._choose, study, sampler, blank, together))
-            if design is None:
-                continue
-            violation = self.parameters.violation(design)
-            if least is None or violation < least[0]:
-                least = violation, design
-            if not violation:
-                break
-        assert least is not None, "a study with no design at all is refused"
-        return least[1]
+
+        def tries() -> Iterator[tuple[Design, Design]]:
+            drawing = sampler
+            for tried in range(TRIES):
+                if tried == own:
+                    drawing = optuna.samplers.RandomSampler(seed=self._seed(index, "again"))
+                together = drawing.sample_relative(study, blank, space) if self._distributions else {}
+                design = self.parameters.design(partial(self._choose, study, drawing, blank, together))
+                if design is not None:
+                    yield design, design
+
+        return self.parameters.fitting(tries())
 
     def _choose(self, study: Any, sampler: Any, blank: Any, together: Mapping[str, Any], name: str, values: Range) -> Any:
         if name not in self._distributions:
@@ -183,10 +180,11 @@ class OptunaSampler:
     @cached_property
     def _distributions(self) -> dict[str, Any]:
         """Of every parameter that has more than one value."""
-        return {name: _distribution(values) for name, values in self.parameters.ranges.items() if len(values.values) > 1}
+        return {name: distribution(values) for name, values in self.parameters.ranges.items() if len(values.values) > 1}
 
 
-def _distribution(values: Range) -> Any:
+def distribution(values: Range) -> Any:
+    """A range as Optuna has it."""
     import optuna
 
     if values.kind == "choice":

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeVar
 
 from moonas.errors import ArchitectureError
 from moonas.outer.plan import Design, Plan
@@ -12,6 +12,7 @@ from moonas.spaces.parameters import parameters as choices_in
 from moonas.study.bounds import total_violation
 from moonas.study.ranges import Range
 
+Tried = TypeVar("Tried")
 Choose = Callable[[str, Range], Any]  # (name of a parameter, what it can be) -> its value
 
 
@@ -84,6 +85,23 @@ class Parameters:
         """By how much what is known of a design before anything is run misses the study's constraints; 0 where nothing does."""
         constraints = self.plan.config.constraints
         return total_violation(constraints, self.plan.known_costs(design)) if constraints and self._named(design) else 0.0
+
+    def fitting(self, tries: Iterable[tuple[Tried, Design | None]]) -> Tried:
+        """The first of what is tried whose design keeps to the constraints; if none does, the one that misses them least.
+
+        tries: each with the design that it makes, None where it makes none; at least one makes one.
+        """
+        least: tuple[float, Tried] | None = None
+        for tried, design in tries:
+            if design is None:
+                continue
+            violation = self.violation(design)
+            if least is None or violation < least[0]:
+                least = violation, tried
+            if not violation:
+                break
+        assert least is not None, "a study with no design at all is refused"
+        return least[1]
 
     def _named(self, design: Design) -> bool:
         return self.plan.config.method(design.method).named

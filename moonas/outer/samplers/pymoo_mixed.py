@@ -71,19 +71,8 @@ class Variables:
         return [self._draw(rng) for _ in range(count)]
 
     def _draw(self, rng: np.random.Generator) -> Vector:
-        least: tuple[float, Vector] | None = None
-        for _ in range(TRIES):
-            vector = {name: _drawn(values, rng) for name, values in self.ranges.items()}
-            design = self._try(vector)
-            if design is None:
-                continue
-            violation = self.parameters.violation(design)
-            if least is None or violation < least[0]:
-                least = violation, vector
-            if not violation:
-                break
-        assert least is not None, "a study with no design at all is refused"
-        return least[1]
+        vectors = ({name: _drawn(values, rng) for name, values in self.ranges.items()} for _ in range(TRIES))
+        return self.parameters.fitting((vector, self._try(vector)) for vector in vectors)
 
     def _try(self, vector: Vector) -> Design | None:
         return self.parameters.design(lambda name, values: _value(values, vector[name]) if name in vector else values.values[0])
