@@ -81,6 +81,26 @@ def jackknife(statistic: Callable[..., float], *columns: np.ndarray) -> Estimate
     return Estimate(statistic(*columns), error, size - 1)
 
 
+def variance_components(strata: Sequence[Sequence[Sequence[float]]]) -> tuple[float, float]:
+    """Of values in groups the variance between groups, as they would be without that inside a group, and the variance inside one.
+
+    strata: in each its groups, in each its values; groups are compared within their stratum alone. The method of moments of a
+    one-way random-effects analysis of variance with groups of any size, the first variance at least 0. Source: Searle, Casella &
+    McCulloch 1992, Variance Components, section 3.6.
+    """
+    inside = between = weight = 0.0
+    values_free = groups_free = 0
+    for groups in strata:
+        sizes, means = np.array([len(group) for group in groups]), np.array([np.mean(group) for group in groups])
+        inside += sum(float(np.var(group)) * len(group) for group in groups)
+        between += float(sizes @ (means - sizes @ means / sizes.sum()) ** 2)
+        weight += float(sizes.sum() - (sizes**2).sum() / sizes.sum())
+        values_free += int(sizes.sum()) - len(groups)
+        groups_free += len(groups) - 1
+    within = inside / values_free
+    return max(0.0, (between - groups_free * within) / weight), within
+
+
 def rank_correlation(believed: Sequence[float], found: Sequence[float]) -> float:
     """Spearman's, ties at their mean rank; NaN where all are believed, or found, alike."""
     ranks = np.array([stats.rankdata(believed), stats.rankdata(found)])

@@ -2,7 +2,8 @@
 
 MOONAS_DATA=... python benchmarks/methods.py [--storage URL] [--studies FILE ...] [--draws N] [--report-only] [--output FILE]
 Runs the study files, or goes on with what the database already holds of them. Of a study that trains it then runs `random` alone,
-with --draws replicates: the pool that stands for random search, of the same data, skeletons, budgets and protocol. Prints Markdown.
+with --draws replicates: the pool that stands for random search, of the same data, skeletons, budgets and protocol; and trains the
+networks of the pool again, to tell what of their differences is the network. Prints Markdown.
 Device-seconds compare only where nothing else ran on the machine. Any study of one final skeleton, with upper budgets and with
 `random` among its methods, can be read so.
 """
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from datetime import date
 from importlib.metadata import version
+from json import dumps
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import moonas
 from benchmarks.comparison import RANDOM, Comparison
-from benchmarks.estimates import Estimate, mean, mean_of, percentile, rank_correlation
+from benchmarks.estimates import Estimate, mean, mean_of, percentile, rank_correlation, variance_components
 from benchmarks.outcomes import Outcome, believed, outcomes
+from moonas.architecture import Architecture
 from moonas.data.nas_bench_201 import load_table, row_of
 from moonas.machine import cpu_name
 from moonas.race import race
@@ -44,6 +47,7 @@ Differences are in percentage points. "Paired" is against random's trial of the 
 against the mean of random's pool; "equal time" against the best by `valid` of as many draws from the pool as can be evaluated in
 the device-seconds of a trial, its share of a search that serves several budgets included: the exact expectation, drawn without
 replacement, with a jackknife error. On `valid` that best is flattered by the noise it was chosen on; on `test` it is not.
+Networks of the pool are trained again with other random streams: what then differs is training, what does not is the network.
 The goal is a mean of at least random's less one standard error of the difference, at equal evaluations on `test`."""
 
 
@@ -52,15 +56,22 @@ def compare(questions: Sequence[StudyConfig], storage: str, draws: int, *, run: 
     lines = [machine(), "", NOTES]
     for question in questions:
         tabular = question.protocol.name == "tabular"
-        wanted = [question.to_json()] if tabular else [question.to_json(), pool_of(question, draws)]
-        for settings in wanted if run else ():
-            print(f"running {settings['name']}", file=sys.stderr, flush=True)
-            moonas.run(settings, storage)
-        study, *pool = [moonas.load_study(settings["name"], storage) for settings in wanted]
-        hours = ", ".join(f"{one.store.device_seconds(one.record.id) / 3600:.2f}" for one in (study, *pool))
+        studies = [study := completed(question.to_json(), storage, run)]
+        if not tabular:
+            studies.append(pool := completed(pool_of(question, draws), storage, run))
+            studies.append(again := completed(again_of(pool), storage, run))
+        hours = ", ".join(f"{one.store.device_seconds(one.record.id) / 3600:.2f}" for one in studies)
         lines += [f"\n## {study.name}\n", f"{study.state}, {study.config.replicates} replicates; device-hours: {hours}.\n"]
-        lines += table_report(study) if tabular else training_report(Comparison.read(study, *pool))
+        lines += table_report(study) if tabular else training_report(Comparison.read(study, pool), outcomes(again))
     return "\n".join(lines)
+
+
+def completed(settings: dict[str, Any], storage: str, run: bool) -> Study:
+    """The stored study of these settings, first run to its end where asked."""
+    if run:
+        print(f"running {settings['name']}", file=sys.stderr, flush=True)
+        moonas.run(settings, storage)
+    return moonas.load_study(settings["name"], storage)
 
 
 def pool_of(question: StudyConfig, draws: int) -> dict[str, Any]:
@@ -70,7 +81,14 @@ def pool_of(question: StudyConfig, draws: int) -> dict[str, Any]:
     return {**settings, "name": f"{question.name}-{RANDOM}", "methods": methods, "replicates": draws}
 
 
-def training_report(comparison: Comparison) -> Iterator[str]:
+def again_of(pool: Study) -> dict[str, Any]:
+    """A study that trains each network of a pool twice, with random streams of which most are new to it."""
+    networks = dict.fromkeys(outcome.architecture for outcome in outcomes(pool))
+    methods = [{"name": "fixed", "label": network.key[:8], "architecture": dumps(network.to_json())} for network in networks]
+    return {**pool.config.to_json(), "name": f"{pool.name}-again", "methods": methods, "budgets": {}, "replicates": 2}
+
+
+def training_report(comparison: Comparison, again: Sequence[Outcome]) -> Iterator[str]:
     for part in ("test", "valid"):
         yield f"\nAccuracy on `{part}`, in %:\n"
         yield from accuracy_table(comparison, part)
@@ -78,6 +96,8 @@ def training_report(comparison: Comparison) -> Iterator[str]:
         yield from difference_table(comparison, part)
     yield "\nSpearman's rank correlation of a search's scores with the accuracy of the random networks on `test`:\n"
     yield from belief_table(comparison)
+    yield "\nWhat a network's accuracy owes to the network, in percentage points:\n"
+    yield from noise_table(comparison, again)
     yield "\nThe race:\n"
     yield from race_table(comparison.study, comparison.found)
 
@@ -117,6 +137,23 @@ def belief_table(comparison: Comparison) -> Iterator[str]:
             yield row(method, spread(within), spread(across), len(within))
     by_chance = 1 / np.sqrt(sum(sizes) - len(sizes))
     yield f"\nMean over trials (lowest to highest). All share the draws: chance alone moves the first by about {by_chance:.2f}."
+
+
+def noise_table(comparison: Comparison, again: Sequence[Outcome]) -> Iterator[str]:
+    """Standard deviations between the networks of a budget, and between trainings of one; what a perfect belief could reach."""
+    yield from header("part", "between networks", "between trainings", "reliability of one training", "highest correlation")
+    for part in ("test", "valid"):
+        budgets = []
+        for pool in comparison.pool.values():
+            networks: dict[Architecture, dict[int, float]] = {one.architecture: {} for one in pool}
+            for one in (*pool, *again):
+                if one.architecture in networks:
+                    networks[one.architecture][one.replicate] = getattr(one, part)
+            budgets.append([list(trainings.values()) for trainings in networks.values()])
+        networks_vary, trainings_vary = variance_components(budgets)
+        reliability = networks_vary / (networks_vary + trainings_vary)
+        spreads = [f"{100 * np.sqrt(variance):.2f}" for variance in (networks_vary, trainings_vary)]
+        yield row(part, *spreads, f"{reliability:.2f}", f"{np.sqrt(reliability):.2f}")
 
 
 def race_table(study: Study, found: Sequence[Outcome]) -> Iterator[str]:

@@ -25,7 +25,7 @@ class Outcome:
 
     valid, test: accuracies; a table has no test accuracy, and its own stands for both. search_seconds: device-seconds until the
     architecture was known, a search divided among the trials that it serves. evaluation_seconds: those of the judgement, whichever
-    study made it. search: the result of its search.
+    study made it. search: the result of its search, empty where there was none.
     """
 
     method: str
@@ -65,7 +65,7 @@ def outcomes(study: Study) -> list[Outcome]:
                 test=evaluation.metrics.get("test_accuracy", evaluation.metrics["accuracy"]),
                 search_seconds=seconds[trial.id],
                 evaluation_seconds=evaluation.seconds,
-                search=searches[trial.id],
+                search=searches.get(trial.id, {}),
             )
         )
     return found

@@ -1,12 +1,13 @@
 """Methods against the pool: by hand on made-up outcomes, and read from studies that a pool without torch has run."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from benchmarks.comparison import Comparison
-from benchmarks.methods import pool_of, training_report
+from benchmarks.methods import again_of, noise_table, pool_of, training_report
 from benchmarks.outcomes import Outcome, believed, outcomes, score_of
 from moonas.architecture import Architecture
 from moonas.results import Study
@@ -132,7 +133,22 @@ def test_a_pool_repeats_no_evaluation_that_the_study_has_made(studies):
 
 def test_a_report_has_a_line_for_every_method_and_one_for_random(studies):
     study, pool, _ = studies
-    text = "\n".join(training_report(Comparison.read(study, pool)))
+    drive(study.store, again_of(pool), FakePool())
+    again = outcomes(Study(study.store, f"{pool.name}-again"))
+    assert {one.architecture for one in again} == {one.architecture for one in outcomes(pool)}
+    text = "\n".join(training_report(Comparison.read(study, pool), again))
     assert text.count("| darts |") == 2 * 2 + 1 + 1  # accuracies and differences on both parts, beliefs, the race
     assert text.count("| random-shared |") == 2 * 2 + 1  # it scores no architecture
     assert text.count("| random, 4+4+4 draws |") == 2
+
+
+def test_what_networks_differ_by_is_told_from_what_trainings_do(made_up):
+    one, other = (Architecture(key, {}, {}) for key in "ab")
+    drawn = [
+        replace(outcome("random", "small", 0, 0.5, 0.4), architecture=one),
+        replace(outcome("random", "small", 0, 0.9, 0.8), architecture=other),
+    ]
+    again = [replace(drawn[0], replicate=1, valid=0.6), replace(drawn[1], replicate=1, valid=1.0)]
+    table = list(noise_table(replace(made_up, pool={"small": drawn}), again))
+    # valid: means 0.55 and 0.95, each 0.05 about its own: 0.16 between on one degree of freedom, 0.01 inside on two
+    assert table[-1] == "| valid | 27.84 | 7.07 | 0.94 | 0.97 |"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.estimates import Estimate, best_of, jackknife, mean, mean_of, percentile, rank_correlation
+from benchmarks.estimates import Estimate, best_of, jackknife, mean, mean_of, percentile, rank_correlation, variance_components
 
 RNG = np.random.default_rng(0)
 
@@ -85,3 +85,20 @@ def test_percentiles_count_equal_ones_by_half():
     values = RNG.integers(0, 9, 30)
     expected = [stats.percentileofscore(values, value, kind="mean") for value in range(9)]
     assert percentile(np.arange(9), values) == pytest.approx(expected)
+
+
+def test_variance_components_of_equal_groups_are_those_of_the_f_test():
+    groups = RNG.normal(size=(6, 4)) + RNG.normal(0, 2, size=(6, 1))
+    between, within = variance_components([groups.tolist()])
+    assert 1 + 4 * between / within == pytest.approx(stats.f_oneway(*groups).statistic)
+    assert within == pytest.approx(groups.var(axis=1, ddof=1).mean())
+
+
+def test_variance_components_of_unequal_groups_by_hand():
+    # group means 2 and 5 around 3: 2 * 1 + 1 * 4 = 6 between, 2 inside with one degree of freedom; 3 - (4 + 1) / 3 = 4 / 3
+    assert variance_components([[[1, 3], [5]]]) == pytest.approx(((6 - 2) / (4 / 3), 2))
+
+
+def test_what_lies_between_strata_is_no_difference_between_groups():
+    strata = [[[0.0, 2.0], [0.0, 2.0]], [[100.0, 102.0], [100.0, 102.0]]]
+    assert variance_components(strata) == pytest.approx((0, 2))
