@@ -10,12 +10,8 @@ Device-seconds compare only where nothing else ran on the machine. Any study of 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import date
-from importlib.metadata import version
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -28,8 +24,8 @@ import moonas
 from benchmarks.comparison import RANDOM, Comparison
 from benchmarks.estimates import Estimate, mean, mean_of, percentile, rank_correlation
 from benchmarks.outcomes import Outcome, believed, outcomes
+from benchmarks.printing import header, machine, row, yes_or_no
 from moonas.data.nas_bench_201 import load_table, row_of
-from moonas.machine import cpu_name
 from moonas.race import race
 from moonas.results import Study
 from moonas.study.budgets import parse_budget
@@ -166,15 +162,6 @@ def table_report(study: Study) -> Iterator[str]:
     yield from race_table(study, found)
 
 
-def header(*names: str) -> Iterator[str]:
-    yield row(*names)
-    yield row(*["---"] * len(names))
-
-
-def row(*cells: object) -> str:
-    return f"| {' | '.join(map(str, cells))} |"
-
-
 def percent(estimate: Estimate, signed: bool = False) -> str:
     return f"{100 * estimate.value:{'+' if signed else ''}.2f} ± {100 * estimate.half_width:.2f}"
 
@@ -183,18 +170,8 @@ def spread(values: Sequence[float]) -> str:
     return f"{np.mean(values):+.2f} ({min(values):+.2f} to {max(values):+.2f})"
 
 
-def yes_or_no(reached: bool) -> str:
-    return "yes" if reached else "no"
-
-
 def shown(budget: str) -> str:
     return ", ".join(f"{metric} <= {bound['upper']:,}" for metric, bound in parse_budget(budget).items()) or "no budget"
-
-
-def machine() -> str:
-    versions = ", ".join(f"{name} {version(name)}" for name in ("moonas", "torch", "numpy"))
-    load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
-    return f"{date.today()}, {cpu_name()}, {os.cpu_count()} cores (load {load}), Python {platform.python_version()}, {versions}"
 
 
 def main() -> None:
