@@ -1,9 +1,9 @@
 """Does it really search? Every method against random architectures, on Fashion-MNIST and in the table of NAS-Bench-201.
 
-MOONAS_DATA=... python benchmarks/methods.py [--storage URL] [--studies FILE ...] [--draws N] [--report-only] [--output FILE]
+MOONAS_DATA=... python benchmarks/methods.py [--storage URL] [--studies FILE ...] [--draws N] [--again] [--report-only] [--output F]
 Runs the study files, or goes on with what the database already holds of them. Of a study that trains it then runs `random` alone,
-with --draws replicates: the pool that stands for random search, of the same data, skeletons, budgets and protocol; and trains the
-networks of the pool again, to tell what of their differences is the network. Prints Markdown.
+with --draws replicates: the pool that stands for random search, of the same data, skeletons, budgets and protocol; with --again it
+trains the networks of the pool twice more, to tell what of their differences is the network. Prints Markdown.
 Device-seconds compare only where nothing else ran on the machine. Any study of one final skeleton, with upper budgets and with
 `random` among its methods, can be read so.
 """
@@ -11,12 +11,8 @@ Device-seconds compare only where nothing else ran on the machine. Any study of 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import date
-from importlib.metadata import version
 from json import dumps
 from operator import attrgetter
 from pathlib import Path
@@ -30,9 +26,9 @@ import moonas
 from benchmarks.comparison import RANDOM, Comparison
 from benchmarks.estimates import Estimate, mean, mean_of, percentile, rank_correlation, variance_components
 from benchmarks.outcomes import Outcome, believed, outcomes
+from benchmarks.printing import header, machine, row, yes_or_no
 from moonas.architecture import Architecture
 from moonas.data.nas_bench_201 import load_table, row_of
-from moonas.machine import cpu_name
 from moonas.race import race
 from moonas.results import Study
 from moonas.study.budgets import parse_budget
@@ -47,22 +43,25 @@ Differences are in percentage points. "Paired" is against random's trial of the 
 against the mean of random's pool; "equal time" against the best by `valid` of as many draws from the pool as can be evaluated in
 the device-seconds of a trial, its share of a search that serves several budgets included: the exact expectation, drawn without
 replacement, with a jackknife error. On `valid` that best is flattered by the noise it was chosen on; on `test` it is not.
-Networks of the pool are trained again with other random streams: what then differs is training, what does not is the network.
+Networks of the pool trained again have other random streams: what then differs is training, what does not is the network.
 The goal is a mean of at least random's less one standard error of the difference, at equal evaluations on `test`."""
 
 
-def compare(questions: Sequence[StudyConfig], storage: str, draws: int, *, run: bool = True) -> str:
-    """Run the studies and their pools, as far as they are not complete, and report on them in Markdown."""
+def compare(questions: Sequence[StudyConfig], storage: str, draws: int, *, again: bool = False, run: bool = True) -> str:
+    """Run the studies and their pools, as far as they are not complete, and report on them in Markdown.
+
+    again: train the networks of the pools again too.
+    """
     lines = [machine(), "", NOTES]
     for question in questions:
         tabular = question.protocol.name == "tabular"
         studies = [study := completed(question.to_json(), storage, run)]
         if not tabular:
             studies.append(pool := completed(pool_of(question, draws), storage, run))
-            studies.append(again := completed(again_of(pool), storage, run))
+            studies += [completed(again_of(pool), storage, run)] if again else []
         hours = ", ".join(f"{one.store.device_seconds(one.record.id) / 3600:.2f}" for one in studies)
         lines += [f"\n## {study.name}\n", f"{study.state}, {study.config.replicates} replicates; device-hours: {hours}.\n"]
-        lines += table_report(study) if tabular else training_report(Comparison.read(study, pool), outcomes(again))
+        lines += table_report(study) if tabular else training_report(Comparison.read(study, pool), *map(outcomes, studies[2:]))
     return "\n".join(lines)
 
 
@@ -88,7 +87,7 @@ def again_of(pool: Study) -> dict[str, Any]:
     return {**pool.config.to_json(), "name": f"{pool.name}-again", "methods": methods, "budgets": {}, "replicates": 2}
 
 
-def training_report(comparison: Comparison, again: Sequence[Outcome]) -> Iterator[str]:
+def training_report(comparison: Comparison, again: Sequence[Outcome] = ()) -> Iterator[str]:
     for part in ("test", "valid"):
         yield f"\nAccuracy on `{part}`, in %:\n"
         yield from accuracy_table(comparison, part)
@@ -96,8 +95,9 @@ def training_report(comparison: Comparison, again: Sequence[Outcome]) -> Iterato
         yield from difference_table(comparison, part)
     yield "\nSpearman's rank correlation of a search's scores with the accuracy of the random networks on `test`:\n"
     yield from belief_table(comparison)
-    yield "\nWhat a network's accuracy owes to the network, in percentage points:\n"
-    yield from noise_table(comparison, again)
+    if again:
+        yield "\nWhat a network's accuracy owes to the network, in percentage points:\n"
+        yield from noise_table(comparison, again)
     yield "\nThe race:\n"
     yield from race_table(comparison.study, comparison.found)
 
@@ -203,15 +203,6 @@ def table_report(study: Study) -> Iterator[str]:
     yield from race_table(study, found)
 
 
-def header(*names: str) -> Iterator[str]:
-    yield row(*names)
-    yield row(*["---"] * len(names))
-
-
-def row(*cells: object) -> str:
-    return f"| {' | '.join(map(str, cells))} |"
-
-
 def percent(estimate: Estimate, signed: bool = False) -> str:
     return f"{100 * estimate.value:{'+' if signed else ''}.2f} ± {100 * estimate.half_width:.2f}"
 
@@ -220,18 +211,8 @@ def spread(values: Sequence[float]) -> str:
     return f"{np.mean(values):+.2f} ({min(values):+.2f} to {max(values):+.2f})"
 
 
-def yes_or_no(reached: bool) -> str:
-    return "yes" if reached else "no"
-
-
 def shown(budget: str) -> str:
     return ", ".join(f"{metric} <= {bound['upper']:,}" for metric, bound in parse_budget(budget).items()) or "no budget"
-
-
-def machine() -> str:
-    versions = ", ".join(f"{name} {version(name)}" for name in ("moonas", "torch", "numpy"))
-    load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
-    return f"{date.today()}, {cpu_name()}, {os.cpu_count()} cores (load {load}), Python {platform.python_version()}, {versions}"
 
 
 def main() -> None:
@@ -240,11 +221,12 @@ def main() -> None:
     parser.add_argument("--storage", default="sqlite:///moonas-methods.db", help="URL of the study database")
     parser.add_argument("--studies", nargs="+", type=Path, default=STUDIES, metavar="FILE")
     parser.add_argument("--draws", type=int, default=8, help="random architectures per budget in the pool")
+    parser.add_argument("--again", action="store_true", help="train the pool's networks again, to tell them from their trainings")
     parser.add_argument("--report-only", action="store_true", help="run nothing; report what the database holds")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     questions = [load_study(file) for file in arguments.studies]
-    report = compare(questions, arguments.storage, arguments.draws, run=not arguments.report_only)
+    report = compare(questions, arguments.storage, arguments.draws, again=arguments.again, run=not arguments.report_only)
     print(report)
     if arguments.output:
         arguments.output.write_text(report + "\n")

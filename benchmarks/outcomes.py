@@ -25,7 +25,8 @@ class Outcome:
 
     valid, test: accuracies; a table has no test accuracy, and its own stands for both. search_seconds: device-seconds until the
     architecture was known, a search divided among the trials that it serves. evaluation_seconds: those of the judgement, whichever
-    study made it. search: the result of its search, empty where there was none.
+    study made it. search: the result of its search, empty where there was none. params: the trial's. costs: exact ones of the
+    network. tasks: whole device-seconds of what led to the architecture, by the keys of the tasks.
     """
 
     method: str
@@ -37,6 +38,9 @@ class Outcome:
     search_seconds: float
     evaluation_seconds: float
     search: Mapping[str, Any]
+    params: Mapping[str, Any]
+    costs: Mapping[str, int]
+    tasks: Mapping[str, float]
 
 
 def outcomes(study: Study) -> list[Outcome]:
@@ -44,11 +48,12 @@ def outcomes(study: Study) -> list[Outcome]:
     store, study_id = study.store, study.record.id
     tasks = {task.id: task for task in store.tasks(study_id)}
     searches = {trial_id: task.result or {} for task in tasks.values() if task.kind == "search" for trial_id in task.trial_ids}
-    seconds: dict[int, float] = defaultdict(float)
+    spent: dict[int, dict[str, float]] = defaultdict(lambda: defaultdict(float))  # by trial and task
     for attempt in store.attempts(study_id):
-        served = tasks[attempt.task_id].trial_ids
-        for trial_id in served if attempt.kind != "evaluate" else ():
-            seconds[trial_id] += (attempt.seconds or 0.0) / len(served)
+        task = tasks[attempt.task_id]
+        for trial_id in task.trial_ids if attempt.kind != "evaluate" else ():
+            spent[trial_id][task.key] += attempt.seconds or 0.0
+    sharers = {task.key: len(task.trial_ids) for task in tasks.values()}
     primaries = {candidate.trial_id: candidate for candidate in store.candidates(study_id) if candidate.origin == "primary"}
     known = {evaluation.key: evaluation for evaluation in store.evaluations(study_id)}
     found = []
@@ -63,9 +68,12 @@ def outcomes(study: Study) -> list[Outcome]:
                 architecture=Architecture.from_json(primary.genotype),
                 valid=evaluation.metrics["accuracy"],
                 test=evaluation.metrics.get("test_accuracy", evaluation.metrics["accuracy"]),
-                search_seconds=seconds[trial.id],
+                search_seconds=sum(seconds / sharers[key] for key, seconds in spent[trial.id].items()),
                 evaluation_seconds=evaluation.seconds,
                 search=searches.get(trial.id, {}),
+                params=trial.params,
+                costs={"params": primary.params, "macs": primary.macs},
+                tasks=spent[trial.id],
             )
         )
     return found

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -24,9 +24,11 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.curves import box_of, front_of, shares, spread
 from moonas.architecture import Architecture
 from moonas.data.nas_bench_201 import load_table
-from moonas.front.dominance import non_dominated
 from moonas.front.hypervolume import hypervolume
 from moonas.outer.surrogate.candidates import Generator
 from moonas.outer.surrogate.features import Columns, cell_features
@@ -91,28 +93,16 @@ class Problem:
     @cached_property
     def front(self) -> np.ndarray:
         """The true one."""
-        values = np.unique(self.values, axis=0)
-        return values[non_dominated(values)]
-
-    @cached_property
-    def box(self) -> tuple[np.ndarray, np.ndarray]:
-        """Reference and ideal of the measure."""
-        ideal, nadir = self.front.min(axis=0), self.front.max(axis=0)
-        return ideal + 1.1 * (nadir - ideal), ideal
+        return front_of(self.values)
 
     @cached_property
     def volume(self) -> float:
         """Of the true front, where the ideal is 0 and the nadir 1."""
-        return hypervolume(self.front, *self.box) * 1.1 ** self.values.shape[1]
+        return hypervolume(self.front, *box_of(self.front)) * 1.1 ** self.values.shape[1]
 
     def shares(self, rows: list[int]) -> np.ndarray:
         """After each evaluation: the share of the true hypervolume."""
-        best, shares = np.empty((0, self.values.shape[1])), []
-        for row in rows:
-            best = np.concatenate([best, self.values[[row]]])
-            best = best[non_dominated(best)]
-            shares.append(hypervolume(best, *self.box))
-        return np.array(shares) / hypervolume(self.front, *self.box)
+        return shares(self.values[rows], self.front, box_of(self.front))
 
 
 @dataclass
@@ -266,19 +256,6 @@ def evaluations_to(share: float, shares: np.ndarray) -> float:
     """The first at which the share is reached; infinite where it never is."""
     reached = np.flatnonzero(shares >= share)
     return float(reached[0] + 1) if len(reached) else np.inf
-
-
-def spread(values: list[float], limit: int | None = None) -> str:
-    """Median and the quartiles between which half of the seeds lie; counts of evaluations where there is a limit."""
-
-    def text(value: float) -> str:
-        if limit is None:
-            return f"{100 * value:.1f}"
-        return f"{value:g}" if np.isfinite(value) else f">{limit}"
-
-    low, middle, high = (float(np.quantile(values, q, method="higher" if limit else "linear")) for q in (0.25, 0.5, 0.75))
-    middle = statistics.median(values) if np.isfinite(middle) else middle
-    return f"{text(middle)} [{text(low)}, {text(high)}]"
 
 
 def measure(problem: Problem, entry: Entry, seeds: int, most: int) -> str:

@@ -23,7 +23,7 @@ SPACES = {"darts-cnn": 5, "tnd-cnn": 5, "nas-bench-201": 3}
 
 
 def outcome(method, budget, replicate, valid, test, search=0.0, evaluation=10.0):
-    return Outcome(method, budget, replicate, Architecture("", {}, {}), valid, test, search, evaluation, {})
+    return Outcome(method, budget, replicate, Architecture("", {}, {}), valid, test, search, evaluation, {}, {}, {}, {})
 
 
 @pytest.fixture
