@@ -148,7 +148,7 @@ def _convolutions(edges: Sequence[Edge]) -> tuple[tuple[Convolution, ...], tuple
 
 @lru_cache(maxsize=8192)
 def _function_key(convolutions: tuple[Convolution, ...], output: tuple[Term, ...]) -> str:
-    """A hash of the smallest description over all numberings of the convolutions: of each its operation and terms, then the output's.
+    """A hash of the smallest description over all numberings: of each convolution its operation and terms, then the output's terms.
 
     `order[i]` is the convolution that gets the number i. What is described first decides, so that most orders are soon left.
     """

@@ -44,6 +44,7 @@ class MoonasSampler:
 
     def propose(self, history: History, index: int) -> tuple[Design, Mapping[str, Any]]:
         """The design of the largest expected gain; a random one where every candidate is taken."""
+        listed = self.source.listed
         draws = [history.draw(number) for number in range(index)]
         seed = stream(self.plan.config.seed, "ask", index)
         done = [draw for draw in draws if draw.values is not None]
@@ -51,7 +52,7 @@ class MoonasSampler:
         waiting = [self._of(draw) for draw in draws if draw.values is None and draw.state in ("WAITING", "RUNNING")]
         values = np.array([draw.values for draw in done], dtype=float).reshape(-1, len(self.objectives.known))
         resting = [facts[place] for place in basis(values)]
-        pool = self.source.listed or self._made(done, values, resting, seed)
+        pool = listed or self._made(done, values, resting, seed)
         drawn = {self._of(draw).key for draw in draws}
         taken = np.array([key in drawn for key in pool.keys], dtype=bool)
         repeats = np.full(len(done), float(self.plan.config.replicates))

@@ -97,6 +97,7 @@ class Architectures:
         self.plan, self.objectives, self.ranges = plan, objectives, Parameters(plan).ranges
         bounds = plan.bounds({})
         self.generators = {size: Generator(plan.space, plan.table(size), bounds) for size in plan.sizes}
+        self._listed: dict[Hashable, Facts] = {}
 
     @cached_property
     def listed(self) -> Pool | None:
@@ -104,11 +105,14 @@ class Architectures:
         if len(generators) > 1 or not all(generator.few for _, generator in generators):
             return None
         found = [facts for size, generator in generators for facts in self._all_facts(size, generator.all)]
+        self._listed = {facts.key: facts for facts in found}
         return Pool.of(found, Columns(), self.objectives)
 
     def facts(self, design: Design) -> Facts:
         size, architecture = (design.channels, design.cells), self.plan.architecture(design)
         chosen = self.generators[size].chosen(architecture)
+        if (size, chosen) in self._listed:
+            return self._listed[size, chosen]
         return self._facts(size, architecture, design.key if chosen is None else (size, chosen), self.plan.known_costs(design))
 
     def made(self, good: Sequence[Design], seed: int) -> list[Facts]:

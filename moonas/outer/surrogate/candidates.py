@@ -66,7 +66,7 @@ class Generator:
         return self.choices.architecture(chosen)
 
     def chosen(self, architecture: Architecture) -> Chosen | None:
-        """The option of every slot that makes up `architecture`, which the space must contain; None where the slots leave it out."""
+        """The option of every slot that makes up an architecture of the space; None where the slots leave it out."""
         edges = chosen_edges(architecture)
         found = [
             options.get(frozenset(edge for edge in edges[slot.slot.group] if edge[0] in nodes and edge[2] != "none"))

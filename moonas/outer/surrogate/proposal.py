@@ -159,7 +159,7 @@ class Proposer:
     def _believed(
         self, observed: Observations, pending: Candidates, candidates: Candidates
     ) -> tuple[np.ndarray, list[Prediction], np.ndarray]:
-        """Values (k, m) measured and believed so far, what is predicted of all candidates, and which of them (n,) can add nothing."""
+        """Values (k, m) measured and believed so far, what is predicted of all candidates, and which (n,) can add nothing."""
         known = self.objectives.known
         predictions: list[Prediction] = list(candidates.known.T)
         believed = pending.known.copy()
