@@ -1,6 +1,9 @@
 """How many evaluations the outer layer needs on the complete NAS-Bench-201 tables: moonas's sampler beside Optuna's and pymoo's.
 
 python benchmarks/outer.py [--quick] [--seeds 10] [--tables cifar10 cifar100] [--samplers ...] [--cases ...] [--output FILE]
+python benchmarks/outer.py --held-out
+
+The table of ImageNet16-120 is the held-out check: nothing was ever chosen or tried by it, so run it once, at the end.
 
 Objectives are minimised: -accuracy, parameters and, in two cases, latency. Measure: the hypervolume of what has been evaluated,
 normalised by ideal and nadir of the true front with the reference at 1.1 in each objective, as a share of the true front's. A
@@ -14,12 +17,17 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import statistics
 import sys
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -28,19 +36,20 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.curves import box_of, front_of, shares, spread
 from moonas.architecture import Architecture
-from moonas.data.nas_bench_201 import load_table
+from moonas.data.nas_bench_201 import ORIGINS, load_table
 from moonas.front.hypervolume import hypervolume
 from moonas.outer.surrogate.candidates import Generator
 from moonas.outer.surrogate.features import Columns, cell_features
-from moonas.outer.surrogate.proposal import Candidates, Objectives, Observations, Proposer
+from moonas.outer.surrogate.proposal import Candidates, Objectives, Observations, Proposer, basis
 from moonas.seeds import stream
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import CostTable, cost_table
 from moonas.spaces.space import make_space
-from moonas.study.data import DATA
 from moonas.study.protocols import TABULATED
+from moonas.worker.local import THREAD_VARIABLES
 
 EDGES, OPERATIONS = 6, 5
+HELD_OUT = "imagenet16-120"
 SHARES = (0.9, 0.95, 0.99, 0.999)
 AFTER = 200  # evaluations, for the share of the hypervolume
 POPULATION = 20
@@ -67,6 +76,11 @@ CASES = {
 }
 
 
+def table_costs(classes: int) -> CostTable:
+    """Parameters, which do not depend on the size of the images, of every choice."""
+    return cost_table(SPACE, Skeleton(space=SPACE.name, **TABULATED, input_shape=(3, 32, 32), classes=classes))
+
+
 @dataclass
 class Problem:
     """One table and case. values: (15625, m), minimised, by row of the table."""
@@ -76,8 +90,7 @@ class Problem:
 
     @cached_property
     def costs(self) -> CostTable:
-        classes = DATA[self.table].classes
-        return cost_table(SPACE, Skeleton(space=SPACE.name, **TABULATED, input_shape=(3, 32, 32), classes=classes))
+        return table_costs(ORIGINS[self.table].classes)
 
     @cached_property
     def accuracy(self) -> np.ndarray:
@@ -140,8 +153,8 @@ def row(architecture: Architecture) -> int:
 @lru_cache(maxsize=1)
 def cells() -> tuple[list[Architecture], np.ndarray, list[str]]:
     """The connected cells, their rows in the table and their function keys."""
-    skeleton = Skeleton(space=SPACE.name, **TABULATED, input_shape=(3, 32, 32), classes=10)
-    architectures = Generator(SPACE, cost_table(SPACE, skeleton)).all
+    generator = Generator(SPACE, table_costs(classes=10))
+    architectures = [generator.architecture(chosen) for chosen in generator.all]
     return architectures, np.array([row(a) for a in architectures]), [SPACE.function_key(a) for a in architectures]
 
 
@@ -163,7 +176,8 @@ def moonas(run: Run) -> None:
     nothing = Candidates(features[:0], values[:0], [])
     taken, seen, measured = np.zeros(len(rows), dtype=bool), [], np.empty((0, m))
     while True:
-        observed = Observations(features[seen], measured, [functions[index] for index in seen], np.ones(len(seen)))
+        rests = features[np.array(seen, dtype=int)[basis(measured)]]
+        observed = Observations(rests, measured, [functions[index] for index in seen], np.ones(len(seen)))
         chosen = proposer.propose(observed, nothing, candidates, taken, stream(run.seed, "ask", len(seen)))
         assert chosen is not None
         measured = np.vstack([measured, run.evaluate(int(rows[chosen]))])
@@ -258,56 +272,78 @@ def evaluations_to(share: float, shares: np.ndarray) -> float:
     return float(reached[0] + 1) if len(reached) else np.inf
 
 
-def measure(problem: Problem, entry: Entry, seeds: int, most: int) -> str:
+@lru_cache(maxsize=8)
+def problem_of(table: str, case: str) -> Problem:
+    """Kept within a process."""
+    return Problem(table, CASES[case])
+
+
+def one_run(table: str, case: str, sampler: str, seed: int, limit: int) -> tuple[np.ndarray, float]:
+    """The share of the true hypervolume after each evaluation of one run, and its CPU milliseconds per evaluation."""
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    problem = problem_of(table, case)
+    if sampler == "moonas":
+        described()  # once in each process, before anything is timed
+    run, began = Run(problem, seed, limit), time.process_time()
+    with suppress(Spent):
+        SAMPLERS[sampler].search(run)
+    taken = 1000 * (time.process_time() - began) / limit
+    return problem.shares(run.rows), taken
+
+
+def line(found: list[tuple[np.ndarray, float]]) -> str:
     """One sampler's line of the table."""
-    limit, began = min(entry.limit, most), time.process_time()
-    curves = []
-    for seed in range(min(seeds, entry.seeds)):
-        run = Run(problem, seed, limit)
-        try:
-            entry.search(run)
-        except Spent:
-            curves.append(problem.shares(run.rows))
-    taken = 1000 * (time.process_time() - began) / (len(curves) * limit)
+    curves, limit = [curve for curve, _ in found], len(found[0][0])
     counts = [spread([evaluations_to(share, curve) for curve in curves], limit) for share in SHARES]
     after = spread([curve[AFTER - 1] for curve in curves]) if limit >= AFTER else ""
-    return " | ".join([*counts, after, f"{len(curves)}", f"{taken:.1f}"])
+    return " | ".join([*counts, after, f"{len(curves)}", f"{statistics.mean(taken for _, taken in found):.1f}"])
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Print one table per case and data set, as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="3 seeds, 300 evaluations, fewer samplers")
+    parser.add_argument("--quick", action="store_true", help="3 seeds, 200 evaluations, fewer samplers")
     parser.add_argument("--slow", action="store_true", help="Optuna's Gaussian process too, with 3 seeds")
     parser.add_argument("--most", type=int, default=1000, help="evaluations, at most")
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--tables", nargs="+", default=["cifar10", "cifar100"])
+    parser.add_argument("--tables", nargs="+", default=["cifar10", "cifar100"], choices=[t for t in ORIGINS if t != HELD_OUT])
+    parser.add_argument("--held-out", action="store_true", help=f"the table of {HELD_OUT} instead, for the final check")
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--samplers", nargs="+", choices=list(SAMPLERS))
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="runs at the same time, one thread each")
     parser.add_argument("--output", type=Path, help="a file to write the tables to, besides printing them")
-    asked = parser.parse_args()
-    warnings.filterwarnings("ignore")
-    logging.disable(logging.WARNING)
-    seeds, most = (min(asked.seeds, 3), 300) if asked.quick else (asked.seeds, asked.most)
+    asked = parser.parse_args(arguments)
+    seeds, most = (min(asked.seeds, 3), min(asked.most, 200)) if asked.quick else (asked.seeds, asked.most)
     names = asked.samplers or [name for name, e in SAMPLERS.items() if (e.quick or not asked.quick) and (asked.slow or not e.slow)]
-    described()  # worked out once, before anything is timed
     lines = []
 
-    def show(line: str) -> None:
-        print(line, flush=True)
-        lines.append(line)
+    def show(text: str) -> None:
+        print(text, flush=True)
+        lines.append(text)
         if asked.output:
             asked.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    for case_name in asked.cases:
-        for table in asked.tables:
-            problem = Problem(table, CASES[case_name])
-            show(f"\n**{table}, {case_name}**: true front of {len(problem.front)} cells, hypervolume {problem.volume:.4f}\n")
-            show(f"| sampler | 90 % | 95 % | 99 % | 99.9 % | % after {AFTER} | seeds | CPU ms per evaluation |")
-            show("|---|---|---|---|---|---|---|---|")
-            for name in names:
-                if case_name != "latency known" or name == "moonas":
-                    show(f"| {name} | {measure(problem, SAMPLERS[name], seeds, most)} |")
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read by the processes as they start
+    with ProcessPoolExecutor(asked.processes, mp_context=get_context("spawn")) as pool:
+        runs: dict[tuple[str, str, str], list[Future[tuple[np.ndarray, float]]]] = {}
+        for case in asked.cases:
+            for table in [HELD_OUT] if asked.held_out else asked.tables:
+                for name in names:
+                    entry = SAMPLERS[name]
+                    if case != "latency known" or name == "moonas":
+                        runs[case, table, name] = [
+                            pool.submit(one_run, table, case, name, seed, min(entry.limit, most))
+                            for seed in range(min(seeds, entry.seeds))
+                        ]
+        above = None
+        for (case, table, name), futures in runs.items():
+            if (case, table) != above:
+                above, problem = (case, table), problem_of(table, case)
+                show(f"\n**{table}, {case}**: true front of {len(problem.front)} cells, hypervolume {problem.volume:.4f}\n")
+                show(f"| sampler | 90 % | 95 % | 99 % | 99.9 % | % after {AFTER} | seeds | CPU ms per evaluation |")
+                show("|---|---|---|---|---|---|---|---|")
+            show(f"| {name} | {line([future.result() for future in futures])} |")
 
 
 if __name__ == "__main__":

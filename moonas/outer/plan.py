@@ -10,7 +10,7 @@ from typing import Any
 
 from moonas.architecture import Architecture
 from moonas.errors import ArchitectureError, InfeasibleError, Problem, SkeletonError, StudyFileError
-from moonas.seeds import digest
+from moonas.seeds import canonical_json, digest
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import CostTable, cost_table, total_in
 from moonas.spaces.decode import Decoder
@@ -48,6 +48,11 @@ class Design:
         """As stored with the trial: flat JSON."""
         fixed = {"method": self.method, "budget": budget_text(self.budget), "channels": self.channels, "cells": self.cells}
         return {**fixed, **_prefixed("setting.", self.settings), **_prefixed("choice.", self.choices)}
+
+    @cached_property
+    def key(self) -> str:
+        """What tells it from all others of its study."""
+        return canonical_json(self.to_params())
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Design:

@@ -6,6 +6,7 @@ Source: Liu et al., ICLR 2019, arXiv:1806.09055, and its published code.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import combinations, permutations, product
 
 from moonas.architecture import Architecture, Edge
@@ -129,15 +130,21 @@ def fixed_cost(skeleton: Skeleton, cells: Sequence[CellPlan], nodes: int) -> Ope
     return OperationCost(sum(part.params for part in parts), sum(part.macs for part in parts))
 
 
-def smallest_order(edges: Sequence[Edge], nodes: Sequence[int]) -> list[Edge]:
+@lru_cache(maxsize=4096)
+def smallest_order(edges: tuple[Edge, ...], nodes: tuple[int, ...]) -> list[Edge]:
     """The smallest list of edges over all orders of `nodes` in which edges lead to later nodes."""
-    described = []
-    for order in permutations(nodes):
-        number = {node: nodes[place] for place, node in enumerate(order)}
-        renamed = [(number[node], number.get(predecessor, predecessor), operation) for node, predecessor, operation in edges]
-        if all(predecessor < node for node, predecessor, _ in renamed):
-            described.append(sorted(renamed))
-    return min(described)
+    inner = tuple((predecessor, node) for node, predecessor, _ in edges if predecessor in nodes)
+    return min(
+        sorted((number[node], number.get(predecessor, predecessor), operation) for node, predecessor, operation in edges)
+        for number in _numberings(inner, nodes)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _numberings(edges: tuple[tuple[int, int], ...], nodes: tuple[int, ...]) -> list[dict[int, int]]:
+    """New numbers for the nodes, every way in which the edges (predecessor, node) lead to higher ones."""
+    numberings = [dict(zip(order, nodes, strict=True)) for order in permutations(nodes)]
+    return [number for number in numberings if all(number[predecessor] < number[node] for predecessor, node in edges)]
 
 
 def _stem_cost(skeleton: Skeleton) -> OperationCost:

@@ -113,7 +113,7 @@ class NasBench201:
         that it passes through sums; the order of nodes and of terms does not count. A convolution whose output is used twice is
         one convolution, and differs from two convolutions of the same input.
         """
-        return digest([self.name, _canonical(architecture.groups["cell"])])
+        return _function_key(*_convolutions(architecture.groups["cell"]))
 
 
 @lru_cache(maxsize=8)
@@ -127,12 +127,13 @@ def _connected_cells(operations: tuple[str, ...]) -> tuple[Option, ...]:
 
 
 Term = tuple[int, Any]  # how often pooled, of what: the cell's input, None, or the number of a convolution
+Convolution = tuple[str, tuple[Term, ...]]  # its operation, and the terms that are its input
 
 
-def _canonical(edges: Sequence[Edge]) -> list[Any]:
-    """The smallest description over all numberings of the live convolutions: of each its operation and terms, then the output's."""
+def _convolutions(edges: Sequence[Edge]) -> tuple[tuple[Convolution, ...], tuple[Term, ...]]:
+    """The live convolutions, and the terms of the output."""
     terms: dict[int, list[Term]] = {0: [(0, None)]}
-    convolutions: dict[int, tuple[str, list[Term]]] = {}
+    convolutions: list[Convolution] = []
     for node, predecessor, operation in live_edges(edges, 1, (OUTPUT,)):
         source, target = terms[predecessor], terms.setdefault(node, [])
         if operation == IDENTITY:
@@ -140,16 +141,36 @@ def _canonical(edges: Sequence[Edge]) -> list[Any]:
         elif operation == LINEAR:
             target += [(pooled + 1, what) for pooled, what in source]
         else:
-            number = len(convolutions)
-            convolutions[number] = (operation, list(source))
-            target.append((0, number))
-    orders = permutations(range(len(convolutions)))
-    return min(_describe(dict(enumerate(order)), convolutions, terms.get(OUTPUT, [])) for order in orders)
+            target.append((0, len(convolutions)))
+            convolutions.append((operation, tuple(source)))
+    return tuple(convolutions), tuple(terms.get(OUTPUT, []))
 
 
-def _describe(number: Mapping[int, int], convolutions: Mapping[int, tuple[str, list[Term]]], output: Sequence[Term]) -> list[Any]:
-    def renamed(terms: Sequence[Term]) -> list[list[int]]:
-        return sorted([pooled, -1 if what is None else number[what]] for pooled, what in terms)
+@lru_cache(maxsize=8192)
+def _function_key(convolutions: tuple[Convolution, ...], output: tuple[Term, ...]) -> str:
+    """A hash of the smallest description over all numberings: of each convolution its operation and terms, then the output's terms.
 
-    described = sorted([number[old], operation, renamed(terms)] for old, (operation, terms) in convolutions.items())
-    return [described, renamed(output)]
+    `order[i]` is the convolution that gets the number i. What is described first decides, so that most orders are soon left.
+    """
+    least = min((operation for operation, _ in convolutions), default="")
+    best: list[Any] = []
+    for order in permutations(range(len(convolutions))):
+        if order and convolutions[order[0]][0] != least:
+            continue
+        number = {old: new for new, old in enumerate(order)}
+        described: list[Any] = []
+        undecided = bool(best)
+        for new, old in enumerate(order):
+            operation, terms = convolutions[old]
+            described.append([new, operation, _renamed(terms, number)])
+            if undecided and described[new] > best[0][new]:
+                break
+            undecided = undecided and described[new] == best[0][new]
+        else:
+            found = [described, _renamed(output, number)]
+            best = min(best, found) if undecided else found
+    return digest([NasBench201.name, best])
+
+
+def _renamed(terms: Sequence[Term], number: Mapping[int, int]) -> list[list[int]]:
+    return sorted([pooled, -1 if what is None else number[what]] for pooled, what in terms)

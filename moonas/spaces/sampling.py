@@ -79,10 +79,14 @@ class FeasibleSet:
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """One of them, each equally likely. Raises InfeasibleError where so few meet the bounds that none is found."""
+        return self.choices.architecture(self.draw(rng))
+
+    def draw(self, rng: np.random.Generator) -> list[int]:
+        """What `sample` draws, as the option of every slot."""
         for _ in range(TRIES):
             chosen = self._draw(rng)
             if self.exact or self._meets(chosen):
-                return self.choices.architecture(chosen)
+                return chosen
         raise InfeasibleError(f"no architecture that meets {self._asked()} was found among {TRIES:,} that nearly do")
 
     def _count_on(self, grid: np.ndarray, number: type) -> list[_Counts]:

@@ -96,7 +96,8 @@ class TndCnn:
 
         What leaves an empty node by an operation without weights is zeros; a convolution's batch norm makes a constant of them.
         """
-        return digest([self.name, {name: smallest_order(_live(edges), self.nodes) for name, edges in architecture.groups.items()}])
+        cells = {name: smallest_order(tuple(_live(edges)), self.nodes) for name, edges in architecture.groups.items()}
+        return digest([self.name, cells])
 
 
 def _live(edges: Sequence[Edge]) -> list[Edge]:

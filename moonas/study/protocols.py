@@ -53,7 +53,7 @@ class TabularConfig:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    table: Literal["cifar10", "cifar100"] | None = None
+    table: Literal["cifar10", "cifar100", "imagenet16-120"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class FunctionConfig:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
 
-TABLES = ("cifar10", "cifar100")  # data sets that have a table
+TABLES = ("cifar10", "cifar100")  # data sets of this package that have a table
 TABULATED: dict[str, Any] = {"channels": 16, "cells": 15}  # the skeleton that the tables were made with
 
 

@@ -107,7 +107,7 @@ class History:
         self._changed(self._draw_of[number])
 
     def has(self, design: Design, replicate: int) -> bool:
-        return (canonical_json(design.to_params()), replicate) in self._asked
+        return (design.key, replicate) in self._asked
 
     @property
     def drawn(self) -> int:

@@ -35,40 +35,49 @@ class Generator:
         self.choices, self.bounds, self.metric = Choices(space, table), dict(bounds or {}), metric
         self.slots = self.choices.slots
         self.few = prod(len(slot.slot.options) for slot in self.slots) <= FEW
+        self._near: dict[tuple[int, int], np.ndarray] = {}
 
     @cached_property
-    def all(self) -> list[Architecture]:
+    def all(self) -> list[Chosen]:
         """Every architecture within the bounds, in the order of the slots' options; for small spaces."""
-        every = product(*(range(len(slot.slot.options)) for slot in self.slots))
-        return [self.choices.architecture(chosen) for chosen in every if self._fits(chosen)]
+        return self._fitting(list(product(*(range(len(slot.slot.options)) for slot in self.slots))))
 
-    def around(self, parents: Sequence[Architecture], count: int, seed: int) -> list[Architecture]:
+    def around(self, parents: Sequence[Chosen], count: int, seed: int) -> list[Chosen]:
         """About `count` distinct architectures within the bounds, none of them a parent; fewer where the space has no more.
 
         Half differ from a parent in one edge or two, a quarter cross two parents, taking each slot from either, and the rest are
         random, uniform within each stretch of the metric. Without parents, all are random.
         """
         rng = np.random.default_rng(seed)
-        known = [self.chosen(parent) for parent in parents]
         found: dict[Chosen, None] = {}
-        if known:
-            found |= dict.fromkeys(self._neighbour(known[rng.integers(len(known))], rng) for _ in range(count // 2))
-            found |= dict.fromkeys(self._cross(known, rng) for _ in range(count // 4))
-        kept = [chosen for chosen in found if chosen not in known and self._fits(chosen)]
-        architectures = dict.fromkeys(self.choices.architecture(chosen) for chosen in kept)
+        if parents:
+            found |= dict.fromkeys(self._neighbour(parents[rng.integers(len(parents))], rng) for _ in range(count // 2))
+            found |= dict.fromkeys(self._cross(parents, rng) for _ in range(count // 4))
+        known = set(parents)
+        kept = dict.fromkeys(self._fitting([chosen for chosen in found if chosen not in known]))
         for index in range(count - len(kept) if self.stretches else 0):
-            drawn = self.stretches[index % len(self.stretches)].sample(rng)
-            if drawn not in parents:
-                architectures[drawn] = None
-        return list(architectures)
+            drawn = tuple(self.stretches[index % len(self.stretches)].draw(rng))
+            if drawn not in known:
+                kept[drawn] = None
+        return list(kept)
 
-    def chosen(self, architecture: Architecture) -> Chosen:
-        """The option of every slot that makes up `architecture`, which the space must contain."""
+    def architecture(self, chosen: Chosen) -> Architecture:
+        """The architecture that takes these options."""
+        return self.choices.architecture(chosen)
+
+    def chosen(self, architecture: Architecture) -> Chosen | None:
+        """The option of every slot that makes up an architecture of the space; None where the slots leave it out."""
         edges = chosen_edges(architecture)
-        return tuple(
-            options[frozenset(edge for edge in edges[slot.slot.group] if edge[0] in nodes and edge[2] != "none")]
+        found = [
+            options.get(frozenset(edge for edge in edges[slot.slot.group] if edge[0] in nodes and edge[2] != "none"))
             for slot, (nodes, options) in zip(self.slots, self._options, strict=True)
-        )
+        ]
+        return None if None in found else tuple(option for option in found if option is not None)
+
+    def costs(self, chosen: Sequence[Chosen]) -> np.ndarray:
+        """(n, metrics) int64: exact costs, in the order of the table's metrics."""
+        options = np.array(chosen, dtype=np.int64).reshape(len(chosen), len(self.slots))
+        return sum((slot.costs[column] for slot, column in zip(self.slots, options.T, strict=True)), self.choices.table.fixed)
 
     @cached_property
     def stretches(self) -> list[FeasibleSet]:
@@ -100,19 +109,28 @@ class Generator:
         changed = list(chosen)
         for _ in range(rng.integers(1, CHANGES + 1)):
             place = int(rng.integers(len(changed)))
-            places = self.slots[place].places
-            shared = (places[:, :, None] == places[changed[place]]).any(axis=2).sum(axis=1)
-            (near,) = np.nonzero(shared == places.shape[1] - 1)
+            near = self._next_to(place, changed[place])
             changed[place] = int(rng.choice(near)) if len(near) else changed[place]
         return tuple(changed)
+
+    def _next_to(self, slot: int, option: int) -> np.ndarray:
+        """The options of a slot that differ from one in a single edge."""
+        if (slot, option) not in self._near:
+            places = self.slots[slot].places
+            shared = (places[:, :, None] == places[option]).any(axis=2).sum(axis=1)
+            self._near[slot, option] = np.flatnonzero(shared == places.shape[1] - 1)
+        return self._near[slot, option]
 
     def _cross(self, parents: Sequence[Chosen], rng: np.random.Generator) -> Chosen:
         one, other = (parents[place] for place in rng.integers(len(parents), size=2))
         return tuple(mine if first else yours for mine, yours, first in zip(one, other, rng.random(len(one)) < 0.5, strict=True))
 
-    def _fits(self, chosen: Chosen) -> bool:
-        costs = self.choices.cost(chosen)
-        return all(
-            bound.get("lower", costs[metric]) <= costs[metric] <= bound.get("upper", costs[metric])
-            for metric, bound in self.bounds.items()
-        )
+    def _fitting(self, chosen: list[Chosen]) -> list[Chosen]:
+        """Those within the bounds."""
+        if not self.bounds or not chosen:
+            return chosen
+        costs = dict(zip(self.choices.table.metrics, self.costs(chosen).T, strict=True))
+        fits = np.ones(len(chosen), dtype=bool)
+        for metric, bound in self.bounds.items():
+            fits &= (costs[metric] >= bound.get("lower", -np.inf)) & (costs[metric] <= bound.get("upper", np.inf))
+        return [one for one, fitting in zip(chosen, fits, strict=True) if fitting]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
 from math import log, log1p
 from typing import Any
 
@@ -34,16 +35,24 @@ def cell_features(architecture: Architecture) -> dict[str, dict[str, float]]:
     """
     found: dict[str, dict[str, float]] = {}
     for group, edges in architecture.groups.items():
-        first = min(node for node, _, _ in edges)
-        live = live_edges(edges, first, architecture.concat[group])
-        ways = _ways(live, first, architecture.concat[group])
-        for way in ways:
-            length = f"{len(way)}" if len(way) <= LONGEST else f"{LONGEST + 1}+"
-            found.setdefault(f"{group}.ways {length}", {})[" ".join(way)] = 1.0
-        found |= {f"{group}.{name}": {"": value} for name, value in _summary(live, ways).items()}
-        found[f"{group}.operations"] = {name: log1p(number) for name, number in Counter(name for _, _, name in edges).items()}
+        found |= _group_features(group, edges, architecture.concat[group])
     for group, links in architecture.links.items():
         found[f"{group}.links"] = {f"{place} {name}": 1.0 for place, _, name in links}
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _group_features(group: str, edges: tuple[Edge, ...], output: tuple[int, ...]) -> dict[str, dict[str, float]]:
+    """Kept, for candidates often share a cell with one that was looked at before."""
+    found: dict[str, dict[str, float]] = {}
+    first = min(node for node, _, _ in edges)
+    live = live_edges(edges, first, output)
+    ways = _ways(live, first, output)
+    for way in ways:
+        length = f"{len(way)}" if len(way) <= LONGEST else f"{LONGEST + 1}+"
+        found.setdefault(f"{group}.ways {length}", {})[" ".join(way)] = 1.0
+    found |= {f"{group}.{name}": {"": value} for name, value in _summary(live, ways).items()}
+    found[f"{group}.operations"] = {name: log1p(number) for name, number in Counter(name for _, _, name in edges).items()}
     return found
 
 
@@ -65,21 +74,22 @@ class Columns:
 
     def __init__(self) -> None:
         self.groups: list[str] = []
-        self._places: dict[tuple[str, str], int] = {}
+        self._names: dict[str, _Names] = {}
         self._group_of: list[int] = []
 
     def rows(self, features: Sequence[Features]) -> np.ndarray:
         """(n, columns so far) float64."""
-        found = [
-            (row, self._place(group, name), value)
-            for row, described in enumerate(features)
-            for group, names in described.items()
-            for name, value in names.items()
-        ]
+        places: list[int] = []
+        values: list[float] = []
+        lengths = np.zeros(len(features), dtype=np.int64)
+        for row, described in enumerate(features):
+            before = len(places)
+            for group, names in described.items():
+                places += map((self._names.get(group) or self._added(group)).__getitem__, names)
+                values += names.values()
+            lengths[row] = len(places) - before
         matrix = np.zeros((len(features), len(self._group_of)))
-        if found:
-            rows, columns, values = zip(*found, strict=True)
-            matrix[rows, columns] = values
+        matrix[np.repeat(np.arange(len(features)), lengths), np.array(places, dtype=np.int64)] = values
         return matrix
 
     def padded(self, rows: np.ndarray) -> np.ndarray:
@@ -91,31 +101,41 @@ class Columns:
         """(columns so far,) int: the group of each column."""
         return np.array(self._group_of, dtype=np.int64)
 
-    def _place(self, group: str, name: str) -> int:
-        key = (group, name)
-        if key not in self._places:
-            if group not in self.groups:
-                self.groups.append(group)
-            self._places[key] = len(self._group_of)
-            self._group_of.append(self.groups.index(group))
-        return self._places[key]
+    def _added(self, group: str) -> _Names:
+        self._names[group] = _Names(len(self.groups), self._group_of)
+        self.groups.append(group)
+        return self._names[group]
 
 
-def _ways(live: Sequence[Edge], inputs: int, output: Iterable[int]) -> Counter[Way]:
+class _Names(dict[str, int]):
+    """The columns of one group's names; asked for another name, it adds the next column of all. group_of: of every column."""
+
+    def __init__(self, group: int, group_of: list[int]) -> None:
+        super().__init__()
+        self._group, self._group_of = group, group_of
+
+    def __missing__(self, name: str) -> int:
+        self._group_of.append(self._group)
+        self[name] = len(self._group_of) - 1
+        return self[name]
+
+
+def _ways(live: Sequence[Edge], inputs: int, output: Iterable[int]) -> dict[Way, int]:
     """How many ways lead from an input to an output node with each sequence of operations, skips left out."""
-    reaching: dict[int, Counter[Way]] = {node: Counter({(): 1}) for node in range(inputs)}
+    reaching: dict[int, dict[Way, int]] = {node: {(): 1} for node in range(inputs)}
     for node, predecessor, operation in live:
-        step = () if operation == IDENTITY else (operation,)
-        target = reaching.setdefault(node, Counter())
+        target = reaching.setdefault(node, {})
         for way, number in reaching[predecessor].items():
-            target[way + step] += number
-    total: Counter[Way] = Counter()
+            longer = way if operation == IDENTITY else (*way, operation)
+            target[longer] = target.get(longer, 0) + number
+    total: dict[Way, int] = {}
     for node in output:
-        total.update(reaching.get(node, Counter()))
+        for way, number in reaching.get(node, {}).items():
+            total[way] = total.get(way, 0) + number
     return total
 
 
-def _summary(live: Sequence[Edge], ways: Counter[Way]) -> dict[str, float]:
+def _summary(live: Sequence[Edge], ways: Mapping[Way, int]) -> dict[str, float]:
     """Numbers of the live graph, counts as log(1 + count); "weighted" are operations with weights to train, convolutions.
 
     live NAME: how many of a weighted operation; mean NAME: how many of any operation other than skips a way has on average;
@@ -127,8 +147,11 @@ def _summary(live: Sequence[Edge], ways: Counter[Way]) -> dict[str, float]:
     if not count:
         return {"broken": 1.0}
     found = {f"live {name}": log1p(n) for name, n in Counter(name for _, _, name in live if _weighted(name)).items()}
-    occurring = sorted({name for way in ways for name in way})
-    found |= {f"mean {name}": sum(n * way.count(name) for way, n in ways.items()) / count for name in occurring}
+    passed: dict[str, int] = {}
+    for way, n in ways.items():
+        for name in way:
+            passed[name] = passed.get(name, 0) + n
+    found |= {f"mean {name}": passed[name] / count for name in sorted(passed)}
     lengths = {way: sum(map(_weighted, way)) for way in ways}
     bare = {way: n for way, n in ways.items() if lengths[way] < len(way)}
     return found | {
@@ -143,6 +166,7 @@ def _summary(live: Sequence[Edge], ways: Counter[Way]) -> dict[str, float]:
     }
 
 
+@cache
 def _weighted(operation: str) -> bool:
     return not OPERATIONS[operation].weightless
 

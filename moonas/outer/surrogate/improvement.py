@@ -28,6 +28,10 @@ class LogNormal:
     mean: np.ndarray
     deviation: np.ndarray
 
+    def at(self, places: np.ndarray) -> LogNormal:
+        """For some of the candidates."""
+        return LogNormal(self.floor, self.mean[places], self.deviation[places])
+
     def below(self, levels: np.ndarray) -> np.ndarray:
         """(n, k): the integral of P(value < t) over all t up to each of the levels (k,), that is E[max(0, level - value)].
 
@@ -43,6 +47,35 @@ class LogNormal:
 
 
 Prediction = np.ndarray | LogNormal  # (n,) known values, or what is believed of n unknown ones
+FIRST = (4, 16)  # members of the front against which improvements are bounded, before they are worked out
+BATCH = 256  # candidates whose improvement is worked out before others are left out
+
+
+def most_improving(
+    front: np.ndarray, ideal: np.ndarray, reference: np.ndarray, objectives: Sequence[Prediction]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rising indices of some candidates, and their expected improvements; any other improves less than the best of these.
+
+    Arguments as for `expected_improvement`, whose results these are: a candidate improves on a part of the front at least as much
+    as on the whole, so that most are left out by their improvement on a few of its members.
+    """
+    members = np.unique(front[non_dominated(front)], axis=0)
+    whole, best = free_boxes(members, ideal, reference), -np.inf
+    left = np.arange(len(objectives[0].mean if isinstance(objectives[0], LogNormal) else objectives[0]))
+    for count in FIRST:
+        if count >= len(members) or len(left) <= BATCH:
+            break
+        some = free_boxes(members[np.linspace(0, len(members) - 1, count).astype(int)], ideal, reference)
+        bounds = _expected(some, [at(one, left) for one in objectives])
+        foremost = left[np.argpartition(-bounds, BATCH)[:BATCH]]
+        best = max(best, _expected(whole, [at(one, foremost) for one in objectives]).max())
+        left = left[bounds >= (1.0 - 1e-8) * best]  # more than rounding may take away
+    return left, _expected(whole, [at(one, left) for one in objectives])
+
+
+def at(objective: Prediction, places: np.ndarray) -> Prediction:
+    """What is known or believed of some of the candidates."""
+    return objective.at(places) if isinstance(objective, LogNormal) else objective[places]
 
 
 def expected_improvement(
@@ -53,7 +86,12 @@ def expected_improvement(
     front: (k, m) values, minimised; dominated points and such beyond the reference may be among them. ideal, reference: (m,)
     corners of the box; what lies beyond either counts for nothing. objectives: m predictions, in the order of the columns.
     """
-    lower, upper = free_boxes(front, ideal, reference)
+    return _expected(free_boxes(front, ideal, reference), objectives)
+
+
+def _expected(boxes: tuple[np.ndarray, np.ndarray], objectives: Sequence[Prediction]) -> np.ndarray:
+    """(n,): the part of the boxes that each candidate is expected to dominate."""
+    lower, upper = boxes
     gain: np.ndarray | float = 1.0
     for column, objective in enumerate(objectives):
         levels, places = np.unique(np.concatenate([lower[:, column], upper[:, column]]), return_inverse=True)

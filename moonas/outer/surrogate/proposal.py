@@ -7,6 +7,7 @@ marks, so that a study resumed from its history proposes what it would have prop
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -14,12 +15,13 @@ import numpy as np
 
 from moonas.front.dominance import non_dominated
 from moonas.outer.surrogate.features import Columns
-from moonas.outer.surrogate.gaussian_process import Hyperparameters, Process, fit
-from moonas.outer.surrogate.improvement import LogNormal, Prediction, expected_improvement
+from moonas.outer.surrogate.fitting import fit
+from moonas.outer.surrogate.gaussian_process import Hyperparameters, Outlook, Process
+from moonas.outer.surrogate.improvement import LogNormal, Prediction, at, expected_improvement, most_improving
 
 SPREAD = 12  # candidates of the start, besides the cheapest by every known objective
 ROOM = 0.3  # how far beyond the best value the model sees room, in units of its distance to the median
-MOST = 300  # observations that the model rests on
+MOST = 300  # observations that the model rests on, and those since the last mark
 
 
 @dataclass(frozen=True)
@@ -56,20 +58,36 @@ class Candidates:
         rows, places = np.unique(self.rows, axis=0, return_inverse=True)
         return rows, places.ravel()
 
+    def no_better(self, functions: Sequence[str], costs: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """(n,) bool: those of the same function as one of `functions`, and at no lower costs in any of the known objectives.
+
+        costs: (k, known objectives) of each of the functions. known: (m,) bool.
+        """
+        numbers, order, starts = self._sharing
+        found = [(place, numbers[function]) for place, function in enumerate(functions) if function in numbers]
+        places, asked = np.array(found, dtype=int).reshape(-1, 2).T
+        counts = starts[asked + 1] - starts[asked]
+        ends = np.cumsum(counts)
+        siblings = order[np.arange(counts.sum()) + np.repeat(starts[asked] - ends + counts, counts)]
+        dearer = (self.known[siblings][:, known] >= np.repeat(costs[places], counts, axis=0)).all(axis=1)
+        marked = np.zeros(len(self.known), dtype=bool)
+        marked[siblings[dearer]] = True
+        return marked
+
     @cached_property
-    def sharing(self) -> dict[str, list[int]]:
-        """The candidates of every function."""
-        found: dict[str, list[int]] = {}
-        for index, function in enumerate(self.functions):
-            found.setdefault(function, []).append(index)
-        return found
+    def _sharing(self) -> tuple[dict[str, int], np.ndarray, np.ndarray]:
+        """Numbers of the functions; the candidates in the order of these; where in that order each function begins."""
+        numbers: dict[str, int] = {}
+        own = np.array([numbers.setdefault(function, len(numbers)) for function in self.functions], dtype=int)
+        return numbers, np.argsort(own, kind="stable"), np.cumsum([0, *np.bincount(own, minlength=len(numbers))])
 
 
 @dataclass(frozen=True)
 class Observations:
     """What has been measured so far, one entry per candidate, in the order in which they were proposed.
 
-    rows, functions: as of `Candidates`. values: (k, m), all objectives; means over the measurements. repeats: (k,) their number.
+    values: (k, m), all objectives; means over the measurements. functions: as of `Candidates`. repeats: (k,) how many measurements.
+    rows: features, as of `Candidates`, of those that the model rests on, `basis(values)`: of all, unless there are many.
     """
 
     rows: np.ndarray
@@ -79,6 +97,17 @@ class Observations:
 
     def __len__(self) -> int:
         return len(self.values)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What is kept of one objective from one proposal to the next. mark: what hyperparameters and columns followed from."""
+
+    mark: tuple[int, bytes, bytes]
+    candidates: Candidates
+    rows: np.ndarray
+    repeats: np.ndarray
+    outlook: Outlook
 
 
 @dataclass
@@ -92,6 +121,7 @@ class Proposer:
     objectives: Objectives
     columns: Columns
     _fitted: dict[tuple[int, bytes, bytes], tuple[Mapping[str, float], Hyperparameters]] = field(default_factory=dict)
+    _kept: dict[int, _Kept] = field(default_factory=dict)
 
     def propose(
         self, observed: Observations, pending: Candidates, candidates: Candidates, taken: np.ndarray, seed: int
@@ -112,56 +142,85 @@ class Proposer:
             return int(rng.choice(free[costs == costs.min()]))
         if stage < len(anchors) + SPREAD or len(observed) < 2:
             return int(rng.choice(self._part(candidates.known, free, stage, rng)))
-        gain = self.gains(observed, pending, candidates)[free]
-        return int(rng.choice(free[gain >= (1.0 - 1e-9) * gain.max()]))
+        values, predictions, worthless = self._believed(observed, pending, candidates)
+        (asked,) = np.nonzero(~(taken | worthless))
+        box = self.objectives.ideal, self.objectives.reference
+        places, gain = most_improving(values, *box, [at(one, asked) for one in predictions])
+        if not len(gain) or not gain.max() > 0.0:
+            return int(rng.choice(free))
+        return int(rng.choice(asked[places[gain >= (1.0 - 1e-9) * gain.max()]]))
 
     def gains(self, observed: Observations, pending: Candidates, candidates: Candidates) -> np.ndarray:
         """(n,): the hypervolume that each candidate is expected to add."""
+        values, predictions, worthless = self._believed(observed, pending, candidates)
+        gain = expected_improvement(values, self.objectives.ideal, self.objectives.reference, predictions)
+        return np.where(worthless, 0.0, gain)
+
+    def _believed(
+        self, observed: Observations, pending: Candidates, candidates: Candidates
+    ) -> tuple[np.ndarray, list[Prediction], np.ndarray]:
+        """Values (k, m) measured and believed so far, what is predicted of all candidates, and which (n,) can add nothing."""
         known = self.objectives.known
         predictions: list[Prediction] = list(candidates.known.T)
         believed = pending.known.copy()
         for column in np.flatnonzero(~known).tolist():
             predictions[column], believed[:, column] = self.predict(column, observed, pending, candidates)
         values = np.concatenate([observed.values, believed])
-        gain = expected_improvement(values, self.objectives.ideal, self.objectives.reference, predictions)
+        worthless = np.zeros(len(candidates.known), dtype=bool)
         if self.objectives.of_function:
-            for function, costs in zip([*observed.functions, *pending.functions], values[:, known], strict=True):
-                siblings = candidates.sharing.get(function, [])
-                dearer = (candidates.known[siblings][:, known] >= costs).all(axis=1)
-                gain[np.array(siblings, dtype=int)[dearer]] = 0.0
-        return gain
+            worthless = candidates.no_better([*observed.functions, *pending.functions], values[:, known], known)
+        return values, predictions, worthless
 
     def predict(
         self, column: int, observed: Observations, pending: Candidates, candidates: Candidates
     ) -> tuple[LogNormal, np.ndarray]:
         """Of one objective: what is believed of the candidates, and the medians of the pending ones."""
-        chosen = informative(observed.values)
-        values, repeats = observed.values[chosen, column], observed.repeats[chosen]
         warp = Warp.of(observed.values[:, column])
-        hyper = self._hyperparameters(column, observed)
-        rows, group_of = self.columns.padded(observed.rows[chosen]), self.columns.group_of
-        process = Process(rows, group_of, warp(values), repeats, hyper)
-        believed, _ = process.predict(self.columns.padded(pending.rows))
-        if len(pending.known):
-            rows = np.concatenate([rows, self.columns.padded(pending.rows)])
-            repeats = np.concatenate([repeats, np.ones(len(believed))])
-            process = Process(rows, group_of, np.concatenate([warp(values), believed]), repeats, hyper)
-        distinct, places = candidates.distinct
-        mean, deviation = process.predict(self.columns.padded(distinct))
+        values = warp(observed.values[basis(observed.values), column])
+        outlook = self._outlook(column, observed, candidates)
+        rows = self.columns.padded(pending.rows)
+        believed, _ = Outlook(outlook.process, rows).predict(values)
+        if len(rows):
+            outlook = copy(outlook)
+            for row in rows:
+                outlook.follow(row, 1.0)
+        mean, deviation = outlook.predict(np.concatenate([values, believed]))
+        _, places = candidates.distinct
         return warp.prediction(mean[places], deviation[places]), warp.inverse(believed)
 
-    def _hyperparameters(self, column: int, observed: Observations) -> Hyperparameters:
+    def _outlook(self, column: int, observed: Observations, candidates: Candidates) -> Outlook:
+        """On the distinct candidates: made at the last mark, and led on from observation to observation."""
+        rows, repeats = self.columns.padded(observed.rows), observed.repeats[basis(observed.values)]
+        mark = self._mark(column, observed)
+        kept = self._kept.get(column)
+        if kept is None or kept.mark != mark or kept.candidates is not candidates or not _begins(rows, repeats, kept):
+            count = len(informative(observed.values[: last_mark(len(observed))]))
+            hyper = self._hyperparameters(mark, observed)
+            process = Process(rows[:count], self.columns.group_of, repeats[:count], hyper)
+            outlook = Outlook(process, self.columns.padded(candidates.distinct[0]))
+        else:
+            outlook = kept.outlook
+        for place in range(len(outlook.process), len(rows)):
+            outlook.follow(rows[place], repeats[place])
+        self._kept[column] = _Kept(mark, candidates, rows, repeats, outlook)
+        return outlook
+
+    def _mark(self, column: int, observed: Observations) -> tuple[int, bytes, bytes]:
+        """What tells one mark of an objective from another."""
+        count = last_mark(len(observed))
+        return column, observed.values[:count].tobytes(), observed.repeats[:count].tobytes()
+
+    def _hyperparameters(self, mark: tuple[int, bytes, bytes], observed: Observations) -> Hyperparameters:
         """As fitted at the last mark, to the observations up to there, and for the groups seen since as expected."""
-        count, groups = last_mark(len(observed)), self.columns.groups
-        values, repeats = observed.values[:count], observed.repeats[:count]
-        key = (column, values.tobytes(), repeats.tobytes())
-        if key not in self._fitted:
+        column, groups = mark[0], self.columns.groups
+        if mark not in self._fitted:
+            values = observed.values[: last_mark(len(observed))]
             chosen = informative(values)
             warped = Warp.of(values[:, column])(values[chosen, column])
-            rows = self.columns.padded(observed.rows)[chosen]
-            hyper = fit(rows, self.columns.group_of, len(groups), warped, repeats[chosen])
-            self._fitted[key] = dict(zip(groups, hyper.lengths, strict=True)), hyper
-        lengths, hyper = self._fitted[key]
+            rows = self.columns.padded(observed.rows)[: len(chosen)]
+            hyper = fit(rows, self.columns.group_of, len(groups), warped, observed.repeats[chosen])
+            self._fitted[mark] = dict(zip(groups, hyper.lengths, strict=True)), hyper
+        lengths, hyper = self._fitted[mark]
         return replace(hyper, lengths=np.array([lengths.get(group, hyper.expected) for group in groups]))
 
     def _part(self, costs: np.ndarray, free: np.ndarray, stage: int, rng: np.random.Generator) -> np.ndarray:
@@ -208,16 +267,22 @@ class Warp:
 def last_mark(count: int) -> int:
     """The largest number of observations, `count` at most, at which hyperparameters are fitted: each a twentieth after the last.
 
-    Below 100 that is every fifth.
+    Below 100 that is every fifth, from 1,000 on every fiftieth.
     """
     mark = min(count, SPREAD)
-    while (following := mark + max(5, mark // 20)) <= count:
+    while (following := mark + min(50, max(5, mark // 20))) <= count:
         mark = following
     return mark
 
 
+def basis(values: np.ndarray) -> np.ndarray:
+    """Rising indices of the observations that the model rests on: the informative ones at the last mark, and all since."""
+    mark = last_mark(len(values))
+    return np.concatenate([informative(values[:mark]), np.arange(mark, len(values))])
+
+
 def informative(values: np.ndarray) -> np.ndarray:
-    """Rising indices of the observations that the model rests on: all, or the front, the latest and others spread evenly."""
+    """Rising indices of some observations: all, or the front, the latest and others spread evenly."""
     if len(values) <= MOST:
         return np.arange(len(values))
     chosen = non_dominated(values)
@@ -227,3 +292,9 @@ def informative(values: np.ndarray) -> np.ndarray:
     chosen[latest] = True
     chosen[older[np.linspace(0, len(older) - 1, room - room // 2).astype(int)]] = True
     return np.flatnonzero(chosen)[-MOST:]
+
+
+def _begins(rows: np.ndarray, repeats: np.ndarray, kept: _Kept) -> bool:
+    """Whether the observations begin with those kept."""
+    count = len(kept.rows)
+    return np.array_equal(rows[:count], kept.rows) and np.array_equal(repeats[:count], kept.repeats)

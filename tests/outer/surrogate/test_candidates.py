@@ -43,8 +43,12 @@ def test_a_small_space_is_listed_whole() -> None:
 
 def test_a_small_space_is_listed_within_its_bounds() -> None:
     bounded = generator("nas-bench-201", params={"upper": 8000})
-    costs = [cost_in(bounded.choices.table, bounded.choices.space, a).params for a in bounded.all]
-    free = [cost_in(bounded.choices.table, bounded.choices.space, a).params for a in generator("nas-bench-201").all]
+    costs = [cost_in(bounded.choices.table, bounded.choices.space, bounded.architecture(a)).params for a in bounded.all]
+    free = [
+        cost_in(bounded.choices.table, bounded.choices.space, bounded.architecture(a)).params
+        for a in generator("nas-bench-201").all
+    ]
+    assert bounded.costs(bounded.all)[:, 0].tolist() == costs
     assert sorted(costs) == sorted(cost for cost in free if cost <= 8000)
     assert 0 < len(costs) < len(free)
 
@@ -52,8 +56,13 @@ def test_a_small_space_is_listed_within_its_bounds() -> None:
 @pytest.mark.parametrize("name", SPACES)
 def test_an_architecture_is_found_again_from_its_edges(name: str) -> None:
     made = generator(name)
-    for architecture in made.around([], 30, seed=0):
-        assert made.choices.architecture(made.chosen(architecture)) == architecture
+    for chosen in made.around([], 30, seed=0):
+        assert made.chosen(made.architecture(chosen)) == chosen
+
+
+def test_a_cell_that_leads_nowhere_is_none_of_the_candidates() -> None:
+    edges = [(node, predecessor, "none") for node in (1, 2, 3) for predecessor in range(node)]
+    assert generator("nas-bench-201").chosen(Architecture("nas-bench-201", {"cell": edges}, {"cell": (3,)})) is None
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -65,7 +74,7 @@ def test_what_is_made_around_parents_belongs_to_the_space_and_its_bounds(name: s
     around = bounded.around(parents, 60, seed=0)
     assert len(set(around)) == len(around) > 20
     assert not set(around) & set(parents)
-    for architecture in around:
+    for architecture in map(bounded.architecture, around):
         bounded.choices.space.check(architecture)
         params = cost_in(bounded.choices.table, bounded.choices.space, architecture).params
         assert low + (high - low) // 4 <= params <= high - (high - low) // 4
@@ -75,7 +84,8 @@ def test_half_differ_from_the_parent_in_one_edge_or_two() -> None:
     made = generator("darts-cnn")
     (parent,) = made.around([], 1, seed=3)
     around = made.around([parent], 80, seed=0)
-    near = [architecture for architecture in around if len(edges(parent) - edges(architecture)) <= 2]
+    own = edges(made.architecture(parent))
+    near = [chosen for chosen in around if len(own - edges(made.architecture(chosen))) <= 2]
     assert 0.3 * len(around) < len(near) < 0.8 * len(around)
 
 

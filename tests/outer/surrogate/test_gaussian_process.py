@@ -4,13 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from moonas.outer.surrogate.gaussian_process import (
-    Hyperparameters,
-    Process,
-    fit,
-    negative_log_posterior,
-    squared_distances,
-)
+from moonas.outer.surrogate.fitting import fit, negative_log_posterior, pairwise
+from moonas.outer.surrogate.gaussian_process import BLOCK, MORE, Hyperparameters, Outlook, Process
 
 GROUPS = np.array([0, 0, 1])
 
@@ -26,7 +21,7 @@ def covariance(one: np.ndarray, other: np.ndarray, hyper: Hyperparameters) -> np
 
 
 def by_group(rows: np.ndarray) -> np.ndarray:
-    return np.stack([squared_distances(part, part) for part in (rows[:, :2], rows[:, 2:])])
+    return np.stack([pairwise(rows[:, :2]), pairwise(rows[:, 2:])])
 
 
 def test_predictions_are_those_of_the_closed_form() -> None:
@@ -38,9 +33,22 @@ def test_predictions_are_those_of_the_closed_form() -> None:
     cross = covariance(others, rows, hyper)
     ones = np.ones(15)
     constant = ones @ np.linalg.solve(k, values) / (ones @ np.linalg.solve(k, ones))
-    mean, deviation = Process(rows, GROUPS, values, repeats, hyper).predict(others)
+    mean, deviation = Outlook(Process(rows, GROUPS, repeats, hyper), others).predict(values)
     np.testing.assert_allclose(mean, constant + cross @ np.linalg.solve(k, values - constant), rtol=1e-5)
     np.testing.assert_allclose(deviation**2, 1.7 - np.diag(cross @ np.linalg.solve(k, cross.T)), rtol=1e-5)
+
+
+def test_an_outlook_that_followed_observations_says_what_one_made_of_all_of_them_says() -> None:
+    rng = np.random.default_rng(0)
+    count, first = MORE + 30, 20
+    rows, others, values = rng.normal(size=(count, 3)), rng.normal(size=(BLOCK + 5, 3)), rng.normal(size=count)
+    repeats = rng.integers(1, 4, size=count).astype(float)
+    hyper = Hyperparameters(np.array([0.8, 2.0]), 1.7, 0.3)
+    led = Outlook(Process(rows[:first], GROUPS, repeats[:first], hyper), others)
+    for row, repeat in zip(rows[first:], repeats[first:], strict=True):
+        led.follow(row, repeat)
+    whole = Outlook(Process(rows, GROUPS, repeats, hyper), others)
+    np.testing.assert_allclose(led.predict(values), whole.predict(values), rtol=1e-8)
 
 
 def test_the_gradient_is_that_of_finite_differences() -> None:
@@ -87,8 +95,8 @@ def test_the_noise_is_found_and_repeated_measurements_count_more() -> None:
     assert hyper.noise == pytest.approx(0.25, rel=0.4)
     place, away = np.zeros((2, 3)), 4 * np.ones((1, 3))
     rows = np.concatenate([place, away])
-    process = Process(rows, GROUPS, np.array([1.0, 0.0, 0.5]), np.array([9, 1, 1]), Hyperparameters(np.ones(2), 1.0, 0.25))
-    (mean,), _ = process.predict(place[:1])
+    process = Process(rows, GROUPS, np.array([9, 1, 1]), Hyperparameters(np.ones(2), 1.0, 0.25))
+    (mean,), _ = Outlook(process, place[:1]).predict(np.array([1.0, 0.0, 0.5]))
     assert mean > 0.8
 
 
@@ -96,6 +104,6 @@ def test_a_group_in_which_nothing_differs_does_no_harm() -> None:
     rng = np.random.default_rng(0)
     rows = np.column_stack([np.ones((20, 2)), rng.normal(size=20)])
     hyper = fit(rows, GROUPS, 2, rows[:, 2], np.ones(20))
-    mean, deviation = Process(rows, GROUPS, rows[:, 2], np.ones(20), hyper).predict(np.array([[1.0, 1.0, 0.3]]))
+    mean, deviation = Outlook(Process(rows, GROUPS, np.ones(20), hyper), np.array([[1.0, 1.0, 0.3]])).predict(rows[:, 2])
     assert mean[0] == pytest.approx(0.3, abs=0.1)
     assert np.isfinite(deviation).all()

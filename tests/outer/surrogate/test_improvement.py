@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from moonas.outer.surrogate.improvement import LogNormal, expected_improvement, free_boxes
+from moonas.outer.surrogate.improvement import BATCH, LogNormal, expected_improvement, free_boxes, most_improving
 
 
 def volume(points: np.ndarray, reference: np.ndarray) -> float:
@@ -59,6 +59,20 @@ def test_uncertain_predictions_gain_the_mean_over_many_draws(learned: tuple[int,
     parts = np.clip(upper - np.maximum(lower, draws[:, None]), 0.0, None).prod(axis=2).sum(axis=1)
     (gain,) = expected_improvement(front, ideal, reference, predictions)
     assert gain == pytest.approx(parts.mean(), abs=4 * parts.std() / 200)
+
+
+@pytest.mark.parametrize("objectives", [2, 3])
+@pytest.mark.parametrize("count", [0, 3, 60])
+def test_the_most_improving_candidates_are_those_of_all_improvements(objectives: int, count: int) -> None:
+    rng = np.random.default_rng(0)
+    front, known = rng.random((count, objectives)), rng.random((8 * BATCH, objectives - 1))
+    learned = LogNormal(-0.1, rng.normal(-1.0, 0.5, len(known)), np.full(len(known), 0.2))
+    ideal, reference = np.zeros(objectives), np.ones(objectives)
+    every = expected_improvement(front, ideal, reference, [learned, *known.T])
+    places, gains = most_improving(front, ideal, reference, [learned, *known.T])
+    np.testing.assert_array_equal(gains, every[places])
+    assert set(np.flatnonzero(every >= (1 - 1e-9) * every.max())) <= set(places.tolist())
+    assert count < 60 or len(places) < len(known) / 2
 
 
 def test_the_integral_below_a_level_is_that_of_the_distribution_function() -> None:

@@ -9,7 +9,17 @@ from moonas.front.dominance import non_dominated
 from moonas.front.hypervolume import hypervolume
 from moonas.outer.surrogate.candidates import Generator
 from moonas.outer.surrogate.features import Columns, cell_features, parameter_features
-from moonas.outer.surrogate.proposal import SPREAD, Candidates, Objectives, Observations, Proposer, Warp, informative, last_mark
+from moonas.outer.surrogate.proposal import (
+    SPREAD,
+    Candidates,
+    Objectives,
+    Observations,
+    Proposer,
+    Warp,
+    basis,
+    informative,
+    last_mark,
+)
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import cost_in, cost_table
 from moonas.spaces.space import make_space
@@ -27,7 +37,8 @@ def planted() -> tuple[Columns, Candidates, np.ndarray]:
     space = make_space({"name": "nas-bench-201", "operations": ["none", "skip_connect", "nor_conv_3x3"]})
     skeleton = Skeleton(space=space.name, channels=4, cells=3, input_shape=(1, 8, 8), classes=10)
     table = cost_table(space, skeleton)
-    cells = Generator(space, table).all
+    generator = Generator(space, table)
+    cells = [generator.architecture(chosen) for chosen in generator.all]
     described = [cell_features(cell) for cell in cells]
     sizes = np.array([cost_in(table, space, cell).params for cell in cells]) / 30_000
     depth = np.array([found["cell.mean"][""] for found in described])
@@ -46,7 +57,8 @@ def some(candidates: Candidates, indices: list[int]) -> Candidates:
 
 def seen(candidates: Candidates, values: np.ndarray, indices: list[int]) -> Observations:
     chosen = some(candidates, indices)
-    return Observations(chosen.rows, values[indices], chosen.functions, np.ones(len(indices)))
+    rows = chosen.rows[basis(values[indices])]
+    return Observations(rows, values[indices], chosen.functions, np.ones(len(indices)))
 
 
 def propose(indices: list[int], seed: int, proposer: Proposer | None = None, pending: tuple[int, ...] = ()) -> int:
@@ -110,6 +122,22 @@ def test_a_sibling_of_a_known_cell_at_no_lower_cost_is_worth_nothing_unless_an_o
     assert gains[siblings].max() == 0.0
     measured = Objectives(TWO.known, TWO.ideal, TWO.reference, of_function=False)
     assert Proposer(measured, columns).gains(observed, nothing, candidates)[siblings].max() > 0.0
+
+
+def test_no_better_are_those_of_the_same_function_at_no_lower_costs() -> None:
+    rng = np.random.default_rng(0)
+    known = np.column_stack([np.full(60, np.nan), rng.integers(4, size=(60, 2))])
+    functions = [f"f{number}" for number in rng.integers(9, size=60)]
+    candidates, asked = Candidates(np.zeros((60, 1)), known, functions), ["f3", "f3", "elsewhere", "f5"]
+    costs = np.array([[1, 3], [2, 0], [0, 0], [2, 2]])
+    found = candidates.no_better(asked, costs, np.array([False, True, True]))
+    expected = [
+        any(function == one and (own[1:] >= cost).all() for one, cost in zip(asked, costs, strict=True))
+        for function, own in zip(functions, known, strict=True)
+    ]
+    assert found.tolist() == expected
+    assert 0 < sum(expected) < 60
+    assert not candidates.no_better([], np.empty((0, 2)), np.array([False, True, True])).any()
 
 
 def test_a_pending_candidate_leaves_little_to_gain_beside_it() -> None:
