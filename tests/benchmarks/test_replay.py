@@ -106,7 +106,7 @@ def test_a_grid_with_trials_missing_or_repeated_is_refused(points):
 def test_a_trial_whose_candidates_were_compared_after_its_search_cannot_be_replayed(finished):
     store, _ = finished
     found = outcomes(Study(store, "small"))[0]
-    with pytest.raises(ValueError, match="random, params<=.*: one search per trial can be replayed, not 2"):
+    with pytest.raises(ValueError, match="one search per trial can be replayed, not 2"):
         Point.of(replace(found, tasks={**found.tasks, "comparison": 1.0}))
 
 
