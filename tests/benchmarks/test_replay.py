@@ -103,6 +103,13 @@ def test_a_grid_with_trials_missing_or_repeated_is_refused(points):
         Record(GRID, points)
 
 
+def test_a_trial_whose_candidates_were_compared_after_its_search_cannot_be_replayed(finished):
+    store, _ = finished
+    found = outcomes(Study(store, "small"))[0]
+    with pytest.raises(ValueError, match="one search per trial can be replayed, not 2"):
+        Point.of(replace(found, tasks={**found.tasks, "comparison": 1.0}))
+
+
 def test_a_record_is_read_as_it_was_written(record, tmp_path):
     record.write(tmp_path / "grid.csv")
     assert Record.read(GRID, tmp_path / "grid.csv") == record
