@@ -165,6 +165,8 @@ def search(
         raise UsageError(f"{variant.label} decodes nothing: it compares drawn architectures; use `moonas run`")
     if variant.settings.get("warm_start"):
         raise UsageError(f"{variant.label} starts from a trial of another study, which a database holds; use `moonas run`")
+    if variant.continue_from:
+        raise UsageError(f"{variant.label} continues finished searches of its study, which a database holds; use `moonas run`")
     results: dict[str, Any] = {}
     decoded = []
     for budget, (channels, cells) in plan.pairs:

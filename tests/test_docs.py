@@ -21,6 +21,7 @@ import moonas
 from moonas.cli import app
 from moonas.errors import StudyFileError
 from moonas.outer.plan import Plan
+from moonas.study.continuing import ContinueFrom
 from moonas.study.data import DATA, DataConfig
 from moonas.study.history import Past
 from moonas.study.loading import parse_study, study_from
@@ -51,6 +52,7 @@ SETTINGS = {
     "health": Health,
     "limits": Limits,
     "history": Past,
+    "continue_from": ContinueFrom,
     "performance": Performance,
     **{f"Space {name}": entry.config for name, entry in SPACES.items()},
     **{f"Method {name}": entry.config for name, entry in METHODS.items()},

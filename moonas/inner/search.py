@@ -53,6 +53,8 @@ class Search:
             budget_handler,
             alpha_seed,
         )
+        if spec.start is not None:
+            self.method.start_from(spec.start["parameters"])
         self.epochs = self.method.epochs
         self.decoder = Decoder(self.space, table)
         self.expected_cost = ExpectedCost(self.space, table.columns(["params"]), device)

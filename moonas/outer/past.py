@@ -104,7 +104,7 @@ def _trials_of(plan: Plan, store: Store, past: Past) -> Rows:
 
 def _closed(method: Method) -> tuple[Any, ...]:
     """What two variants must share for trials of one to be trials of the other; the ranges of open settings may differ."""
-    return method.name, method.handler, method.settings, set(method.open)
+    return method.name, method.handler, method.settings, set(method.open), method.continue_from
 
 
 class _Reader:

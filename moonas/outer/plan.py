@@ -17,7 +17,7 @@ from moonas.spaces.decode import Decoder
 from moonas.spaces.parameters import architecture_of
 from moonas.spaces.relaxed import RelaxedCosts
 from moonas.spaces.space import Space, make_space
-from moonas.specs import Bounds, Device, EvaluateSpec, MeasureSpec, Predicted, RerankSpec, SearchSpec
+from moonas.specs import Bounds, Device, EvaluateSpec, MeasureSpec, Predicted, RerankSpec, SearchSpec, Settings
 from moonas.study.budgets import budget_text, parse_budget
 from moonas.study.methods import HANDLERS
 from moonas.study.metrics import ADDITIVE, is_measured
@@ -212,8 +212,8 @@ class Plan:
                 for budget, (channels, cells) in pairs:
                     yield Design(method.label, budget, channels, cells, settings)
 
-    def search_spec(self, design: Design, replicate: int) -> SearchSpec:
-        """The search that serves a trial; equal for all trials that can share it."""
+    def search_spec(self, design: Design, replicate: int, start: Settings | None = None) -> SearchSpec:
+        """The search that serves a trial; equal for all trials that can share it. start: see `SearchSpec`."""
         config, method = self.config, self.config.method(design.method)
         final = self.final_skeleton((design.channels, design.cells)) if method.uses_budget else None
         return SearchSpec(
@@ -222,11 +222,12 @@ class Plan:
             data=config.data.to_json(),
             space=config.space.to_json(),
             skeleton=self.search_skeleton,
-            method=method.spec(design.settings),
+            method=method.spec(design.settings, continued=start is not None),
             handler=method.handler.to_json(),
             final=final,
             budget=self.bounds(design.budget) if final else None,
             predicted=self.predicted(final) or None if final else None,
+            start=start,
             health=config.to_json()["health"],
             performance=config.performance.spec(),
             threads=config.workers.threads_per_task,

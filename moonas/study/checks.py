@@ -12,7 +12,7 @@ from typing import Any
 from moonas.study.budgets import Level
 from moonas.study.data import DATA, TRAINING_PARTS, training_fractions
 from moonas.study.functions import FUNCTIONS
-from moonas.study.methods import HANDLERS
+from moonas.study.methods import HANDLERS, METHODS
 from moonas.study.metrics import ADDITIVE, METRICS, PREDICTED
 from moonas.study.partial import Partial
 from moonas.study.protocols import PROTOCOLS, TABLES, TABULATED
@@ -123,6 +123,21 @@ def _handlers_have_budgets(place: Place, methods: Any, budgets: Any, constraints
         if HANDLERS[method.handler.name].uses_budget and not bounded and not refers:
             (place / "methods" / index / "handler").wrong(
                 f"{method.handler.name!r} works on a budget, and the study bounds no cost: give it `budgets`"
+            )
+
+
+def _searches_can_continue(place: Place, methods: Any) -> None:
+    able = ", ".join(name for name in METHODS if METHODS[name].leaves)
+    for index, method in enumerate(methods):
+        here = place / "methods" / index / "continue_from"
+        if method.continue_from is None:
+            continue
+        if not method.entry.leaves:
+            here.wrong(f"{method.name} leaves no architecture parameters that another search could start from; these do: {able}")
+        elif not method.uses_budget:
+            others = " or ".join(name for name in method.entry.handlers if HANDLERS[name].uses_budget)
+            here.wrong(
+                f"with the handler {method.handler.name!r} one search serves all budgets; it takes another handler: {others}"
             )
 
 
@@ -293,6 +308,7 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _methods_fit_space,
     _handlers_fit,
     _handlers_have_budgets,
+    _searches_can_continue,
     _predictions_have_tables,
     _rewards_have_tables,
     _tables_fit_space,

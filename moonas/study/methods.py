@@ -338,6 +338,7 @@ class MethodEntry:
     searches: trains a supernet and leaves scores and weights behind; where false, the method names architectures itself.
     uses_budget: the method itself reads the budget and the final skeleton, whatever the handler.
     draws: its search scores nothing; architectures are drawn within the budget, as many as `candidates` says, and compared.
+    leaves: the part of a search's result that another search of the method can start from; empty where there is none.
     load: empty where there is nothing to run: the sampler names the architectures, or the file its only one, or there is none.
     """
 
@@ -349,6 +350,7 @@ class MethodEntry:
     searches: bool = True
     uses_budget: bool = False
     draws: bool = False
+    leaves: str = ""
 
 
 HANDLERS: Registry[HandlerEntry] = Registry(
@@ -376,30 +378,35 @@ METHODS: Registry[MethodEntry] = Registry(
             load="moonas.inner.methods.darts:Darts",
             spaces=("darts-cnn", "nas-bench-201"),
             handlers=("none", "penalty", "projection"),
+            leaves="logits",
         ),
         "rc-darts": MethodEntry(
             config=RcDartsConfig,
             load="moonas.inner.methods.darts:Darts",
             spaces=("darts-cnn", "nas-bench-201"),
             handlers=("projection",),
+            leaves="logits",
         ),
         "pc-darts": MethodEntry(
             config=PCDartsConfig,
             load="moonas.inner.methods.pc_darts:PCDarts",
             spaces=("darts-cnn", "nas-bench-201"),
             handlers=("none", "penalty", "projection"),
+            leaves="logits",
         ),
         "pc-darts-journal": MethodEntry(
             config=PCDartsJournalConfig,
             load="moonas.inner.methods.pc_darts:PCDarts",
             spaces=("darts-cnn", "nas-bench-201"),
             handlers=("none", "penalty", "projection"),
+            leaves="logits",
         ),
         "parsec": MethodEntry(
             config=ParsecConfig,
             load="moonas.inner.methods.parsec:Parsec",
             spaces=("darts-cnn", "nas-bench-201"),
             handlers=("penalty", "none"),
+            leaves="distribution",
         ),
         "random-shared": MethodEntry(
             config=RandomSharedConfig,
@@ -437,6 +444,7 @@ METHODS: Registry[MethodEntry] = Registry(
             spaces=("tnd-cnn", "nas-bench-201"),
             handlers=("reward", "none"),
             staged=True,
+            leaves="logits",
         ),
     },
 )

@@ -11,6 +11,7 @@ from moonas.errors import nearest
 from moonas.registry import Registry
 from moonas.study.bounds import Bound, parse_bound
 from moonas.study.budgets import Budgets, Level, parse_levels
+from moonas.study.continuing import ContinueFrom
 from moonas.study.data import DATA, classes, input_shape
 from moonas.study.device_tables import DeviceTable
 from moonas.study.functions import FUNCTIONS
@@ -48,6 +49,7 @@ class Method:
 
     label: what the study calls it; its name unless the file says otherwise.
     settings: every setting that is not open. open: ranges that the outer layer fills in, one value per trial.
+    continue_from: what its searches start from; None where all start from scratch.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Method:
     handler: Named
     settings: Mapping[str, Any]
     open: Mapping[str, Range]
+    continue_from: ContinueFrom | None = None
 
     @property
     def entry(self) -> MethodEntry:
@@ -94,13 +97,16 @@ class Method:
             return tuple(self.open[name].values)
         return (self.settings[name],) if name in self.settings else ()
 
-    def spec(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
-        """The method part of a search spec, with a chosen value for each open setting."""
-        return {"name": self.name, **self.settings, **{name: chosen[name] for name in self.open}}
+    def spec(self, chosen: Mapping[str, Any], continued: bool = False) -> dict[str, Any]:
+        """The method part of a search spec, with a chosen value for each open setting. continued: where it starts from another."""
+        settings = {"name": self.name, **self.settings, **{name: chosen[name] for name in self.open}}
+        return self.continue_from.shortened(settings) if continued and self.continue_from else settings
 
     def to_json(self) -> dict[str, Any]:
         open_settings = {name: value.to_json() for name, value in self.open.items()}
-        return {"name": self.name, "label": self.label, "handler": self.handler.to_json(), **self.settings, **open_settings}
+        fixed = {"name": self.name, "label": self.label, "handler": self.handler.to_json()}
+        continuing = {"continue_from": plain(self.continue_from)} if self.continue_from else {}
+        return {**fixed, **continuing, **self.settings, **open_settings}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,6 +261,7 @@ def _method(value: Any, place: Place) -> Method | None:
         kind = FUNCTIONS[function].config
     label = _name(settings.pop("label", name), place / "label")
     handler = _named(HANDLERS)(settings.pop("handler", entry.handlers[0]), place / "handler")
+    continue_from = _continue_from(settings.pop("continue_from", None), place / "continue_from")
     ranges = _ranges(kind, settings, place)
     firsts = {**settings, **{key: values.values[0] for key, values in ranges.items()}}
     needed = {item.name: firsts[item.name] for item in fields(kind) if item.default is MISSING and item.name in firsts}
@@ -266,7 +273,14 @@ def _method(value: Any, place: Place) -> Method | None:
     closed = {key: setting for key, setting in plain(config).items() if key not in open_settings}
     if function is not None:
         closed = {"function": function, **closed}
-    return Method(name, label, handler, closed, open_settings)
+    return Method(name, label, handler, closed, open_settings, continue_from)
+
+
+def _continue_from(value: Any, place: Place) -> ContinueFrom | None:
+    if value is None:
+        return None
+    found: ContinueFrom | None = place.settings(ContinueFrom, {"name": value} if isinstance(value, str) else value)
+    return found
 
 
 def _ranges(config: type[Any], settings: dict[str, Any], place: Place) -> dict[str, Range]:
