@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -210,15 +210,25 @@ def export_optuna(name: str, address: str, storage: str | None = None, *, replac
     return export_study(load_study(name, storage), address, replace)
 
 
-def import_optuna(address: str, name: str, storage: str | None = None, *, new_name: str | None = None) -> Study:
-    """Bring a study in that `export_optuna` wrote, as a complete one; returns it. new_name: its own where absent.
+def import_optuna(
+    address: str,
+    name: str,
+    storage: str | None = None,
+    *,
+    new_name: str | None = None,
+    metrics: Sequence[str] | None = None,
+    function: str | None = None,
+) -> Study:
+    """Bring an Optuna study in, as a complete one; returns it. new_name: its own where absent.
 
+    One that `export_optuna` wrote comes back as it was; any other becomes a study of a function, whose trials can be looked at.
+    metrics, function: for such a one, names for its objectives and for what made its trials; its own where absent.
     Raises UsageError, StudyConflictError, StorageError.
     """
     from moonas.exchange.from_optuna import add_study, read_study
     from moonas.store.store import Store
 
-    url, found = storage_url(storage), read_study(address, name)
+    url, found = storage_url(storage), read_study(address, name, metrics, function)
     with Store.open(url, create=True) as store:
         add_study(store, found, new_name or name, moonas.__version__)
     return load_study(new_name or name, url)

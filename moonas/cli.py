@@ -372,12 +372,18 @@ def import_optuna(
     address: Annotated[str, typer.Argument(metavar="URL", help="Optuna storage, as of export-optuna.", show_default=False)],
     study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of the Optuna study.", show_default=False)],
     name: Annotated[str | None, typer.Option(help="What to call it here. [default: its own name]")] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Names for its objectives, such as loss,size. [default: its own, or value_0 ...]"),
+    ] = None,
+    function: Annotated[str | None, typer.Option(help="What to call what made its trials. [default: the study's name]")] = None,
     storage: Storage = None,
 ) -> None:
-    """Bring a study in that export-optuna wrote."""
+    """Bring an Optuna study in: one that export-optuna wrote as it was, any other as trials of a function."""
     from moonas import api, terminal
 
-    terminal.print_study(api.import_optuna(address, study, storage, new_name=name))
+    names = None if metrics is None else [part.strip() for part in metrics.split(",")]
+    terminal.print_study(api.import_optuna(address, study, storage, new_name=name, metrics=names, function=function))
 
 
 @app.command()

@@ -125,7 +125,7 @@ def _differences(first: Study, other: Study) -> list[str]:
         tables = [study.config.protocol.to_json()["table"] or study.config.data.name for study in (first, other)]
         if tables[0] != tables[1]:
             found.append(Change("protocol.table", tables[0], tables[1], "refused"))
-    else:
+    elif first.finds_networks or other.finds_networks:
         paths = ["protocol", "data", "seed", "performance.precision"]  # the seed splits the data
         if first.plan.inherits:
             paths += ["search"]

@@ -107,7 +107,7 @@ def print_front(study: Study, members: Sequence[Network], number: int | None = N
     for member in members:
         table.add_row(
             *(fact(member) for fact in facts.values()),
-            *(number_text(member.settings[name]) for name in settings),
+            *(number_text(member.settings.get(name, "")) for name in settings),
             *(_measured(member.metrics.get(name)) for name in metrics),
         )
     console.print(table)
@@ -269,6 +269,7 @@ def trial_row(trial: TrialRecord, collapse: str | None, fallback: str | None) ->
         "state": trial.state.value,
         "replicate": trial.replicate,
         **trial.params,
+        **{f"user_attrs.{name}": value for name, value in trial.sampler_attrs.get("user_attrs", {}).items()},
         "metrics": trial.values or {},
         "violation": trial.violation,
         "reason": trial.reason,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
+from math import isfinite
 from typing import Any
 
 from moonas.architecture import Architecture
@@ -356,8 +357,10 @@ class Plan:
                 problems.append(
                     Problem(f"objectives[{index}]", f"{objective.metric} needs a `reference`: the worst value that counts")
                 )
+            elif not isfinite(best):
+                problems.append(Problem(f"objectives[{index}]", f"{objective.metric} needs a `best`: the best value there can be"))
             elif not worst > best:
-                ends = f"{objective.reference:g} is no worse than {objective.sign * best:g}"
+                ends = f"{objective.sign * worst:g} is no worse than {objective.sign * best:g}"
                 problems.append(Problem(f"objectives[{index}].reference", f"{ends}, the best that {objective.metric} can be"))
         if problems:
             raise StudyFileError(source, problems)

@@ -245,7 +245,7 @@ def _functions_have_no_network(
 
 def _functions_return_metrics(place: Place, methods: Any, objectives: Any, constraints: Any) -> None:
     for method in methods:
-        returned = FUNCTIONS[method.function].metrics if method.function else ()
+        returned = tuple(method.returns or FUNCTIONS[method.function].metrics) if method.function else ()
         for key, parts in (("objectives", objectives), ("constraints", constraints)):
             for index, part in enumerate(parts):
                 if method.function and part.metric not in returned:

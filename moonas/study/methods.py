@@ -251,11 +251,15 @@ class FixedConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionConfig:
-    """An installed function; its own parameters stand beside it. function: its name."""
+    """A function; its own parameters stand beside it.
+
+    function: its name. returns: of one that was called elsewhere, so that it need not be installed, the direction of each metric.
+    """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     function: str
+    returns: Mapping[str, Literal["minimize", "maximize"]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

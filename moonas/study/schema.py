@@ -14,7 +14,7 @@ from moonas.study.budgets import Budgets, Level, parse_levels
 from moonas.study.continuing import ContinueFrom
 from moonas.study.data import DATA, classes, input_shape
 from moonas.study.device_tables import DeviceTable
-from moonas.study.functions import FUNCTIONS
+from moonas.study.functions import FUNCTIONS, declare_returned
 from moonas.study.history import Past
 from moonas.study.methods import HANDLERS, METHODS, MethodEntry
 from moonas.study.metrics import ADDITIVE, metric_name
@@ -74,6 +74,11 @@ class Method:
         return self.settings["function"] if self.name == "function" else None
 
     @property
+    def returns(self) -> Mapping[str, str] | None:
+        """Of a function that was called elsewhere, so that no trial can be asked for, what it returned, with directions."""
+        return self.settings["returns"] if self.name == "function" and "returns" in self.settings else None
+
+    @property
     def fixed(self) -> str | None:
         """The one architecture of all its trials, as the file writes it."""
         return self.settings["architecture"] if self.name == "fixed" else None
@@ -82,7 +87,8 @@ class Method:
         """What stands for settings of the protocol in a trial, with a chosen value for each open one."""
         settings = {**self.settings, **chosen}
         if self.function:
-            return {"function": self.function, "params": {name: settings[name] for name in settings if name != "function"}}
+            params = {name: value for name, value in settings.items() if name not in ("function", "returns")}
+            return {"function": self.function, "params": params}
         names = [name for name in settings if name != "architecture" and settings[name] is not None] if self.fixed else []
         return {name: settings[name] for name in names}
 
@@ -164,6 +170,7 @@ def read_study(raw: Any, place: Place) -> dict[str, Any]:
     for key in raw:
         if key not in known:
             (place / str(key)).wrong(unknown_key(str(key), list(known)))
+    (place / "methods").read(declare_returned, raw.get("methods"))
     absent = _ABSENT | (_WITHOUT_NETWORK if _names(raw.get("methods")) == {"function"} else {})
     parts: dict[str, Any] = {}
     for key, reader in _READERS.items():
@@ -248,8 +255,11 @@ def _method(value: Any, place: Place) -> Method | None:
     name, settings = found
     entry = METHODS[name]
     kind, function = entry.config, None
+    if name == "function" and settings.get("returns") is not None:
+        return _called_elsewhere(settings, place)
     if name == "function":
         function = settings.pop("function", None)
+        settings.pop("returns", None)
         if not isinstance(function, str) or function not in FUNCTIONS:
             told = (
                 "is missing: which function?"
@@ -274,6 +284,19 @@ def _method(value: Any, place: Place) -> Method | None:
     if function is not None:
         closed = {"function": function, **closed}
     return Method(name, label, handler, closed, open_settings, continue_from)
+
+
+def _called_elsewhere(settings: dict[str, Any], place: Place) -> Method | None:
+    """A function whose trials were made elsewhere: nothing is known of its parameters but what the file says."""
+    own = {name: settings.pop(name) for name in ("function", "returns") if name in settings}
+    label, config = _name(settings.pop("label", "function"), place / "label"), place.settings(METHODS["function"].config, own)
+    handler = _named(HANDLERS)(settings.pop("handler", "none"), place / "handler")
+    ranges = {name: (place / name).read(as_range, value) for name, value in settings.items()}
+    if config is None or label is None or handler is None:
+        return None
+    found = {name: values for name, values in sorted(ranges.items()) if values is not None}
+    closed = {name: value for name, value in settings.items() if name not in found}
+    return Method("function", label, handler, {**plain(config), **closed}, found)
 
 
 def _continue_from(value: Any, place: Place) -> ContinueFrom | None:
