@@ -54,7 +54,7 @@ def main() -> NoReturn:
         print(interrupted, file=sys.stderr)
         sys.exit(interrupted.exit_code)
     except MoonasError as error:
-        from moonas.terminal import print_error
+        from moonas.terminal.parts import print_error
 
         print_error(str(error))
         sys.exit(error.exit_code)
@@ -89,11 +89,12 @@ def run(
 
     Ctrl-C saves everything and stops at the next checkpoint; `moonas resume` goes on.
     """
-    from moonas import api, progress, terminal
+    from moonas import api, progress
+    from moonas.terminal.studies import print_outcome
 
     with progress.watcher(quiet) as watcher:
         study = api.run(file, storage, extend=extend, watcher=watcher)
-    if not terminal.print_outcome(study):
+    if not print_outcome(study):
         raise typer.Exit(1)
 
 
@@ -102,11 +103,12 @@ def resume(
     name: Name, storage: Storage = None, quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False
 ) -> None:
     """Go on with a study from its database alone."""
-    from moonas import api, progress, terminal
+    from moonas import api, progress
+    from moonas.terminal.studies import print_outcome
 
     with progress.watcher(quiet) as watcher:
         study = api.resume(name, storage, watcher=watcher)
-    if not terminal.print_outcome(study):
+    if not print_outcome(study):
         raise typer.Exit(1)
 
 
@@ -117,11 +119,12 @@ def plan(
     output: FormatOption = Format.table,
 ) -> None:
     """Say what a study would do: trials, searches, what each budget can reach, time and memory."""
-    from moonas import preview, terminal
+    from moonas import preview
+    from moonas.terminal.plans import print_preview
 
     found = preview.preview(file, measure=measure)
     if output is Format.table:
-        terminal.print_preview(found)
+        print_preview(found)
     else:
         _print(found["budgets"] if output is Format.csv else found, output)
 
@@ -153,7 +156,7 @@ def list_(storage: Storage = None, output: FormatOption = Format.table) -> None:
         for study in studies
     ]
     if output is Format.table:
-        from moonas.terminal import print_studies
+        from moonas.terminal.studies import print_studies
 
         print_studies(rows)
     else:
@@ -163,13 +166,14 @@ def list_(storage: Storage = None, output: FormatOption = Format.table) -> None:
 @app.command()
 def show(name: Name, storage: Storage = None, output: FormatOption = Format.table) -> None:
     """Show a study: its state, trials, budgets, front and device-hours."""
-    from moonas import api, terminal
+    from moonas import api
+    from moonas.terminal.studies import print_study, summary
 
     study = api.load_study(name, storage)
     if output is Format.table:
-        terminal.print_study(study)
+        print_study(study)
     else:
-        _print([terminal.summary(study)] if output is Format.csv else terminal.summary(study), output)
+        _print([summary(study)] if output is Format.csv else summary(study), output)
 
 
 @app.command()
@@ -180,18 +184,19 @@ def trials(
     output: FormatOption = Format.table,
 ) -> None:
     """List the trials of a study."""
-    from moonas import api, terminal
+    from moonas import api
     from moonas.errors import UsageError, nearest
     from moonas.store.states import TrialState
+    from moonas.terminal.trials import print_trials, trial_row
 
     if state is not None and state.upper() not in list(TrialState):
         raise UsageError(f"{state!r} is not a state{nearest(state.upper(), TrialState)}\nKnown: {', '.join(TrialState)}.")
     study = api.load_study(name, storage)
     collapses, fallbacks = study.collapses(), study.fallbacks()
     trials = [trial for trial in study.trials() if state is None or trial.state == state.upper()]
-    rows = [terminal.trial_row(trial, collapses.get(trial.number), fallbacks.get(trial.number)) for trial in trials]
+    rows = [trial_row(trial, collapses.get(trial.number), fallbacks.get(trial.number)) for trial in trials]
     if output is Format.table:
-        terminal.print_trials(study, rows)
+        print_trials(study, rows)
     else:
         _print(rows, output)
 
@@ -204,13 +209,14 @@ def logs(
     output: FormatOption = Format.table,
 ) -> None:
     """Show what a trial's tasks reported, epoch by epoch, and the errors of attempts that failed."""
-    from moonas import api, terminal
+    from moonas import api
+    from moonas.terminal.trials import log_rows, print_logs
 
     study = api.load_study(name, storage)
     if output is Format.table:
-        terminal.print_logs(study, trial)
+        print_logs(study, trial)
     else:
-        _print(terminal.log_rows(study, trial), output)
+        _print(log_rows(study, trial), output)
 
 
 @app.command()
@@ -221,12 +227,13 @@ def front(
     output: FormatOption = Format.table,
 ) -> None:
     """Print the Pareto front, the cheapest network first."""
-    from moonas import api, terminal
+    from moonas import api
+    from moonas.terminal.fronts import print_front
 
     study = api.load_study(name, storage)
     members = study.front(number)
     if output is Format.table:
-        terminal.print_front(study, members, number)
+        print_front(study, members, number)
     else:
         _print([member.to_json() for member in members], output)
 
@@ -255,15 +262,16 @@ def best(
     output: FormatOption = Format.table,
 ) -> None:
     """The network of the best first objective under given limits, or the knee or a weighted compromise of the front there."""
-    from moonas import api, terminal
+    from moonas import api
     from moonas.study.bounds import parse_under
     from moonas.study.objectives import parse_weights
+    from moonas.terminal.networks import print_network
 
     study = api.load_study(name, storage)
     bounds = [bound for text in under or () for bound in parse_under(text)]
     found = study.best(bounds, knee=knee, weights=None if weights is None else parse_weights(weights))
     if output is Format.table:
-        terminal.print_network(study, found)
+        print_network(study, found)
     else:
         _print(found.to_json() if output is Format.json else [found.to_json()], output)
 
@@ -278,11 +286,12 @@ def compare(
     output: FormatOption = Format.table,
 ) -> None:
     """Lay the fronts of several studies over each other: what each dominates, and what only it adds."""
-    from moonas import api, terminal
+    from moonas import api
+    from moonas.terminal.fronts import print_comparison
 
     found = api.compare(*names, storage=storage, anyway=anyway)
     if output is Format.table:
-        terminal.print_comparison(found)
+        print_comparison(found)
     else:
         _print(found.to_json() if output is Format.json else found.to_json()["standings"], output)
 
@@ -297,13 +306,14 @@ def arch(
     output: FormatOption = Format.table,
 ) -> None:
     """Show an architecture: its cells, exact costs and every measurement."""
-    from moonas import api, terminal
+    from moonas import api
+    from moonas.terminal.networks import print_network
 
     study = api.load_study(name, storage)
     found = study.networks_of(key)
     if output is Format.table:
         for network in found:
-            terminal.print_network(study, network)
+            print_network(study, network)
     else:
         _print([network.to_json() for network in found], output)
 
@@ -317,12 +327,13 @@ def search(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Run one inner search, without a database, and print what it decodes to at each budget."""
-    from moonas import api, progress, terminal
+    from moonas import api, progress
+    from moonas.terminal.networks import print_decoded
 
     result = api.search(file, method, replicate=replicate, report=None if quiet else progress.print_epoch)
     if output is not None:
         output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    terminal.print_decoded(result["decoded"])
+    print_decoded(result["decoded"])
 
 
 @app.command(name="device-table")
@@ -334,11 +345,12 @@ def device_table(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Measure random networks of a study on this device, and fit a table that predicts any other."""
-    from moonas import device_table, progress, terminal
+    from moonas import device_table, progress
+    from moonas.terminal.plans import print_device_table
 
     table = device_table.fit_device_table(file, metric, networks, report=None if quiet else progress.print_count)
     output.write_text(json.dumps(table) + "\n", encoding="utf-8")
-    terminal.print_device_table(table, str(output))
+    print_device_table(table, str(output))
 
 
 @app.command()
@@ -380,10 +392,11 @@ def import_optuna(
     storage: Storage = None,
 ) -> None:
     """Bring an Optuna study in: one that export-optuna wrote as it was, any other as trials of a function."""
-    from moonas import api, terminal
+    from moonas import api
+    from moonas.terminal.studies import print_study
 
     names = None if metrics is None else [part.strip() for part in metrics.split(",")]
-    terminal.print_study(api.import_optuna(address, study, storage, new_name=name, metrics=names, function=function))
+    print_study(api.import_optuna(address, study, storage, new_name=name, metrics=names, function=function))
 
 
 @app.command()

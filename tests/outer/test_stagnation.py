@@ -12,7 +12,7 @@ from moonas.results import Study
 from moonas.store.records import FrontRecord, TrialRecord
 from moonas.store.states import StudyState, TrialState
 from moonas.store.store import Store
-from moonas.terminal import print_study, summary
+from moonas.terminal.studies import print_study, summary
 from tests.outer.fakes import Crash, FakePool, Notes, drive, small_study
 
 
