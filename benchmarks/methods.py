@@ -31,7 +31,7 @@ from benchmarks.outcomes import Outcome, believed, outcomes
 from moonas.data.nas_bench_201 import load_table, row_of
 from moonas.machine import cpu_name
 from moonas.race import race
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.study.budgets import parse_budget
 from moonas.study.loading import load_study
 from moonas.study.schema import StudyConfig

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # what only some commands need is imported where they need it
     from moonas.comparison import Comparison
     from moonas.outer.loop import Loop, Pool, Watcher
     from moonas.outer.plan import Plan
-    from moonas.results import Study
+    from moonas.results.study import Study
     from moonas.specs import Device, SearchSpec
     from moonas.store.store import Store
     from moonas.study.schema import StudyConfig
@@ -100,7 +100,7 @@ def resume(name: str, storage: str | None = None, *, watcher: Watcher | None = N
 
 def load_study(name: str, storage: str | None = None) -> Study:
     """A study, to be read: its front, archive, trials and history. Raises UnknownStudyError."""
-    from moonas.results import Study
+    from moonas.results.study import Study
     from moonas.store.store import Store
 
     url = storage_url(storage)

@@ -13,7 +13,7 @@ from moonas.errors import UsageError
 from moonas.front.dominance import non_dominated
 from moonas.front.hypervolume import hypervolume
 from moonas.outer.archive import Archive
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.study.changes import Change, changes
 from moonas.study.metrics import METRICS
 from moonas.study.objectives import Objective, minimised

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Callable
 from typing import Annotated, NoReturn
 
 import typer
@@ -12,7 +13,7 @@ from moonas import __version__
 from moonas.cli import reading, sharing, single, studies, upkeep
 from moonas.errors import Interrupted, MoonasError
 
-COMMANDS = {  # in the order of the help
+COMMANDS: dict[str, Callable[..., None]] = {  # in the order of the help
     "run": studies.run,
     "resume": studies.resume,
     "plan": studies.plan,
@@ -32,7 +33,7 @@ COMMANDS = {  # in the order of the help
     "import-optuna": sharing.import_optuna,
     "delete": upkeep.delete,
 }
-DATABASE_COMMANDS = {"upgrade": upkeep.upgrade, "check": upkeep.check}
+DATABASE_COMMANDS: dict[str, Callable[..., None]] = {"upgrade": upkeep.upgrade, "check": upkeep.check}
 
 app = typer.Typer(
     name="moonas",

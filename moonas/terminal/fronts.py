@@ -22,7 +22,8 @@ from moonas.terminal.parts import (
 
 if TYPE_CHECKING:
     from moonas.comparison import Comparison
-    from moonas.results import Network, Study
+    from moonas.results.networks import Network
+    from moonas.results.study import Study
 
 
 def print_front(study: Study, members: Sequence[Network], number: int | None = None) -> None:

@@ -21,7 +21,8 @@ from moonas.terminal.parts import (
 )
 
 if TYPE_CHECKING:
-    from moonas.results import Measured, Network, Study
+    from moonas.results.networks import Measured, Network
+    from moonas.results.study import Study
 
 
 def print_network(study: Study, network: Network) -> None:

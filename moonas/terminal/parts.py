@@ -15,7 +15,8 @@ from rich.text import Text
 from moonas.study.metrics import COSTS, METRICS
 
 if TYPE_CHECKING:
-    from moonas.results import Measured, Study
+    from moonas.results.networks import Measured
+    from moonas.results.study import Study
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 errors = Console(stderr=True, highlight=False)

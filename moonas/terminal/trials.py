@@ -20,7 +20,7 @@ from moonas.terminal.parts import (
 )
 
 if TYPE_CHECKING:
-    from moonas.results import Study
+    from moonas.results.study import Study
     from moonas.store.records import TrialRecord
 
 

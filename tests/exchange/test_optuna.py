@@ -12,7 +12,7 @@ import pytest
 from moonas import api
 from moonas.architecture import Architecture
 from moonas.errors import StudyConflictError, UsageError
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.store.store import Store
 from moonas.worker.local import Event
 from tests.outer.fakes import Crash, FakePool, drive, small_study

@@ -17,7 +17,7 @@ from moonas.errors import StudyFileError, UsageError
 from moonas.inner.search import Search
 from moonas.outer.continuing import Continuing
 from moonas.outer.plan import Design, Plan
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.specs import SearchSpec
 from moonas.store.states import StudyState
 from moonas.store.store import Store

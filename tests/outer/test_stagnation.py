@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from moonas.outer.stagnation import stagnates, volumes_after
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.store.records import FrontRecord, TrialRecord
 from moonas.store.states import StudyState, TrialState
 from moonas.store.store import Store
