@@ -23,9 +23,10 @@ from moonas.errors import StudyFileError
 from moonas.outer.plan import Plan
 from moonas.study.continuing import ContinueFrom
 from moonas.study.data import DATA, DataConfig
+from moonas.study.handlers import HANDLERS
 from moonas.study.history import Past
 from moonas.study.loading import parse_study, study_from
-from moonas.study.methods import HANDLERS, METHODS
+from moonas.study.methods import METHODS
 from moonas.study.metrics import METRICS
 from moonas.study.numbers import parse_number
 from moonas.study.objectives import Objective

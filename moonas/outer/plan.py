@@ -20,7 +20,7 @@ from moonas.spaces.relaxed import RelaxedCosts
 from moonas.spaces.space import Space, make_space
 from moonas.specs import Bounds, Device, EvaluateSpec, MeasureSpec, Predicted, RerankSpec, SearchSpec, Settings
 from moonas.study.budgets import budget_text, parse_budget
-from moonas.study.methods import HANDLERS
+from moonas.study.handlers import HANDLERS
 from moonas.study.metrics import ADDITIVE, is_measured
 from moonas.study.objectives import best_value, worst_value
 from moonas.study.protocols import PROTOCOLS

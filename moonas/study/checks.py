@@ -12,7 +12,8 @@ from typing import Any
 from moonas.study.budgets import Level
 from moonas.study.data import DATA, TRAINING_PARTS, training_fractions
 from moonas.study.functions import FUNCTIONS
-from moonas.study.methods import HANDLERS, METHODS
+from moonas.study.handlers import HANDLERS
+from moonas.study.methods import METHODS
 from moonas.study.metrics import ADDITIVE, METRICS, PREDICTED
 from moonas.study.partial import Partial
 from moonas.study.protocols import PROTOCOLS, TABLES, TABULATED

@@ -15,8 +15,9 @@ from moonas.study.continuing import ContinueFrom
 from moonas.study.data import DATA, classes, input_shape
 from moonas.study.device_tables import DeviceTable
 from moonas.study.functions import FUNCTIONS, declare_returned
+from moonas.study.handlers import HANDLERS
 from moonas.study.history import Past
-from moonas.study.methods import HANDLERS, METHODS, MethodEntry
+from moonas.study.methods import METHODS, MethodEntry
 from moonas.study.metrics import ADDITIVE, metric_name
 from moonas.study.numbers import Count, Seed
 from moonas.study.objectives import Objective, parse_objective
