@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.estimates import Estimate, best_of, jackknife, mean, mean_of, rank_correlation
 from benchmarks.outcomes import Outcome, believed, outcomes, score_of
-from moonas.results import Study
+from moonas.results.study import Study
 
 RANDOM = "random"
 Value = Callable[[Outcome], float]

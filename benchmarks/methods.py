@@ -30,7 +30,7 @@ from benchmarks.printing import header, machine, row, yes_or_no
 from moonas.architecture import Architecture
 from moonas.data.nas_bench_201 import load_table, row_of
 from moonas.race import race
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.study.budgets import parse_budget
 from moonas.study.loading import load_study
 from moonas.study.schema import StudyConfig

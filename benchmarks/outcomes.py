@@ -12,7 +12,7 @@ import numpy as np
 
 from moonas.architecture import Architecture, Edge
 from moonas.outer.identity import measurement_of
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.spaces.choices import Choices
 from moonas.spaces.scores import scores_from_json
 from moonas.spaces.space import chosen_edges

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # what only some commands need is imported where they need it
     from moonas.comparison import Comparison
     from moonas.outer.loop import Loop, Pool, Watcher
     from moonas.outer.plan import Plan
-    from moonas.results import Study
+    from moonas.results.study import Study
     from moonas.specs import Device, SearchSpec
     from moonas.store.store import Store
     from moonas.study.schema import StudyConfig
@@ -100,7 +100,7 @@ def resume(name: str, storage: str | None = None, *, watcher: Watcher | None = N
 
 def load_study(name: str, storage: str | None = None) -> Study:
     """A study, to be read: its front, archive, trials and history. Raises UnknownStudyError."""
-    from moonas.results import Study
+    from moonas.results.study import Study
     from moonas.store.store import Store
 
     url = storage_url(storage)
@@ -165,6 +165,8 @@ def search(
         raise UsageError(f"{variant.label} decodes nothing: it compares drawn architectures; use `moonas run`")
     if variant.settings.get("warm_start"):
         raise UsageError(f"{variant.label} starts from a trial of another study, which a database holds; use `moonas run`")
+    if variant.continue_from:
+        raise UsageError(f"{variant.label} continues finished searches of its study, which a database holds; use `moonas run`")
     results: dict[str, Any] = {}
     decoded = []
     for budget, (channels, cells) in plan.pairs:
@@ -208,15 +210,25 @@ def export_optuna(name: str, address: str, storage: str | None = None, *, replac
     return export_study(load_study(name, storage), address, replace)
 
 
-def import_optuna(address: str, name: str, storage: str | None = None, *, new_name: str | None = None) -> Study:
-    """Bring a study in that `export_optuna` wrote, as a complete one; returns it. new_name: its own where absent.
+def import_optuna(
+    address: str,
+    name: str,
+    storage: str | None = None,
+    *,
+    new_name: str | None = None,
+    metrics: Sequence[str] | None = None,
+    function: str | None = None,
+) -> Study:
+    """Bring an Optuna study in, as a complete one; returns it. new_name: its own where absent.
 
+    One that `export_optuna` wrote comes back as it was; any other becomes a study of a function, whose trials can be looked at.
+    metrics, function: for such a one, names for its objectives and for what made its trials; its own where absent.
     Raises UsageError, StudyConflictError, StorageError.
     """
     from moonas.exchange.from_optuna import add_study, read_study
     from moonas.store.store import Store
 
-    url, found = storage_url(storage), read_study(address, name)
+    url, found = storage_url(storage), read_study(address, name, metrics, function)
     with Store.open(url, create=True) as store:
         add_study(store, found, new_name or name, moonas.__version__)
     return load_study(new_name or name, url)

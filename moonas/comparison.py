@@ -13,7 +13,7 @@ from moonas.errors import UsageError
 from moonas.front.dominance import non_dominated
 from moonas.front.hypervolume import hypervolume
 from moonas.outer.archive import Archive
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.study.changes import Change, changes
 from moonas.study.metrics import METRICS
 from moonas.study.objectives import Objective, minimised
@@ -125,7 +125,7 @@ def _differences(first: Study, other: Study) -> list[str]:
         tables = [study.config.protocol.to_json()["table"] or study.config.data.name for study in (first, other)]
         if tables[0] != tables[1]:
             found.append(Change("protocol.table", tables[0], tables[1], "refused"))
-    else:
+    elif first.finds_networks or other.finds_networks:
         paths = ["protocol", "data", "seed", "performance.precision"]  # the seed splits the data
         if first.plan.inherits:
             paths += ["search"]

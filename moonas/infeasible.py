@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from moonas.outer.plan import Design
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.skeleton import Skeleton
 from moonas.store.states import TrialState
 from moonas.study.bounds import Bound, total_violation

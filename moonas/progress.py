@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from moonas.store.states import TrialState
-from moonas.terminal import console, duration, number_text
+from moonas.terminal.parts import console, duration, number_text
 
 if TYPE_CHECKING:
     from moonas.outer.loop import Loop, Watcher

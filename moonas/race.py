@@ -10,7 +10,8 @@ import numpy as np
 from moonas.front.hypervolume import hypervolume
 from moonas.outer.archive import Archive
 from moonas.outer.plan import Design
-from moonas.results import Network, Study
+from moonas.results.networks import Network
+from moonas.results.study import Study
 from moonas.store.records import Place
 from moonas.store.states import TrialState
 from moonas.study.objectives import minimised

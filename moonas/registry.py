@@ -52,6 +52,10 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
     def __len__(self) -> int:
         return len({*self._entries, *self._found_plugins()})
 
+    def declare(self, name: str, entry: Entry) -> None:
+        """Add an entry that no package publishes, for as long as the process lives."""
+        self._entries[name] = entry
+
     def unknown(self, name: object) -> str:
         """The message for a name this registry does not have."""
         article = "an" if self.kind[0] in "aeiou" else "a"

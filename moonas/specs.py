@@ -28,6 +28,8 @@ class SearchSpec:
     data, space, method, handler: `{"name": ..., **settings}`, fully resolved: no ranges, no defaults left out.
     skeleton: the search skeleton. final, budget: set only where the method or its handler uses them, and with them
     predicted: costs at the final skeleton that device tables add to the exact ones.
+    start: `{"search": key, "parameters": what that search left}`, whose architecture parameters this one starts from; what was left
+    follows from the key, so that the key alone is part of the identity.
     performance: `{"memory": ..., "precision": ...}`. threads: CPU threads of the task; they change the last digits.
     health: `{"on_collapse": ..., "eigenvalue_every": ...}`.
     """
@@ -42,6 +44,7 @@ class SearchSpec:
     final: Skeleton | None = None
     budget: Bounds | None = None
     predicted: Predicted | None = None
+    start: Settings | None = None
     health: Settings = field(default_factory=dict)
     performance: Settings = field(default_factory=dict)
     threads: int = 1
@@ -49,7 +52,8 @@ class SearchSpec:
     @property
     def key(self) -> str:
         """The search key: 20 hexadecimal digits. Trials with equal search keys share one search."""
-        return digest(self.to_json(), 20)
+        source = {"start": self.start["search"]} if self.start else {}
+        return digest(self.to_json() | source, 20)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -64,6 +68,7 @@ class SearchSpec:
             "final": self.final and self.final.to_json(),
             "budget": self.budget and {name: dict(bound) for name, bound in self.budget.items()},
             "predicted": self.predicted and {name: dict(column) for name, column in self.predicted.items()},
+            **({"start": dict(self.start)} if self.start else {}),
             "health": dict(self.health),
             "performance": dict(self.performance),
             "threads": self.threads,

@@ -175,7 +175,7 @@ def test_every_command_that_reads_works_in_every_format(tmp_path: Path) -> None:
 
 
 def test_cells_that_a_spreadsheet_would_run_are_defused() -> None:
-    from moonas.cli import _flat
+    from moonas.cli.output import _flat
 
     assert _flat({"name": "=1+1", "metrics": {"a": -1.5}}) == {"name": "'=1+1", "metrics.a": -1.5}
 

@@ -21,10 +21,12 @@ import moonas
 from moonas.cli import app
 from moonas.errors import StudyFileError
 from moonas.outer.plan import Plan
+from moonas.study.continuing import ContinueFrom
 from moonas.study.data import DATA, DataConfig
+from moonas.study.handlers import HANDLERS
 from moonas.study.history import Past
 from moonas.study.loading import parse_study, study_from
-from moonas.study.methods import HANDLERS, METHODS
+from moonas.study.methods import METHODS
 from moonas.study.metrics import METRICS
 from moonas.study.numbers import parse_number
 from moonas.study.objectives import Objective
@@ -51,6 +53,7 @@ SETTINGS = {
     "health": Health,
     "limits": Limits,
     "history": Past,
+    "continue_from": ContinueFrom,
     "performance": Performance,
     **{f"Space {name}": entry.config for name, entry in SPACES.items()},
     **{f"Method {name}": entry.config for name, entry in METHODS.items()},

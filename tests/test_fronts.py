@@ -12,7 +12,7 @@ import moonas
 from moonas.cli import app
 from moonas.errors import UsageError
 from moonas.infeasible import infeasibility
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.store.store import Store
 from moonas.study.bounds import parse_bound
 from tests.outer.fakes import FakePool, drive, small_study

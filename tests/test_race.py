@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from moonas.race import race
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.store.store import Store
 from tests.outer.fakes import FakePool, drive, small_study
 

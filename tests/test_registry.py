@@ -12,7 +12,8 @@ import pytest
 from moonas.errors import UnknownNameError, UsageError, nearest
 from moonas.registry import Registry, load_object
 from moonas.study.data import DATA, DataEntry
-from moonas.study.methods import HANDLERS, METHODS
+from moonas.study.handlers import HANDLERS
+from moonas.study.methods import METHODS
 from moonas.study.samplers import SAMPLERS
 from moonas.study.spaces import SPACES
 from tests.study.files import raw

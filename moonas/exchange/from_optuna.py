@@ -1,6 +1,6 @@
-"""A study out of an Optuna storage that `to_optuna` wrote: trials, architectures, measurements and the history of the front.
+"""A study out of an Optuna storage: trials, architectures, measurements and the history of the front, as `to_optuna` wrote them.
 
-An Optuna study of other origin says nothing of data, networks or how values were come by; it is refused.
+`foreign_optuna` brings Optuna studies of other origin into the same form.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from moonas.store.states import StudyState, TrialState
 from moonas.store.store import Store
 from moonas.study.changes import scientific_hash
 from moonas.study.checks import without_password
+from moonas.study.functions import declare_returned
 from moonas.study.loading import study_from
 from moonas.study.schema import SCHEMA
 
@@ -45,8 +46,10 @@ def add_study(store: Store, exported: Exported, name: str, version: str) -> None
     """Add an exported study, as a complete one of this name.
 
     Trials that were not finished come in as failed; times become those of the import. Raises StudyConflictError where the database
-    has a study of that name.
+    has a study of that name, StudyFileError where one of its metrics goes in another direction.
     """
+    for known in store.studies():  # whose metrics the new one's must not contradict, or one process could not read both
+        declare_returned(store.study(known.name).config.get("methods"))
     plan = Plan(study_from({**exported.about["study"], "name": name}, exported.address), exported.address)
     config, device, trials = plan.config, exported.about["device"], exported.trials
     if config.name in [known.name for known in store.studies()]:
@@ -65,12 +68,14 @@ def add_study(store: Store, exported: Exported, name: str, version: str) -> None
         ledger.set_state(StudyState.COMPLETE, f"imported from the Optuna storage {without_password(exported.address)}")
 
 
-def read_study(address: str, name: str) -> Exported:
-    """The study `name` of an Optuna storage, which is only read.
+def read_study(address: str, name: str, metrics: Sequence[str] | None = None, function: str | None = None) -> Exported:
+    """The study `name` of an Optuna storage, which is only read. metrics, function: names for one that moonas did not write.
 
-    Raises UsageError where there is none, or moonas did not write it; StorageError.
+    Raises UsageError where there is none, or moonas wrote a part of it only; StorageError.
     """
     import optuna
+
+    from moonas.exchange.foreign_optuna import foreign_study
 
     storage = open_storage(address)
     known = study_names(storage)
@@ -79,10 +84,9 @@ def read_study(address: str, name: str) -> Exported:
     study = optuna.load_study(study_name=name, storage=storage)
     mark = study.user_attrs.get(MARK)
     if mark is None:
-        raise UsageError(
-            f"moonas did not write the Optuna study {name!r}, which says nothing of data, networks or architectures: only what "
-            "`moonas export-optuna` has written can be brought in"
-        )
+        return foreign_study(study, address, metrics, function)
+    if metrics is not None or function is not None:
+        raise UsageError(f"moonas wrote the Optuna study {name!r}, which names its metrics itself")
     trials = study.get_trials(deepcopy=False)
     for trial in trials:
         if MARK not in trial.user_attrs:

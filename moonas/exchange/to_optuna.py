@@ -20,7 +20,7 @@ from moonas.outer.identity import measured_key, measurement_of
 from moonas.outer.plan import Design
 from moonas.outer.samplers.optuna import distribution
 from moonas.outer.samplers.parameters import Parameters
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.store.records import CandidateRecord, EvaluationRecord, TrialRecord
 from moonas.store.states import TrialState
 from moonas.study.budgets import budget_text

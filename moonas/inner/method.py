@@ -70,6 +70,10 @@ class Method(Protocol):
         """JSON data that joins the result of the search, for later searches to start from."""
         return {}
 
+    def start_from(self, left: Any) -> None:
+        """Take over, before the first step, what another search of the method has left under the name in its entry's `leaves`."""
+        raise NotImplementedError(f"{type(self).__name__} leaves nothing to start from")
+
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...

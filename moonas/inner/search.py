@@ -24,7 +24,8 @@ from moonas.spaces.decode import Decoder
 from moonas.spaces.scores import JsonScores, scores_to_json
 from moonas.spaces.space import make_space
 from moonas.specs import SearchSpec
-from moonas.study.methods import HANDLERS, METHODS, partial_channels
+from moonas.study.handlers import HANDLERS
+from moonas.study.methods import METHODS, partial_channels
 from moonas.study.sections import Performance
 from moonas.study.validation import settings_of
 
@@ -53,6 +54,8 @@ class Search:
             budget_handler,
             alpha_seed,
         )
+        if spec.start is not None:
+            self.method.start_from(spec.start["parameters"])
         self.epochs = self.method.epochs
         self.decoder = Decoder(self.space, table)
         self.expected_cost = ExpectedCost(self.space, table.columns(["params"]), device)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,6 +32,19 @@ def small_logits(
         name: (scale * torch.randn(group.shape[:1] if per_edge else group.shape, generator=generator)).to(device).requires_grad_()
         for name, group in space.groups.items()
     }
+
+
+def logits_to_json(logits: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Any]:
+    """{kind: {group: logits}} as nested lists, exactly."""
+    return {kind: {group: matrix.tolist() for group, matrix in groups.items()} for kind, groups in logits.items()}
+
+
+@torch.no_grad()
+def copy_logits(data: Mapping[str, Any], logits: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Give `logits` the values that `logits_to_json` wrote of others of the same shapes."""
+    for kind, groups in logits.items():
+        for group, matrix in groups.items():
+            matrix.copy_(torch.tensor(data[kind][group]))
 
 
 def step_logits(

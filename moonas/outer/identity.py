@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from moonas.outer.continuing import start_of
 from moonas.outer.plan import Design, Plan
 from moonas.seeds import digest
 from moonas.specs import Device, EvaluateSpec
@@ -10,13 +11,14 @@ from moonas.store.records import CandidateRecord, EvaluationKey, TrialRecord
 
 def measurement_of(plan: Plan, candidate: CandidateRecord, trial: TrialRecord) -> EvaluationKey:
     """The evaluation that a candidate of a trial asked for, which counts for its study; others' measurements do not."""
+    design = Design.from_params(trial.params)
     return EvaluationKey(
         architecture=candidate.architecture,
         skeleton=plan.search_skeleton.key if plan.inherits else candidate.skeleton,
         data=plan.data_identity,
-        protocol=plan.identity_of(plan.protocol(Design.from_params(trial.params))),
+        protocol=plan.identity_of(plan.protocol(design)),
         replicate=trial.replicate,
-        source=plan.search_spec(Design.from_params(trial.params), trial.replicate).key if plan.inherits else "",
+        source=plan.search_spec(design, trial.replicate, start_of(trial.sampler_attrs)).key if plan.inherits else "",
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from moonas.errors import InfeasibleError, TaskError
 from moonas.outer.archive import Archive
 from moonas.outer.candidates import decode_trial, named, shortlist, stored_costs
+from moonas.outer.continuing import Continuing
 from moonas.outer.identity import evaluation_key, measured_key, measurement_of
 from moonas.outer.past import history_of
 from moonas.outer.plan import Design, Plan
@@ -83,6 +84,7 @@ class Loop:
         self.trials: dict[int, OpenTrial] = {}
         self.finished = {TrialState.COMPLETE: 0, TrialState.PRUNED: 0, TrialState.FAIL: 0}
         self.tasks: dict[tuple[str, str], OpenTask] = {}
+        self.continuing = Continuing(plan, self.tasks)
         self.known: dict[EvaluationKey, Mapping[str, float]] = {}
         self.running: dict[int, Running] = {}
         self.ending: StudyState | None = None
@@ -159,10 +161,12 @@ class Loop:
         unfinished = []
         for trial in trials:
             self.history.add(self._told(trial))
+            self.continuing.add(trial.params, trial.replicate, trial.sampler_attrs)
             if trial.state in self.finished:
                 self.finished[trial.state] += 1
             else:
-                unfinished.append(OpenTrial(trial.id, trial.number, Design.from_params(trial.params), trial.replicate))
+                design = Design.from_params(trial.params)
+                unfinished.append(OpenTrial(trial.id, trial.number, design, trial.replicate, trial.sampler_attrs))
         for open_trial in unfinished:
             self.trials[open_trial.id] = open_trial
         for open_trial in unfinished:
@@ -193,10 +197,12 @@ class Loop:
                 self.reached = f"the limit of {self.config.trials} trials is reached"
             return False
         number, params = len(self.history.trials), proposal.design.to_params()
+        attributes = {**proposal.attributes, **self.continuing.choose(proposal.design, proposal.replicate)}
         with self.ledger.together():
-            trial_id = self.ledger.add_trial(number, params, proposal.replicate, proposal.attributes)
-            self.history.add(Told(params, proposal.replicate, TrialState.RUNNING, None, proposal.attributes))
-            self.trials[trial_id] = OpenTrial(trial_id, number, proposal.design, proposal.replicate)
+            trial_id = self.ledger.add_trial(number, params, proposal.replicate, attributes)
+            self.history.add(Told(params, proposal.replicate, TrialState.RUNNING, None, attributes))
+            self.continuing.add(params, proposal.replicate, attributes)
+            self.trials[trial_id] = OpenTrial(trial_id, number, proposal.design, proposal.replicate, attributes)
             self._advance(self.trials[trial_id])
         return True
 
@@ -211,7 +217,7 @@ class Loop:
             if trial.candidates is None:
                 self._add_candidates(trial, named(self.plan, trial.design))
         else:
-            spec = self.plan.search_spec(trial.design, trial.replicate)
+            spec = self.continuing.spec(trial.design, trial.replicate, trial.attributes)
             search = self._task("search", spec.key, spec, trial)
             if search.state is TaskState.FAIL:
                 return self._fail(trial, f"its search failed: {search.reason}")

@@ -104,7 +104,8 @@ def _trials_of(plan: Plan, store: Store, past: Past) -> Rows:
 
 def _closed(method: Method) -> tuple[Any, ...]:
     """What two variants must share for trials of one to be trials of the other; the ranges of open settings may differ."""
-    return method.name, method.handler, method.settings, set(method.open)
+    settings = {name: value for name, value in method.settings.items() if name != "returns"}
+    return method.name, method.handler, settings, set(method.open), method.continue_from
 
 
 class _Reader:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
+from math import isfinite
 from typing import Any
 
 from moonas.architecture import Architecture
@@ -17,9 +18,9 @@ from moonas.spaces.decode import Decoder
 from moonas.spaces.parameters import architecture_of
 from moonas.spaces.relaxed import RelaxedCosts
 from moonas.spaces.space import Space, make_space
-from moonas.specs import Bounds, Device, EvaluateSpec, MeasureSpec, Predicted, RerankSpec, SearchSpec
+from moonas.specs import Bounds, Device, EvaluateSpec, MeasureSpec, Predicted, RerankSpec, SearchSpec, Settings
 from moonas.study.budgets import budget_text, parse_budget
-from moonas.study.methods import HANDLERS
+from moonas.study.handlers import HANDLERS
 from moonas.study.metrics import ADDITIVE, is_measured
 from moonas.study.objectives import best_value, worst_value
 from moonas.study.protocols import PROTOCOLS
@@ -217,8 +218,8 @@ class Plan:
                 for budget, (channels, cells) in pairs:
                     yield Design(method.label, budget, channels, cells, settings)
 
-    def search_spec(self, design: Design, replicate: int) -> SearchSpec:
-        """The search that serves a trial; equal for all trials that can share it."""
+    def search_spec(self, design: Design, replicate: int, start: Settings | None = None) -> SearchSpec:
+        """The search that serves a trial; equal for all trials that can share it. start: see `SearchSpec`."""
         config, method = self.config, self.config.method(design.method)
         final = self.final_skeleton((design.channels, design.cells)) if method.uses_budget else None
         return SearchSpec(
@@ -227,11 +228,12 @@ class Plan:
             data=config.data.to_json(),
             space=config.space.to_json(),
             skeleton=self.search_skeleton,
-            method=method.spec(design.settings),
+            method=method.spec(design.settings, continued=start is not None),
             handler=method.handler.to_json(),
             final=final,
             budget=self.bounds(design.budget) if final else None,
             predicted=self.predicted(final) or None if final else None,
+            start=start,
             health=config.to_json()["health"],
             performance=config.performance.spec(),
             threads=config.workers.threads_per_task,
@@ -360,8 +362,10 @@ class Plan:
                 problems.append(
                     Problem(f"objectives[{index}]", f"{objective.metric} needs a `reference`: the worst value that counts")
                 )
+            elif not isfinite(best):
+                problems.append(Problem(f"objectives[{index}]", f"{objective.metric} needs a `best`: the best value there can be"))
             elif not worst > best:
-                ends = f"{objective.reference:g} is no worse than {objective.sign * best:g}"
+                ends = f"{objective.sign * worst:g} is no worse than {objective.sign * best:g}"
                 problems.append(Problem(f"objectives[{index}].reference", f"{ends}, the best that {objective.metric} can be"))
         if problems:
             raise StudyFileError(source, problems)

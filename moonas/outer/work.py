@@ -13,12 +13,13 @@ from moonas.store.states import TaskState
 
 @dataclass
 class OpenTrial:
-    """A trial that is not finished. candidates: once decoded. waits: the tasks it needs that are not finished."""
+    """A trial that is not finished. attributes: as stored with it. candidates: once decoded. waits: unfinished tasks it needs."""
 
     id: int
     number: int
     design: Design
     replicate: int
+    attributes: Mapping[str, Any] = field(default_factory=dict)
     candidates: list[NewCandidate] | None = None
     waits: list[OpenTask] = field(default_factory=list)
 

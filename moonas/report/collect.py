@@ -9,7 +9,8 @@ from typing import Any
 from moonas.infeasible import infeasibility
 from moonas.report.figures import front_axes
 from moonas.report.records import Band, BudgetInfo, HypervolumeStep, ObjectiveInfo, Point, ReportData, TrialInfo, Value
-from moonas.results import Network, Study
+from moonas.results.networks import Network
+from moonas.results.study import Study
 from moonas.seeds import digest
 from moonas.specs import device_text
 from moonas.store.records import AttemptRecord, TrialRecord

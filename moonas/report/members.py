@@ -59,7 +59,7 @@ def _origin(data: ReportData, point: Point) -> tuple[Cell, Cell]:
 
 def _chosen(point: Point, settings: list[str], names: list[str]) -> list[Cell]:
     """Its settings and what came of them."""
-    values = [point.settings[name] for name in settings]
+    values = [point.settings.get(name, "") for name in settings]
     told = [Cell(escape(text.setting(value)), value, "number") for value in values]
     return [*told, *(parts.metric(name, point.metrics.get(name)) for name in names)]
 

@@ -12,7 +12,7 @@ from sqlalchemy import exists, func, or_, select, text
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
-from moonas.errors import UnknownNameError
+from moonas.errors import UsageError
 from moonas.store.database import connect
 from moonas.store.lease import has_died
 from moonas.store.states import StudyState, TaskState, TrialState
@@ -92,6 +92,7 @@ def _dominated_members(session: Session) -> Iterator[str]:
     import numpy as np
 
     from moonas.front.dominance import non_dominated
+    from moonas.study.functions import declare_returned
     from moonas.study.metrics import METRICS
 
     fronts = defaultdict(list)
@@ -104,11 +105,13 @@ def _dominated_members(session: Session) -> Iterator[str]:
     )
     for study, protocol, key, values in session.execute(query):
         fronts[study, protocol].append((key, values))
+    methods = {name: config.get("methods") for name, config in session.execute(select(Study.name, Study.config))}
     for (study, protocol), members in fronts.items():
         where = f"study {study!r}, front by {protocol}"
         try:
+            declare_returned(methods[study])
             signs = {metric: -1 if METRICS[metric].direction == "maximize" else 1 for metric in members[0][1]}
-        except UnknownNameError as error:
+        except UsageError as error:
             yield f"{where}: {error}"
             continue
         if odd := [key for key, values in members if values.keys() != signs.keys()]:

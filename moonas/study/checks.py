@@ -12,7 +12,8 @@ from typing import Any
 from moonas.study.budgets import Level
 from moonas.study.data import DATA, TRAINING_PARTS, training_fractions
 from moonas.study.functions import FUNCTIONS
-from moonas.study.methods import HANDLERS
+from moonas.study.handlers import HANDLERS
+from moonas.study.methods import METHODS
 from moonas.study.metrics import ADDITIVE, METRICS, PREDICTED
 from moonas.study.partial import Partial
 from moonas.study.protocols import PROTOCOLS, TABLES, TABULATED
@@ -126,6 +127,21 @@ def _handlers_have_budgets(place: Place, methods: Any, budgets: Any, constraints
             )
 
 
+def _searches_can_continue(place: Place, methods: Any) -> None:
+    able = ", ".join(name for name in METHODS if METHODS[name].leaves)
+    for index, method in enumerate(methods):
+        here = place / "methods" / index / "continue_from"
+        if method.continue_from is None:
+            continue
+        if not method.entry.leaves:
+            here.wrong(f"{method.name} leaves no architecture parameters that another search could start from; these do: {able}")
+        elif not method.uses_budget:
+            others = " or ".join(name for name in method.entry.handlers if HANDLERS[name].uses_budget)
+            here.wrong(
+                f"with the handler {method.handler.name!r} one search serves all budgets; it takes another handler: {others}"
+            )
+
+
 def _predictions_have_tables(place: Place, objectives: Any, constraints: Any, budgets: Any, device_tables: Any) -> None:
     tables = [table.name for table in device_tables]
     for index, name in enumerate(tables):
@@ -230,7 +246,7 @@ def _functions_have_no_network(
 
 def _functions_return_metrics(place: Place, methods: Any, objectives: Any, constraints: Any) -> None:
     for method in methods:
-        returned = FUNCTIONS[method.function].metrics if method.function else ()
+        returned = tuple(method.returns or FUNCTIONS[method.function].metrics) if method.function else ()
         for key, parts in (("objectives", objectives), ("constraints", constraints)):
             for index, part in enumerate(parts):
                 if method.function and part.metric not in returned:
@@ -293,6 +309,7 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _methods_fit_space,
     _handlers_fit,
     _handlers_have_budgets,
+    _searches_can_continue,
     _predictions_have_tables,
     _rewards_have_tables,
     _tables_fit_space,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from moonas.registry import Registry
+from moonas.study.metrics import declare_metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,3 +27,15 @@ class FunctionEntry:
 
 
 FUNCTIONS: Registry[FunctionEntry] = Registry("function", "function", {})
+
+
+def declare_returned(methods: Any) -> None:
+    """Make known what the functions of a study returned that were called elsewhere. methods: as its file has them.
+
+    Raises UsageError where a metric of that name is something else.
+    """
+    for method in methods if isinstance(methods, list) else ():
+        returns = method.get("returns") if isinstance(method, Mapping) and method.get("name") == "function" else None
+        for name, direction in returns.items() if isinstance(returns, Mapping) else ():
+            if direction in ("minimize", "maximize"):
+                declare_metric(str(name), direction)

@@ -14,7 +14,7 @@ from moonas.errors import UsageError, nearest
 from moonas.study.metrics import METRICS
 
 PARAMETERS = ("method", "budget", "channels", "cells", "replicate")
-PREFIXES = ("setting.", "choice.", "metrics.")
+PREFIXES = ("setting.", "choice.", "metrics.", "user_attrs.")
 REMARKS = ("number", "state", "violation", "reason", "collapse", "fallback")  # what `moonas trials` prints besides
 
 Rows = dict[str, dict[str, Any]]

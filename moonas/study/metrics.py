@@ -7,6 +7,7 @@ those that `predict` one are read off a table fitted on a device.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 from moonas.errors import UsageError
@@ -72,6 +73,22 @@ ALIASES = {"flops": "macs"}
 COSTS = ("params", "macs")
 PREDICTED = ("predicted_latency_us", "predicted_energy_uj")
 ADDITIVE = (*COSTS, *PREDICTED)  # sums of whole numbers over an architecture's edges: these can be budgets
+
+
+def declare_metric(name: str, direction: Literal["minimize", "maximize"]) -> None:
+    """Make a metric known that only some function returned elsewhere. Raises UsageError where the name means something else."""
+    if name not in METRICS:
+        METRICS.declare(
+            name,
+            MetricEntry(
+                direction=direction, label=name, unit="", best=inf if direction == "maximize" else None, protocols=("function",)
+            ),
+        )
+    entry = METRICS[name]
+    if entry.direction != direction:
+        raise UsageError(f"{name} is a metric already, to {entry.direction} and not to {direction}; it needs another name")
+    if entry.load or entry.predicts or entry.reported_only:
+        raise UsageError(f"{name} is a metric of moonas that no function returns; it needs another name")
 
 
 def metric_name(name: str) -> str:

@@ -15,12 +15,14 @@ from moonas.study.numbers import parse_number
 class Objective:
     """One objective.
 
-    known: its value is exact before any training. reference: the worst value that counts in the hypervolume, in its own sign.
+    known: its value is exact before any training. reference, best: the worst value that counts in the hypervolume, and the best
+    there can be, in its own sign; None for what the metric or the space says.
     """
 
     metric: str
     known: bool
     reference: float | None = None
+    best: float | None = None
 
     @property
     def entry(self) -> MetricEntry:
@@ -32,7 +34,8 @@ class Objective:
         return 1 if self.entry.direction == "minimize" else -1
 
     def to_json(self) -> dict[str, Any]:
-        return {"metric": self.metric, "known": self.known, "reference": self.reference}
+        best = {} if self.best is None else {"best": self.best}
+        return {"metric": self.metric, "known": self.known, "reference": self.reference, **best}
 
 
 def parse_objective(value: Any) -> Objective:
@@ -43,19 +46,24 @@ def parse_objective(value: Any) -> Objective:
     if not isinstance(fields, Mapping) or "metric" not in fields:
         raise UsageError(f"expected a metric such as accuracy, or {{metric: accuracy, reference: 0}}, got {value!r}")
     for name in fields:
-        if name not in ("metric", "known", "reference"):
-            raise UsageError(f"{name!r} is not a setting of an objective{nearest(name, ['known', 'metric', 'reference'])}")
+        if name not in (settings := ("metric", "known", "reference", "best")):
+            raise UsageError(f"{name!r} is not a setting of an objective{nearest(name, settings)}")
     if not isinstance(fields["metric"], str):
         raise UsageError(f"expected the name of a metric, got {fields['metric']!r}")
     name = selectable_metric(fields["metric"])
     entry = METRICS[name]
-    known, reference = fields.get("known", entry.known), fields.get("reference", entry.reference)
+    known = fields.get("known", entry.known)
     if not isinstance(known, bool):
         raise UsageError(f"known must be true or false, got {known!r}")
+    return Objective(name, known, _end(fields, "reference", entry.reference), _end(fields, "best", None))
+
+
+def _end(fields: Mapping[str, Any], name: str, default: float | None) -> float | None:
+    value = fields.get(name, default)
     try:
-        return Objective(name, known, None if reference is None else float(parse_number(reference)))
+        return None if value is None else float(parse_number(value))
     except ValueError as error:
-        raise UsageError(f"reference: {error}") from error
+        raise UsageError(f"{name}: {error}") from error
 
 
 def parse_weights(text: str) -> dict[str, float]:
@@ -91,7 +99,9 @@ def worst_value(objective: Objective, spans: Mapping[str, tuple[int, int]]) -> f
 
 
 def best_value(objective: Objective, spans: Mapping[str, tuple[int, int]]) -> float:
-    """The ideal, minimised: the smallest reachable cost, else the best that the metric can be."""
+    """The ideal, minimised: the file's, else the smallest reachable cost, else the best that the metric can be."""
+    if objective.best is not None:
+        return objective.sign * objective.best
     if objective.metric in spans:
         return float(spans[objective.metric][0])
     return objective.sign * (objective.entry.best or 0.0)

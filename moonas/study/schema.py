@@ -11,11 +11,13 @@ from moonas.errors import nearest
 from moonas.registry import Registry
 from moonas.study.bounds import Bound, parse_bound
 from moonas.study.budgets import Budgets, Level, parse_levels
+from moonas.study.continuing import ContinueFrom
 from moonas.study.data import DATA, classes, input_shape
 from moonas.study.device_tables import DeviceTable
-from moonas.study.functions import FUNCTIONS
+from moonas.study.functions import FUNCTIONS, declare_returned
+from moonas.study.handlers import HANDLERS
 from moonas.study.history import Past
-from moonas.study.methods import HANDLERS, METHODS, MethodEntry
+from moonas.study.methods import METHODS, MethodEntry
 from moonas.study.metrics import ADDITIVE, metric_name
 from moonas.study.numbers import Count, Seed
 from moonas.study.objectives import Objective, parse_objective
@@ -48,6 +50,7 @@ class Method:
 
     label: what the study calls it; its name unless the file says otherwise.
     settings: every setting that is not open. open: ranges that the outer layer fills in, one value per trial.
+    continue_from: what its searches start from; None where all start from scratch.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Method:
     handler: Named
     settings: Mapping[str, Any]
     open: Mapping[str, Range]
+    continue_from: ContinueFrom | None = None
 
     @property
     def entry(self) -> MethodEntry:
@@ -71,6 +75,11 @@ class Method:
         return self.settings["function"] if self.name == "function" else None
 
     @property
+    def returns(self) -> Mapping[str, str] | None:
+        """Of a function that was called elsewhere, so that no trial can be asked for, what it returned, with directions."""
+        return self.settings["returns"] if self.name == "function" and "returns" in self.settings else None
+
+    @property
     def fixed(self) -> str | None:
         """The one architecture of all its trials, as the file writes it."""
         return self.settings["architecture"] if self.name == "fixed" else None
@@ -79,7 +88,8 @@ class Method:
         """What stands for settings of the protocol in a trial, with a chosen value for each open one."""
         settings = {**self.settings, **chosen}
         if self.function:
-            return {"function": self.function, "params": {name: settings[name] for name in settings if name != "function"}}
+            params = {name: value for name, value in settings.items() if name not in ("function", "returns")}
+            return {"function": self.function, "params": params}
         names = [name for name in settings if name != "architecture" and settings[name] is not None] if self.fixed else []
         return {name: settings[name] for name in names}
 
@@ -94,13 +104,16 @@ class Method:
             return tuple(self.open[name].values)
         return (self.settings[name],) if name in self.settings else ()
 
-    def spec(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
-        """The method part of a search spec, with a chosen value for each open setting."""
-        return {"name": self.name, **self.settings, **{name: chosen[name] for name in self.open}}
+    def spec(self, chosen: Mapping[str, Any], continued: bool = False) -> dict[str, Any]:
+        """The method part of a search spec, with a chosen value for each open setting. continued: where it starts from another."""
+        settings = {"name": self.name, **self.settings, **{name: chosen[name] for name in self.open}}
+        return self.continue_from.shortened(settings) if continued and self.continue_from else settings
 
     def to_json(self) -> dict[str, Any]:
         open_settings = {name: value.to_json() for name, value in self.open.items()}
-        return {"name": self.name, "label": self.label, "handler": self.handler.to_json(), **self.settings, **open_settings}
+        fixed = {"name": self.name, "label": self.label, "handler": self.handler.to_json()}
+        continuing = {"continue_from": plain(self.continue_from)} if self.continue_from else {}
+        return {**fixed, **continuing, **self.settings, **open_settings}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +171,7 @@ def read_study(raw: Any, place: Place) -> dict[str, Any]:
     for key in raw:
         if key not in known:
             (place / str(key)).wrong(unknown_key(str(key), list(known)))
+    (place / "methods").read(declare_returned, raw.get("methods"))
     absent = _ABSENT | (_WITHOUT_NETWORK if _names(raw.get("methods")) == {"function"} else {})
     parts: dict[str, Any] = {}
     for key, reader in _READERS.items():
@@ -242,8 +256,11 @@ def _method(value: Any, place: Place) -> Method | None:
     name, settings = found
     entry = METHODS[name]
     kind, function = entry.config, None
+    if name == "function" and settings.get("returns") is not None:
+        return _called_elsewhere(settings, place)
     if name == "function":
         function = settings.pop("function", None)
+        settings.pop("returns", None)
         if not isinstance(function, str) or function not in FUNCTIONS:
             told = (
                 "is missing: which function?"
@@ -255,6 +272,7 @@ def _method(value: Any, place: Place) -> Method | None:
         kind = FUNCTIONS[function].config
     label = _name(settings.pop("label", name), place / "label")
     handler = _named(HANDLERS)(settings.pop("handler", entry.handlers[0]), place / "handler")
+    continue_from = _continue_from(settings.pop("continue_from", None), place / "continue_from")
     ranges = _ranges(kind, settings, place)
     firsts = {**settings, **{key: values.values[0] for key, values in ranges.items()}}
     needed = {item.name: firsts[item.name] for item in fields(kind) if item.default is MISSING and item.name in firsts}
@@ -266,7 +284,27 @@ def _method(value: Any, place: Place) -> Method | None:
     closed = {key: setting for key, setting in plain(config).items() if key not in open_settings}
     if function is not None:
         closed = {"function": function, **closed}
-    return Method(name, label, handler, closed, open_settings)
+    return Method(name, label, handler, closed, open_settings, continue_from)
+
+
+def _called_elsewhere(settings: dict[str, Any], place: Place) -> Method | None:
+    """A function whose trials were made elsewhere: nothing is known of its parameters but what the file says."""
+    own = {name: settings.pop(name) for name in ("function", "returns") if name in settings}
+    label, config = _name(settings.pop("label", "function"), place / "label"), place.settings(METHODS["function"].config, own)
+    handler = _named(HANDLERS)(settings.pop("handler", "none"), place / "handler")
+    ranges = {name: (place / name).read(as_range, value) for name, value in settings.items()}
+    if config is None or label is None or handler is None:
+        return None
+    found = {name: values for name, values in sorted(ranges.items()) if values is not None}
+    closed = {name: value for name, value in settings.items() if name not in found}
+    return Method("function", label, handler, {**plain(config), **closed}, found)
+
+
+def _continue_from(value: Any, place: Place) -> ContinueFrom | None:
+    if value is None:
+        return None
+    found: ContinueFrom | None = place.settings(ContinueFrom, {"name": value} if isinstance(value, str) else value)
+    return found
 
 
 def _ranges(config: type[Any], settings: dict[str, Any], place: Place) -> dict[str, Range]:

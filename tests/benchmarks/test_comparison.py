@@ -10,7 +10,7 @@ from benchmarks.comparison import Comparison
 from benchmarks.methods import again_of, noise_table, pool_of, training_report
 from benchmarks.outcomes import Outcome, believed, outcomes, score_of
 from moonas.architecture import Architecture
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import cost_table
 from moonas.spaces.decode import Decoder

@@ -12,7 +12,7 @@ import pytest
 from moonas import api
 from moonas.architecture import Architecture
 from moonas.errors import StudyConflictError, UsageError
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.store.store import Store
 from moonas.worker.local import Event
 from tests.outer.fakes import Crash, FakePool, drive, small_study
@@ -145,7 +145,7 @@ def test_a_study_that_is_not_finished_is_exported_as_it_is_and_comes_back_with_f
     assert (failed.state.value, failed.reason) == ("FAIL", "was not finished when it was exported")
 
 
-def test_what_moonas_did_not_write_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
+def test_what_is_not_there_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
     address, storage = f"sqlite:///{tmp_path}/optuna.db", f"sqlite:///{tmp_path}/study.db"
     with pytest.raises(UsageError, match="there is no Optuna storage"):
         api.import_optuna(address, "quadratic", storage)
@@ -153,6 +153,12 @@ def test_what_moonas_did_not_write_is_refused_and_nothing_is_made(tmp_path: Path
     quadratic.optimize(lambda trial: trial.suggest_float("x", -1, 1) ** 2, n_trials=1)
     with pytest.raises(UsageError, match="'quadratc'; did you mean 'quadratic'"):
         api.import_optuna(address, "quadratc", storage)
-    with pytest.raises(UsageError, match="moonas did not write the Optuna study 'quadratic'"):
-        api.import_optuna(address, "quadratic", storage)
     assert [path.name for path in tmp_path.iterdir()] == ["optuna.db"]
+
+
+def test_a_study_that_moonas_wrote_in_part_only_is_refused(study: Study, storage: str, tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path}/optuna.db"
+    api.export_optuna("small", address, storage)
+    optuna.load_study(study_name="small", storage=address).enqueue_trial({"channels": 4})
+    with pytest.raises(UsageError, match="moonas did not write trial 10 of the Optuna study 'small'"):
+        api.import_optuna(address, "small", storage, new_name="back")

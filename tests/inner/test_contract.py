@@ -9,7 +9,7 @@ import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
@@ -261,3 +261,25 @@ def test_budgets_matter_in_every_space():
         found = {shortlist(plan, design, 0, result)[0].architecture.key for design in designs(plan)}
         kinds[case[1]] = max(len(found), kinds.get(case[1], 0))
     assert all(count > 1 for count in kinds.values()), kinds
+
+
+@each([case for case in PAIRS if METHODS[case[0]].leaves])
+def test_a_search_goes_on_from_what_another_has_left_and_its_resumption_repeats_it(case: Case):
+    trace, name = trace_of(case), METHODS[case[0]].leaves
+    left = json.loads(json.dumps(trace.result))[name]  # as the database gives it back
+    spec = replace(trace.spec, start={"search": trace.spec.key, "parameters": left})
+    search = Search(spec, trace.data)
+    assert search.method.leaves()[name] == left
+    assert same(search.method.state_dict()["net"], unpack(trace.states[0])["method"]["net"])
+    search.run_epoch(0)
+    state = pack(search.state_dict())
+    metrics = search.run_epoch(1)
+    resumed = Search(spec, trace.data)
+    resumed.load_state_dict(unpack(state))
+    assert resumed.run_epoch(1) == metrics
+    assert same(resumed.state_dict(), search.state_dict())
+    assert not same(unpack(state)["method"], unpack(trace.states[1])["method"])
+
+
+def test_every_method_that_learns_architectures_can_be_continued_but_those_that_draw_them():
+    assert {name for name, entry in METHODS.items() if entry.leaves} == {case[0] for case in LEARNING}

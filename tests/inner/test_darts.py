@@ -16,7 +16,8 @@ from moonas.inner.supernets.fused import FusedSupernet
 from moonas.inner.supernets.supernet import Mixture
 from moonas.networks.descent import judge
 from moonas.spaces.space import CellGroup
-from moonas.study.methods import DartsConfig, NoneConfig
+from moonas.study.handlers import NoneConfig
+from moonas.study.methods import DartsConfig
 
 
 def make_darts(space, net: nn.Module, seed: int = 0, **settings) -> Darts:

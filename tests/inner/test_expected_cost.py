@@ -12,7 +12,7 @@ from moonas.inner.handlers.penalty import Penalty
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import CostTable, cost, cost_table
 from moonas.spaces.space import CellGroup, make_space
-from moonas.study.methods import NoneConfig, PenaltyConfig
+from moonas.study.handlers import NoneConfig, PenaltyConfig
 
 FINAL = Skeleton(channels=8, cells=5, input_shape=(1, 8, 8), classes=10)
 

@@ -17,7 +17,8 @@ from moonas.spaces.decode import Decoder
 from moonas.spaces.nas_bench_201 import EDGES
 from moonas.spaces.space import live_edges, make_space
 from moonas.specs import SearchSpec
-from moonas.study.methods import HANDLERS, METHODS
+from moonas.study.handlers import HANDLERS
+from moonas.study.methods import METHODS
 from moonas.study.validation import plain
 from tests.inner.paths import with_weights_of
 from tests.inner.test_fused import CLOSE, images, mixture, run

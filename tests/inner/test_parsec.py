@@ -18,7 +18,8 @@ from moonas.skeleton import Skeleton
 from moonas.spaces.costs import cost_table
 from moonas.spaces.decode import Decoder
 from moonas.spaces.space import CellGroup, make_space
-from moonas.study.methods import NoneConfig, ParsecConfig, PenaltyConfig, WarmStart
+from moonas.study.handlers import NoneConfig, PenaltyConfig
+from moonas.study.methods import ParsecConfig, WarmStart
 from tests.inner.plain import PlainSupernet
 from tests.memory import peak_held
 

@@ -19,7 +19,8 @@ from moonas.spaces.costs import cost_table
 from moonas.spaces.decode import Decoder
 from moonas.spaces.space import CellGroup, Space
 from moonas.specs import SearchSpec
-from moonas.study.methods import METHODS, NoneConfig, PCDartsConfig
+from moonas.study.handlers import NoneConfig
+from moonas.study.methods import METHODS, PCDartsConfig
 from moonas.worker.checkpoint import pack, unpack
 
 SKELETON = Skeleton(channels=8, cells=3, input_shape=(1, 8, 8), classes=10)

@@ -15,7 +15,7 @@ from moonas.spaces.costs import cost_table
 from moonas.spaces.decode import Decoder
 from moonas.spaces.space import make_space
 from moonas.specs import SearchSpec
-from moonas.study.methods import ProjectionConfig
+from moonas.study.handlers import ProjectionConfig
 from moonas.worker.checkpoint import pack, unpack
 from tests.outer.studies import SMALL, plan
 

@@ -12,7 +12,7 @@ from moonas.inner.rewards import advantages, draw, exploration_ratios, policy_gr
 from moonas.skeleton import Skeleton
 from moonas.spaces.costs import cost, cost_table
 from moonas.spaces.space import make_space
-from moonas.study.methods import NoneConfig, RewardConfig
+from moonas.study.handlers import NoneConfig, RewardConfig
 from tests.spaces.genotypes import tnd_cell
 
 PI = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)

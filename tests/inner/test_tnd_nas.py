@@ -27,7 +27,8 @@ from moonas.spaces.decode import Decoder
 from moonas.spaces.scores import scores_from_json
 from moonas.spaces.space import CellGroup, Slot, make_space
 from moonas.specs import SearchSpec
-from moonas.study.methods import NoneConfig, RewardConfig, TndNasConfig
+from moonas.study.handlers import NoneConfig, RewardConfig
+from moonas.study.methods import TndNasConfig
 from moonas.worker.checkpoint import pack, unpack
 
 SPACE = make_space({"name": "tnd-cnn", "nodes": 2})

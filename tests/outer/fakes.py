@@ -16,6 +16,7 @@ from moonas.skeleton import Skeleton
 from moonas.spaces.costs import cost_table
 from moonas.spaces.sampling import FeasibleSet
 from moonas.spaces.space import make_space
+from moonas.specs import SearchSpec
 from moonas.store.states import StudyState
 from moonas.store.store import Store
 from moonas.study.loading import study_from
@@ -117,6 +118,7 @@ def result_of(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **search,
         "scores": {name: draw.normal(size=group.shape).tolist() for name, group in space.groups.items()},
+        "logits": {"of": SearchSpec.from_json(spec).key},
     }
 
 

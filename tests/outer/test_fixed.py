@@ -8,7 +8,7 @@ import pytest
 
 from moonas.errors import StudyFileError
 from moonas.outer.plan import Plan
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.store.states import StudyState, TrialState
 from moonas.store.store import Store
 from moonas.study.loading import study_from

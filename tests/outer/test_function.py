@@ -14,7 +14,7 @@ import pytest
 from moonas.errors import StudyFileError, TaskError
 from moonas.report.collect import report_data
 from moonas.report.html import render
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.store.states import StudyState, TrialState
 from moonas.store.store import Store
 from moonas.study.functions import FUNCTIONS, FunctionEntry

@@ -10,7 +10,7 @@ import pytest
 from moonas.errors import LeaseError, TaskError
 from moonas.outer.loop import Loop
 from moonas.outer.plan import Plan
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.spaces.costs import cost
 from moonas.store.states import AttemptState, StudyState, TaskState, TrialState
 from moonas.store.store import Store

@@ -10,7 +10,7 @@ import pytest
 
 from moonas.errors import DeviceError, TaskError
 from moonas.outer.plan import Plan
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.store.states import StudyState, TaskState, TrialState
 from moonas.store.store import Store
 from moonas.study.loading import study_from

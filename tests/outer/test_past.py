@@ -20,7 +20,7 @@ from moonas.outer.plan import Plan
 from moonas.outer.samplers.sampler import History, Told, make_sampler
 from moonas.store.store import Store
 from moonas.study.loading import load_study, study_from
-from moonas.terminal import print_study
+from moonas.terminal.studies import print_study
 from tests.outer.fakes import Crash, FakePool, drive, small_study
 
 DARTS = {"name": "darts", "alpha_lr": {"log": [1e-4, 1e-2]}}

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from moonas.outer.stagnation import stagnates, volumes_after
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.store.records import FrontRecord, TrialRecord
 from moonas.store.states import StudyState, TrialState
 from moonas.store.store import Store
-from moonas.terminal import print_study, summary
+from moonas.terminal.studies import print_study, summary
 from tests.outer.fakes import Crash, FakePool, Notes, drive, small_study
 
 

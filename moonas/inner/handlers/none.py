@@ -11,7 +11,7 @@ from moonas.architecture import Architecture
 from moonas.spaces.costs import CostTable
 from moonas.spaces.space import Space
 from moonas.specs import Bounds
-from moonas.study.methods import NoneConfig
+from moonas.study.handlers import NoneConfig
 
 
 class NoHandler:

@@ -12,7 +12,7 @@ from moonas.inner.expected_cost import ExpectedCost
 from moonas.spaces.costs import CostTable, total_in
 from moonas.spaces.space import Space
 from moonas.specs import Bounds
-from moonas.study.methods import PenaltyConfig
+from moonas.study.handlers import PenaltyConfig
 
 
 class Penalty:

@@ -18,7 +18,7 @@ from moonas.spaces.costs import CostTable
 from moonas.spaces.relaxed import RelaxedCosts, flatten, unflatten
 from moonas.spaces.space import Space
 from moonas.specs import Bounds
-from moonas.study.methods import ProjectionConfig
+from moonas.study.handlers import ProjectionConfig
 
 MOVED = 1e-3  # a logit that is moved further loses its momentum
 FLOOR_LIMIT = 0.8  # of the most parameters that the bounds allow

@@ -12,7 +12,7 @@ from moonas.inner.rewards import reward
 from moonas.spaces.costs import CostTable, total_in
 from moonas.spaces.space import Space
 from moonas.specs import Bounds
-from moonas.study.methods import RewardConfig
+from moonas.study.handlers import RewardConfig
 
 Provider = Callable[[Architecture], float]
 

@@ -17,7 +17,7 @@ from moonas.data.dataset import Part
 from moonas.inner.handlers.handler import Handler
 from moonas.inner.method import Method, StepOutcomes
 from moonas.inner.supernets.supernet import Mixture, Supernet
-from moonas.inner.updates import adam, second_order_gradient, small_logits, softmax, step_logits
+from moonas.inner.updates import adam, copy_logits, logits_to_json, second_order_gradient, small_logits, softmax, step_logits
 from moonas.networks.descent import (
     Outcome,
     cosine,
@@ -111,6 +111,12 @@ class Darts(Method):
 
     def scores(self) -> dict[str, Tensor]:
         return {group: logits.detach().log_softmax(dim=1) for group, logits in self.alpha.items()}
+
+    def leaves(self) -> dict[str, Any]:
+        return {"logits": logits_to_json({"alpha": self.alpha})}
+
+    def start_from(self, left: Any) -> None:
+        copy_logits(left, {"alpha": self.alpha})
 
     def state_dict(self) -> dict[str, Any]:
         return {

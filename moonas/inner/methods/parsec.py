@@ -137,6 +137,9 @@ class Parsec(Method):
         """What later searches may start from."""
         return {"distribution": self.distribution.to_json()}
 
+    def start_from(self, left: Any) -> None:
+        self.distribution.start_from(left)
+
     def state_dict(self) -> dict[str, Any]:
         return {
             "net": self.net.state_dict(),

@@ -17,7 +17,16 @@ from moonas.data.dataset import Part
 from moonas.inner.handlers.handler import Handler
 from moonas.inner.method import Method, StepOutcomes
 from moonas.inner.supernets.supernet import Mixture, Supernet
-from moonas.inner.updates import adam, log_softmax_by_node, resting, small_logits, softmax, step_logits
+from moonas.inner.updates import (
+    adam,
+    copy_logits,
+    log_softmax_by_node,
+    logits_to_json,
+    resting,
+    small_logits,
+    softmax,
+    step_logits,
+)
 from moonas.networks.descent import Outcome, cosine, descend, judge, load_optimizer_state, optimizer_state, set_lr, sgd
 from moonas.seeds import stream
 from moonas.spaces.space import Space
@@ -92,6 +101,12 @@ class PCDarts(Method):
     def scores(self) -> dict[str, Tensor]:
         edges = log_softmax_by_node(self.beta, self.space)
         return {group: logits.log_softmax(dim=1) + edges[group][:, None] for group, logits in self.alpha.items()}
+
+    def leaves(self) -> dict[str, Any]:
+        return {"logits": logits_to_json({"alpha": self.alpha, "beta": self.beta})}
+
+    def start_from(self, left: Any) -> None:
+        copy_logits(left, {"alpha": self.alpha, "beta": self.beta})
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -19,7 +19,7 @@ from moonas.inner.handlers.handler import RewardHandler
 from moonas.inner.method import MakeNet, Method, StepOutcomes
 from moonas.inner.rewards import advantages, draw, exploration_ratios, policy_gradient, strongest
 from moonas.inner.supernets.supernet import Mixture, Path
-from moonas.inner.updates import adam, small_logits, step_logits
+from moonas.inner.updates import adam, copy_logits, logits_to_json, small_logits, step_logits
 from moonas.networks.descent import Outcome, cosine, descend, judge, load_optimizer_state, optimizer_state, set_lr, sgd
 from moonas.seeds import stream
 from moonas.spaces.space import Space
@@ -40,6 +40,7 @@ class TndNas(Method):
         self.slots = [(slot.group, [(node, p) for node, p, _ in slot.options[0]]) for slot in space.slots()]
         self.earlier: list[dict[str, Tensor]] = []  # scores at the end of each stage so far
         self.rewards: list[float] = []  # of the epoch's samples
+        self.first: dict[str, Tensor] = {}  # alpha at the end of the first stage, once that is over
         self._enter(0, {name: torch.ones(group.shape, dtype=torch.bool) for name, group in space.groups.items()})
 
     def step(self, train: Part, valid: Part, epoch: int) -> StepOutcomes:
@@ -99,11 +100,20 @@ class TndNas(Method):
     def earlier_scores(self) -> list[dict[str, Tensor]]:
         return self.earlier[::-1]
 
+    def leaves(self) -> dict[str, Any]:
+        """Of the first stage, which alone chooses among all operations."""
+        return {"logits": logits_to_json({"alpha": self.first or self.alpha})}
+
+    def start_from(self, left: Any) -> None:
+        """The first stage does, our own choice; the others begin as ever, with those operations that it leaves."""
+        copy_logits(left, {"alpha": self.alpha})
+
     def state_dict(self) -> dict[str, Any]:
         return {
             "stage": self.stage,
             "remaining": self.remaining,
             "earlier": self.earlier,
+            "first": self.first,
             "net": self.net.state_dict(),
             "alpha": {group: logits.detach() for group, logits in self.alpha.items()},
             "weight_optimizer": optimizer_state(self.weight_optimizer),
@@ -112,7 +122,7 @@ class TndNas(Method):
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.earlier = state["earlier"]
+        self.earlier, self.first = state["earlier"], state["first"]
         self._enter(state["stage"], state["remaining"])
         self.net.load_state_dict(state["net"])
         for group, logits in self.alpha.items():
@@ -142,6 +152,7 @@ class TndNas(Method):
         """Drop the weakest operations of every edge and enter the next stage."""
         probabilities, share = self.probabilities(), getattr(self.config, f"keep_{self.stage + 1}")
         self.earlier = [*self.earlier, self.scores()]
+        self.first = self.first or {group: logits.detach() for group, logits in self.alpha.items()}
         remaining = {
             name: strongest(probabilities[name].cpu(), self.remaining[name], kept_count(share, len(group.operations)))
             for name, group in self.space.groups.items()

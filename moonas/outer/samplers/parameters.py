@@ -62,7 +62,10 @@ class Parameters:
         return design if fits else None
 
     def values(self, design: Design) -> dict[str, Any]:
-        """The parameters that `design` has, in the order in which they are chosen; the inverse of `design`."""
+        """The parameters that `design` has, in the order in which they are chosen; the inverse of `design`.
+
+        Of a function that was called elsewhere, a design need not have all.
+        """
         fixed = {
             "method": design.method,
             "channels": self.widths.index(design.channels),
@@ -75,8 +78,9 @@ class Parameters:
         found: dict[str, Any] = {}
 
         def read(name: str, _: Range) -> Any:
-            found[name] = fixed[name]
-            return fixed[name]
+            if name in fixed:
+                found[name] = fixed[name]
+            return fixed.get(name)
 
         self._draw(read)
         return found

@@ -170,7 +170,15 @@ def make_sampler(plan: Plan) -> Sampler:
 
 
 def check_installed(plan: Plan) -> None:
-    """Raise UsageError where the study's sampler needs a package that is not there."""
+    """Raise UsageError where nothing can be asked for: the sampler needs a package, or a function was only called elsewhere."""
+    for method in plan.config.methods:
+        if method.returns:
+            raise UsageError(
+                f"the trials of {plan.config.name!r} were made elsewhere, and moonas does not have what made them. "
+                f"To go on, publish it in a package as function.{method.function}, with the parameters {', '.join(method.open)} "
+                f"and the metrics {', '.join(method.returns)}, and run a new study of it with "
+                f"`history: [{{study: {plan.config.name}}}]`"
+            )
     name = plan.config.sampler.name
     package = SAMPLERS[name].needs
     if package and find_spec(package) is None:

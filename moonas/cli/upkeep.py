@@ -1,0 +1,43 @@
+"""Commands that look after a database."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from moonas.cli.options import Name, Storage
+
+
+def delete(
+    name: Name, storage: Storage = None, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
+) -> None:
+    """Delete a study with its trials, fronts and artifacts."""
+    from moonas import api
+
+    study = api.load_study(name, storage)
+    if not yes:
+        typer.confirm(f"Delete study {name!r} with {len(study.trials())} trials?", abort=True)
+    study.store.close()
+    api.delete_study(name, storage)
+    print(f"deleted {name}")
+
+
+def upgrade(storage: Storage = None) -> None:
+    """Bring a database of an older moonas to this version."""
+    from moonas import api
+
+    api.upgrade_database(storage)
+    print("the database is up to date")
+
+
+def check(storage: Storage = None) -> None:
+    """Look for inconsistencies; exit code 1 where there are any."""
+    from moonas import api
+
+    found = api.check_database(storage)
+    for line in found:
+        print(line)
+    if found:
+        raise typer.Exit(1)
+    print("the database is consistent")
