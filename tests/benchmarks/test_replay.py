@@ -9,7 +9,7 @@ from benchmarks.outcomes import outcomes
 from benchmarks.replay import SAMPLERS, Account, Point, Record, Replay, report, sampler_of
 from moonas.outer.plan import Design
 from moonas.outer.samplers.sampler import Proposal
-from moonas.results import Study
+from moonas.results.study import Study
 from moonas.store.store import Store
 from moonas.study.loading import study_from
 from tests.outer.fakes import FakePool, drive, small_study
