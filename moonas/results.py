@@ -17,6 +17,7 @@ from moonas.outer.archive import Archive, standard_error
 from moonas.outer.candidates import fell_back, stored_costs
 from moonas.outer.identity import measured_key, measurement_of
 from moonas.outer.plan import Design, Plan
+from moonas.outer.pruning import networks_given_up
 from moonas.skeleton import Skeleton
 from moonas.specs import Bounds, Device
 from moonas.store.lease import has_died
@@ -179,6 +180,7 @@ class Study:
         found: dict[Place, dict[EvaluationKey, EvaluationRecord]] = {}
         measured: dict[Place, dict[str, Measured]] = {}
         device = self.store.device(self.record.id)
+        given_up = networks_given_up(self.store, self.record.id, self.plan)
         for candidate in candidates:
             key = measurement_of(self.plan, candidate, trials[candidate.trial_id])
             place = Place(candidate.architecture, candidate.skeleton, recipes[candidate.trial_id])
@@ -187,7 +189,7 @@ class Study:
                 if on_device is None:
                     continue
                 measured[place] = _on_device(on_device, self.plan.measured)
-            if key in known:
+            if key in known and place not in given_up:
                 found.setdefault(place, {})[key] = known[key]
         costs = {place: stored_costs(self.plan, candidate) for place, candidate in first.items()}
         networks = [
