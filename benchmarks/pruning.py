@@ -1,10 +1,13 @@
 """Giving trainings up by a bound on their learning curve: front members lost and device time saved, on recorded curves.
 
-python benchmarks/pruning.py [--curves FILE] [--record NETWORKS] [--orders 1000] [--trials 100] [--seed 0] [--output FILE]
+python benchmarks/pruning.py [--curves FILE ...] [--orders 1000] [--trials 100] [--seed 0] [--output FILE]
+python benchmarks/pruning.py --record 120 [--hours 1] --storage URL, and then
+python benchmarks/pruning.py --export FILE --storage URL --studies NAME [NAME ...]
 
-`--record` first trains so many random networks on digits to their end, as a study without pruning, and writes their curves to FILE.
-Then studies of so many trials are replayed, each a random choice of the networks in a random order, one training at a time. A
-training is judged after each epoch but the last two; given up, it has cost the epochs up to then and one more, as in a study.
+`--record` trains so many random networks on digits to their end, or as many as the hours allow, as a study without pruning. `--export`
+writes the curves of all trainings of such studies, or of any others of one protocol, into a file. From the curves of such a file
+studies of so many trials are replayed, each a random choice of the networks in a random order, one training at a time. A training is
+judged after each epoch but the last two; given up, it has cost the epochs up to then and one more, as in a study.
 Rules: nothing is given up; what is dominated as it stands is (greedy); the bound at three quantiles, with a tenth of the trainings
 spared; and the same bound at 0.95 with each look judged by itself instead of all together, to show what looking often costs.
 Lost is a member of the front that all of a study's trainings to their end would have, and that was given up. Missed is a training
@@ -16,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import ceil
@@ -33,18 +35,18 @@ from moonas.study.objectives import parse_objective
 from moonas.study.pruning import Pruning
 
 OBJECTIVES = [parse_objective("accuracy"), parse_objective("params")]
-EPOCHS = 20
-CURVES = Path(__file__).parent / "results" / "pruning-curves-2026-11-22.json"
+EPOCHS = 12
+RESULTS = Path(__file__).parent / "results"
 STUDY = {
     "name": "curves",
-    "data": "digits",
-    "space": {"name": "darts-cnn", "nodes": 2},
+    "data": {"name": "digits", "fractions": {"train_w": 0.15, "train_alpha": 0.15}},
+    "space": {"name": "darts-cnn", "nodes": 1},
     "search": {"channels": 4, "cells": 3},
-    "final": {"channels": [2, 4, 6, 8], "cells": 3},
+    "final": {"channels": [2, 4, 8], "cells": 3},
     "objectives": ["accuracy", "params"],
     "methods": ["direct"],
     "sampler": "random",
-    "protocol": {"name": "short", "epochs": EPOCHS},
+    "protocol": {"name": "short", "epochs": EPOCHS, "batch": 32},
     "workers": {"devices": "cpu", "tasks_per_device": 1},
 }
 
@@ -63,35 +65,35 @@ class Network:
         return {"accuracy": self.curve[-1], "params": self.params}
 
 
-def record(networks: int, path: Path) -> None:
-    """Train random networks and write their curves, as numbers of correct answers on `valid`."""
+def record(networks: int, hours: float, storage: str) -> None:
+    """Train random networks; goes on where it was left."""
     import moonas
-    from moonas.data.dataset import load_data
 
-    images = len(load_data({"name": "digits"}, 0, "cpu").valid)
-    with tempfile.TemporaryDirectory() as folder:
-        storage = f"sqlite:///{folder}/curves.db"
-        moonas.run({**STUDY, "trials": networks, "artifacts": f"{folder}/artifacts"}, storage=storage)
-        study = moonas.load_study("curves", storage)
-        curves = dict(study.store.curves(study.record.id))
-        rows = []
-        for task in study.store.tasks(study.record.id, kind="evaluate"):
-            trial = next(trial for trial in study.trials() if trial.id == task.trial_ids[0])
-            (attempt,) = study.store.attempts(study.record.id, task_id=task.id)
-            correct = [round(accuracy * images) for accuracy in curves[task.key]]
-            assert trial.values is not None and trial.values["accuracy"] == curves[task.key][-1]
-            rows.append({"key": task.key, "params": trial.values["params"], "seconds": attempt.seconds, "correct": correct})
-    lines = ",\n".join(json.dumps(row) for row in rows)
-    path.write_text(f'{{"images": {images}, "networks": [\n{lines}\n]}}\n', encoding="utf-8")
+    moonas.run({**STUDY, "trials": networks, "limits": {"hours": hours}}, storage=storage)
+
+
+def export(storage: str, names: Sequence[str], path: Path) -> None:
+    """Write the curves of the trainings of these studies."""
+    import moonas
+
+    rows = []
+    for study in (moonas.load_study(name, storage) for name in names):
+        tasks = {task.key: task for task in study.store.tasks(study.record.id, kind="evaluate")}
+        trials = {trial.id: trial for trial in study.trials()}
+        seconds = dict.fromkeys((task.id for task in tasks.values()), 0.0)
+        for attempt in study.store.attempts(study.record.id):
+            if attempt.task_id in seconds:
+                seconds[attempt.task_id] += attempt.seconds or 0.0
+        for key, curve in study.store.curves(study.record.id):
+            values, accuracies = trials[tasks[key].trial_ids[0]].values or {}, [round(accuracy, 6) for accuracy in curve]
+            took = round(seconds[tasks[key].id], 3)
+            rows.append({"key": key, "params": values["params"], "seconds": took, "curve": accuracies})
+    path.write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n", encoding="utf-8")
 
 
 def read(path: Path) -> list[Network]:
     found = json.loads(path.read_text(encoding="utf-8"))
-    images = found["images"]
-    return [
-        Network(row["key"], row["params"], row["seconds"], tuple(correct / images for correct in row["correct"]))
-        for row in found["networks"]
-    ]
+    return [Network(row["key"], row["params"], row["seconds"], tuple(row["curve"])) for row in found]
 
 
 class Rule:
@@ -131,8 +133,11 @@ class EachLook(Curves):
 
 @dataclass
 class Outcome:
-    """Of one study. lost, members: of the front of all trainings. saved: share of the device time. volume: of the hypervolume that
-    is left. judged, missed: trainings that began once there was a bound, and those of them that ended above it."""
+    """Of one study.
+
+    lost, members: of the front of all trainings. saved: share of the device time. volume: share of the hypervolume that is left.
+    judged, missed: trainings that began once there was a bound, and those of them that ended above it.
+    """
 
     lost: int = 0
     members: int = 0
@@ -226,25 +231,38 @@ def table(networks: Sequence[Network], trials: int, orders: int, seed: int) -> s
         rows.append(f"| {' | '.join(cells)} |")
     head = ["rule", "given up", "members lost", "studies that lost any", "hypervolume lost", "device time saved", "missed"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *rows]
-    return "\n".join([f"{orders} studies of {trials} trials, drawn from {len(networks)} networks:", "", *lines, ""])
+    return "\n".join(
+        [
+            f"{orders} studies of {min(trials, len(networks))} trials, drawn from {len(networks)} trainings of {len(networks[0].curve)} epochs:",
+            "",
+            *lines,
+            "",
+        ]
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--curves", type=Path, default=CURVES)
     parser.add_argument("--record", type=int, metavar="NETWORKS")
+    parser.add_argument("--hours", type=float, default=1.0)
+    parser.add_argument("--export", type=Path, metavar="FILE")
+    parser.add_argument("--storage", default="sqlite:///curves.db")
+    parser.add_argument("--studies", nargs="+", default=[STUDY["name"]])
+    parser.add_argument("--curves", type=Path, nargs="+", default=sorted(RESULTS.glob("pruning-curves-*.json")))
     parser.add_argument("--orders", type=int, default=1000)
-    parser.add_argument("--trials", type=int, nargs="+", default=[100])
+    parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     if options.record:
-        record(options.record, options.curves)
-    networks = read(options.curves)
-    text = "\n".join(table(networks, trials, options.orders, options.seed) for trials in options.trials)
-    print(text)
-    if options.output:
-        options.output.write_text(text, encoding="utf-8")
+        record(options.record, options.hours, options.storage)
+    elif options.export:
+        export(options.storage, options.studies, options.export)
+    else:
+        tables = [f"## {path.stem}\n\n{table(read(path), options.trials, options.orders, options.seed)}" for path in options.curves]
+        print("\n".join(tables))
+        if options.output:
+            options.output.write_text("\n".join(tables), encoding="utf-8")
 
 
 if __name__ == "__main__":

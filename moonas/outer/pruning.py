@@ -87,7 +87,9 @@ class Pruner:
         if verdict is None:
             return []
         self.given_up[place] = verdict
-        trainings = [(one, EvaluateSpec.from_json(one.record.spec)) for one in tasks if one.is_open and one.record.kind == "evaluate"]
+        trainings = [
+            (one, EvaluateSpec.from_json(one.record.spec)) for one in tasks if one.is_open and one.record.kind == "evaluate"
+        ]
         same = [one for one, asked in trainings if place_of(self.plan, asked) == place]
         for one in same:
             one.state, one.result, one.checkpoints = TaskState.PRUNED, asdict(verdict), []

@@ -50,7 +50,7 @@ def test_without_enough_curves_or_looks_there_is_no_bound():
     others = [[0.5]] * 18
     assert highest_shares(curves_of(SHAPING + others, 3), 0.95) == {}
     assert highest_shares(curves_of(SHAPING + others, 3), 0.9) == {1: pytest.approx(0.5)}
-    assert highest_shares(curves_of(SHAPING + [*others, [0.5]], 3), 0.95) == {1: pytest.approx(0.5)}
+    assert highest_shares(curves_of([*SHAPING, *others, [0.5]], 3), 0.95) == {1: pytest.approx(0.5)}
     assert highest_shares(curves_of(SHAPING + others, 2), 0.9) == {}
     assert list(highest_shares(curves_of(SHAPING + others, 9), 0.9, every=3)) == [3, 6]
 

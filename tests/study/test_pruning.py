@@ -44,17 +44,23 @@ LATENCY = {"metric": "latency_ms", "reference": 10}
     ("changed", "told"),
     [
         ({}, ""),
-        ({"objectives": ["params", "macs"]}, "goes by accuracy, which is neither an objective nor bounded from below by a constraint"),
+        (
+            {"objectives": ["params", "macs"]},
+            "goes by accuracy, which is neither an objective nor bounded from below by a constraint",
+        ),
         ({"objectives": ["params", "macs"], "constraints": ["accuracy>=0.5"]}, ""),
         ({"objectives": ["params", "macs"], "constraints": ["accuracy<=0.5"]}, "goes by accuracy, which is neither"),
         (
             {"objectives": ["accuracy", LATENCY]},
-            "latency_ms is not known before a training ends, so none can be told to be of no use; {metric: latency_ms, known: true} "
-            "is measured first",
+            "latency_ms is not known before a training ends, so none can be told to be of no use; "
+            "{metric: latency_ms, known: true} is measured first",
         ),
         ({"objectives": ["accuracy", {**LATENCY, "known": True}]}, ""),
         ({"objectives": ["accuracy", {**LATENCY, "known": True}, {"metric": "memory_mib", "reference": 10}]}, ""),
-        ({"objectives": ["accuracy", {"metric": "train_seconds", "reference": 10}]}, "train_seconds is not known before a training"),
+        (
+            {"objectives": ["accuracy", {"metric": "train_seconds", "reference": 10}]},
+            "train_seconds is not known before a training",
+        ),
     ],
 )
 def test_something_must_tell_a_training_to_be_of_no_use(changed, told):
