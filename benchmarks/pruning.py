@@ -4,10 +4,10 @@ python benchmarks/pruning.py [--curves FILE ...] [--orders 1000] [--trials 100] 
 python benchmarks/pruning.py --record 120 [--hours 1] --storage URL, and then
 python benchmarks/pruning.py --export FILE --storage URL --studies NAME [NAME ...]
 
-`--record` trains so many random networks on digits to their end, or as many as the hours allow, as a study without pruning. `--export`
-writes the curves of all trainings of such studies, or of any others of one protocol, into a file. From the curves of such a file
-studies of so many trials are replayed, each a random choice of the networks in a random order, one training at a time. A training is
-judged after each epoch but the last two; given up, it has cost the epochs up to then and one more, as in a study.
+`--record` trains so many random networks on digits to their end, or as many as the hours allow, as a study without pruning;
+`--export` writes the curves of all trainings of such studies, or of any others of one protocol, into a file. From such a file
+studies of so many trials are replayed, each a random choice of the networks in a random order, one training at a time. A training
+is judged after each epoch but the last two; given up, it has cost the epochs up to then and one more, as in a study.
 Rules: nothing is given up; what is dominated as it stands is (greedy); the bound at three quantiles, with a tenth of the trainings
 spared; and the same bound at 0.95 with each look judged by itself instead of all together, to show what looking often costs.
 Lost is a member of the front that all of a study's trainings to their end would have, and that was given up. Missed is a training
@@ -231,14 +231,9 @@ def table(networks: Sequence[Network], trials: int, orders: int, seed: int) -> s
         rows.append(f"| {' | '.join(cells)} |")
     head = ["rule", "given up", "members lost", "studies that lost any", "hypervolume lost", "device time saved", "missed"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *rows]
-    return "\n".join(
-        [
-            f"{orders} studies of {min(trials, len(networks))} trials, drawn from {len(networks)} trainings of {len(networks[0].curve)} epochs:",
-            "",
-            *lines,
-            "",
-        ]
-    )
+    size, epochs = min(trials, len(networks)), len(networks[0].curve)
+    told = f"{orders} studies of {size} trials, drawn from {len(networks)} trainings of {epochs} epochs:"
+    return "\n".join([told, "", *lines, ""])
 
 
 def main() -> None:
