@@ -96,7 +96,7 @@ def _turned_down(study: Study) -> list[Misfit]:
     """The named networks that were never trained because their exact costs miss a constraint, each once."""
     found: dict[tuple[str, str], Misfit] = {}
     for trial in study.trials():
-        if trial.state is TrialState.PRUNED and trial.violation:
+        if trial.state is TrialState.PRUNED and trial.violation and "accuracy" not in (trial.values or {}):
             design = Design.from_params(trial.params)
             skeleton = study.plan.final_skeleton((design.channels, design.cells))
             key = study.plan.architecture(design).key

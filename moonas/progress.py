@@ -76,13 +76,14 @@ class LiveWatcher:
 
 def _view(loop: Loop) -> Group:
     done, total = sum(loop.finished.values()), max(loop.sampler.total, len(loop.history.trials))
-    failed = loop.finished[TrialState.FAIL]
+    failed, pruned = loop.finished[TrialState.FAIL], loop.finished[TrialState.PRUNED]
     head = Table.grid(padding=(0, 2))
     head.add_row(
         Text(loop.config.name, style="bold"),
         ProgressBar(total=max(total, 1), completed=done, width=30),
         f"{done} of {total} trials",
         Text(f"{failed} failed", style="red") if failed else "",
+        f"{pruned} pruned" if pruned else "",
         _left(loop, done, total),
     )
     slots = Table(box=None, padding=(0, 2), show_header=False)

@@ -32,6 +32,7 @@ from moonas.study.numbers import parse_number
 from moonas.study.objectives import Objective
 from moonas.study.operations import OPERATIONS
 from moonas.study.protocols import PROTOCOLS
+from moonas.study.pruning import Pruning
 from moonas.study.samplers import SAMPLERS
 from moonas.study.schema import StudyConfig
 from moonas.study.sections import Decode, FinalSkeleton, Health, Limits, Measure, Performance, SearchSkeleton, Workers
@@ -47,6 +48,7 @@ SETTINGS = {
     "data": DataConfig,
     "search": SearchSkeleton,
     "final": FinalSkeleton,
+    "pruning": Pruning,
     "decode": Decode,
     "measure": Measure,
     "workers": Workers,

@@ -33,7 +33,7 @@ LINES = [
     ("worker.local", "worker.inline", "worker.ray"),
     ("outer",),
     ("results",),
-    ("race", "infeasible", "comparison"),
+    ("race", "infeasible", "comparison", "savings"),
     ("report",),
     ("exchange",),
     ("api",),

@@ -95,7 +95,8 @@ def optuna_trials(study: Study) -> Iterator[Any]:
             intermediate_values=curves.get(trial.id, {}),
         )
         for bound in study.config.constraints:
-            if trial.values is not None and bound.metric in trial.values:
+            given_up = not complete and bound.metric == "accuracy"  # of a training that did not end
+            if trial.values is not None and bound.metric in trial.values and not given_up:
                 frozen.set_constraint(str(bound), bound.violation(trial.values[bound.metric]))
         yield frozen
 

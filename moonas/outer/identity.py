@@ -6,7 +6,7 @@ from moonas.outer.continuing import start_of
 from moonas.outer.plan import Design, Plan
 from moonas.seeds import digest
 from moonas.specs import Device, EvaluateSpec
-from moonas.store.records import CandidateRecord, EvaluationKey, TrialRecord
+from moonas.store.records import CandidateRecord, EvaluationKey, Place, TrialRecord
 
 
 def measurement_of(plan: Plan, candidate: CandidateRecord, trial: TrialRecord) -> EvaluationKey:
@@ -32,6 +32,12 @@ def evaluation_key(plan: Plan, spec: EvaluateSpec) -> EvaluationKey:
         replicate=spec.replicate,
         source=spec.source,
     )
+
+
+def place_of(plan: Plan, spec: EvaluateSpec) -> Place:
+    """The point of the archive that the training `spec` asks for belongs to."""
+    identity = plan.identity_of(spec.protocol)
+    return Place(spec.architecture.key, spec.skeleton.key, "" if identity == plan.protocol_identity else identity)
 
 
 def measured_key(plan: Plan, architecture: str, skeleton: str, device: Device) -> EvaluationKey:

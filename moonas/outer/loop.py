@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from moonas.architecture import Architecture
 from moonas.errors import InfeasibleError, TaskError
 from moonas.outer.archive import Archive
 from moonas.outer.candidates import decode_trial, named, shortlist, stored_costs
@@ -17,12 +18,15 @@ from moonas.outer.continuing import Continuing
 from moonas.outer.identity import evaluation_key, measured_key, measurement_of
 from moonas.outer.past import history_of
 from moonas.outer.plan import Design, Plan
+from moonas.outer.pruning import ACCURACY, Pruner
 from moonas.outer.samplers.sampler import Told, make_sampler
 from moonas.outer.stagnation import cause_of, stagnates, volumes_after
 from moonas.outer.steps import NOUN, Step, check_device, measured_values, steps
 from moonas.outer.work import OpenTask, OpenTrial, Running, choose_task, waiting_tasks
+from moonas.skeleton import Skeleton
 from moonas.specs import Device, EvaluateSpec, MeasureSpec, RerankSpec, SearchSpec, device_text
 from moonas.store.ledger import Ledger
+from moonas.store.reads import CHECKPOINT
 from moonas.store.records import EvaluationKey, NewCandidate, Place, StudyRecord, TaskRecord, TrialRecord
 from moonas.store.states import StudyState, TaskState, TrialState
 from moonas.store.store import Store
@@ -79,6 +83,7 @@ class Loop:
         self.artifacts, self.watcher = artifacts, watcher
         self.config = plan.config
         self.archive = Archive(self.config.objectives, self.config.constraints, plan.spans)
+        self.pruner = Pruner(plan, self.archive)
         self.sampler = make_sampler(plan)
         self.history = history_of(plan)
         self.trials: dict[int, OpenTrial] = {}
@@ -136,6 +141,7 @@ class Loop:
     def _restore(self) -> None:
         """Take up the study where the database says it stands."""
         self.ledger.reset_running()
+        self.pruner.restore(self.store, self.study.id)
         for task in self.store.tasks_at_hand(self.study.id):
             reason = ""
             if task.state is TaskState.FAIL:
@@ -151,7 +157,7 @@ class Loop:
             place = Place(candidate.architecture, candidate.skeleton, self.plan.recipe(Design.from_params(trial.params)))
             on_device = measured_key(self.plan, candidate.architecture, candidate.skeleton, self.device) if self.device else None
             measured = self.known.get(on_device) if on_device else {}
-            if key in self.known and measured is not None:
+            if key in self.known and measured is not None and place not in self.pruner.given_up:
                 costs = stored_costs(self.plan, candidate) | measured_values(self.plan, measured)
                 self.archive.add(place, costs, key, self.known[key])
         self.members = self.archive.front()
@@ -209,11 +215,12 @@ class Loop:
     def _advance(self, trial: OpenTrial) -> None:
         """Do all for a trial that can be done now: find or add its tasks, decode, take in what is known, finish it."""
         trial.waits = []
-        spec = weights = None
+        spec = weights = given_up = None
         if self.config.method(trial.design.method).named:
             costs = self.plan.known_costs(trial.design)
             if violation := total_violation(self.config.constraints, costs):
-                return self._prune(trial, costs, violation)
+                missed = (str(b) for b in self.config.constraints if b.metric in costs and b.violation(costs[b.metric]))
+                return self._prune(trial, costs, violation, f"misses {', '.join(missed)}")
             if trial.candidates is None:
                 self._add_candidates(trial, named(self.plan, trial.design))
         else:
@@ -230,6 +237,9 @@ class Loop:
             return None
         primary = None
         for candidate in trial.candidates:
+            if verdict := self.pruner.given_up.get(self._place(candidate, trial)):
+                given_up = (candidate, verdict) if candidate.origin == "primary" else given_up
+                continue
             asked = steps(self.plan, candidate, trial, spec, weights, self.device)
             kind = next((kind for kind, step in asked.items() if self._known(step.key) is None), None)
             if kind is None:
@@ -241,6 +251,10 @@ class Loop:
                 return self._fail(trial, f"its {NOUN[kind]} failed: {task.reason}")
         if not trial.waits and primary is not None:
             self._complete(trial, primary)
+        elif not trial.waits and given_up is not None:
+            candidate, verdict = given_up
+            values = {**self._costs(candidate.architecture, candidate.skeleton), ACCURACY: verdict.accuracy}
+            self._prune(trial, values, verdict.violation, verdict.reason)
         return None
 
     def _decode(self, trial: OpenTrial, spec: SearchSpec, result: Mapping[str, Any], weights: str | None) -> None:
@@ -277,7 +291,7 @@ class Loop:
             task = self.tasks[kind, key] = OpenTask(record, record.state, record.result)
         elif trial.id not in task.record.trial_ids:
             self.ledger.link(trial.id, task.record.id)
-        if task.state in (TaskState.WAITING, TaskState.RUNNING):
+        if task.is_open:
             trial.waits.append(task)
         return task
 
@@ -288,13 +302,19 @@ class Loop:
         if self.device and self._bound is None:
             self._bound = self.device
             self.ledger.bind_device(self.device, device_text(self.device))
-        measured = self.known[done["measure"].key] if self.device else {}
-        costs = self.plan.costs(candidate.architecture, candidate.skeleton) | measured_values(self.plan, measured)
-        place = Place(candidate.architecture.key, candidate.skeleton.key, self.plan.recipe(trial.design))
-        key = done["evaluate"].key
-        if self.archive.add(place, costs, key, self.known[key]):
+        costs, key = self._costs(candidate.architecture, candidate.skeleton), done["evaluate"].key
+        if self.archive.add(self._place(candidate, trial), costs, key, self.known[key]):
             self._store_front(trial)
         return {**self.known[key], **costs}
+
+    def _place(self, candidate: NewCandidate, trial: OpenTrial) -> Place:
+        return Place(candidate.architecture.key, candidate.skeleton.key, self.plan.recipe(trial.design))
+
+    def _costs(self, architecture: Architecture, skeleton: Skeleton) -> dict[str, float]:
+        """What is known of a network beside its accuracy: exact costs and, once it was on the device, what was measured there."""
+        key = measured_key(self.plan, architecture.key, skeleton.key, self.device) if self.device else None
+        measured = measured_values(self.plan, self.known[key]) if key in self.known else {}
+        return self.plan.costs(architecture, skeleton) | measured
 
     def _store_front(self, trial: OpenTrial) -> None:
         members = self.archive.front()
@@ -315,12 +335,11 @@ class Loop:
         about = f"{trial.design.method}{within}{settings}, replicate {trial.replicate}"
         self.watcher.note(f"trial {trial.number}: {about}: {shown}")
 
-    def _prune(self, trial: OpenTrial, costs: Mapping[str, float], violation: float) -> None:
-        """End a trial whose architecture is known to miss a constraint before anything is run."""
-        reason = ", ".join(str(b) for b in self.config.constraints if b.metric in costs and b.violation(costs[b.metric]))
-        self.ledger.prune_trial(trial.id, costs, violation, f"misses {reason}")
+    def _prune(self, trial: OpenTrial, values: Mapping[str, float], violation: float, reason: str) -> None:
+        """End a trial whose architecture is known to be of no use, with what is known of it."""
+        self.ledger.prune_trial(trial.id, values, violation, reason)
         self._close(trial, TrialState.PRUNED, None, violation)
-        self.watcher.note(f"trial {trial.number} pruned: misses {reason}")
+        self.watcher.note(f"trial {trial.number} pruned: {reason}")
 
     def _fail(self, trial: OpenTrial, reason: str) -> None:
         self.ledger.fail_trial(trial.id, reason)
@@ -358,7 +377,9 @@ class Loop:
             return
         del self.running[event.slot]
         self.spent += seconds
-        if event.kind == "result":
+        if task.state is TaskState.PRUNED:  # however the attempt ended
+            self.ledger.prune_attempt(task.record.id, running.attempt, seconds)
+        elif event.kind == "result":
             self._finish(running, message["result"], seconds)
         elif event.kind == "interrupted":
             self.ledger.pause_attempt(task.record.id, running.attempt, seconds)
@@ -377,10 +398,27 @@ class Loop:
             return
         task, checkpoint = running.task, message.get("checkpoint")
         task.progress = message
-        dropped = self.ledger.record_progress(task.record.id, running.attempt, message["step"], message["metrics"], checkpoint)
-        if checkpoint:
-            task.checkpoints = [*task.checkpoints, checkpoint][-2:]
+        with self.ledger.together():
+            dropped = self.ledger.record_progress(task.record.id, running.attempt, message["step"], message["metrics"], checkpoint)
+            if checkpoint:
+                task.checkpoints = [*task.checkpoints, checkpoint][-2:]
+            if self.pruner.curves and task.record.kind == "evaluate":
+                dropped += self._look(task, message)
         self._remove(dropped)
+
+    def _look(self, task: OpenTask, message: Mapping[str, Any]) -> list[str]:
+        """Give up a training that cannot reach the front any more, with all others of its network. Returns URLs of checkpoints."""
+        if task.state is TaskState.PRUNED:  # it ends with this epoch
+            return self.ledger.drop_artifacts(task.record.id, CHECKPOINT)
+        served = [trial.design for trial in self.trials.values() if task in trial.waits]
+        given_up = self.pruner.look(task, served, message, self._costs, self.members, self.tasks.values())
+        dropped = [url for one in given_up for url in self.ledger.prune_task(one.record.id, one.result or {})]
+        for one in given_up:
+            self._advance_waiting(one)
+        for slot, running in self.running.items():
+            if running.task in given_up:
+                self.pool.command(slot, "prune")
+        return dropped
 
     def _finish(self, running: Running, result: Mapping[str, Any], seconds: float) -> None:
         task = running.task
@@ -405,6 +443,8 @@ class Loop:
                 self.known[key] = self._stored(key)
             task.state, task.result, task.checkpoints = TaskState.COMPLETE, result, []
             self._advance_waiting(task)
+        if self.pruner.curves and task.record.kind == "evaluate":
+            self.pruner.learn(self.store.curves(self.study.id, task.record.id))
         self._remove(dropped)
 
     def _stored(self, key: EvaluationKey) -> Mapping[str, float]:

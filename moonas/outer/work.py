@@ -37,6 +37,11 @@ class OpenTask:
     progress: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def is_open(self) -> bool:
+        """Whether it is still to be finished."""
+        return self.state in (TaskState.WAITING, TaskState.RUNNING)
+
+    @property
     def is_alone(self) -> bool:
         """Whether nothing else may run on its device meanwhile: a measurement."""
         return self.record.kind == "measure"

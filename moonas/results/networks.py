@@ -13,6 +13,7 @@ from moonas.outer.archive import standard_error
 from moonas.outer.candidates import stored_costs
 from moonas.outer.identity import measured_key, measurement_of
 from moonas.outer.plan import Design
+from moonas.outer.pruning import networks_given_up
 from moonas.skeleton import Skeleton
 from moonas.specs import Bounds, Device
 from moonas.store.records import CandidateRecord, EvaluationKey, EvaluationRecord, Place, Records
@@ -126,6 +127,7 @@ def read_archive(study: Study) -> Records[Network]:
     found: dict[Place, dict[EvaluationKey, EvaluationRecord]] = {}
     measured: dict[Place, dict[str, Measured]] = {}
     device = study.store.device(study.record.id)
+    given_up = networks_given_up(study.store, study.record.id, study.plan)
     for candidate in candidates:
         key = measurement_of(study.plan, candidate, trials[candidate.trial_id])
         place = Place(candidate.architecture, candidate.skeleton, recipes[candidate.trial_id])
@@ -134,7 +136,7 @@ def read_archive(study: Study) -> Records[Network]:
             if on_device is None:
                 continue
             measured[place] = _on_device(on_device, study.plan.measured)
-        if key in known:
+        if key in known and place not in given_up:
             found.setdefault(place, {})[key] = known[key]
     costs = {place: stored_costs(study.plan, candidate) for place, candidate in first.items()}
     networks = [

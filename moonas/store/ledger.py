@@ -336,6 +336,18 @@ class Ledger:
             _end_attempt(session, task_id, attempt_id, AttemptState.FAIL, seconds, reason=reason, error=error)
             session.execute(update(Task).where(Task.id == task_id).values(ended))
 
+    def prune_task(self, task_id: int, why: Json) -> list[str]:
+        """A task is given up, whatever its attempt, should one run, still reports. why: kept as its result. Returns URLs."""
+        given_up = {"state": TaskState.PRUNED, "finished": database_time(), "result": dict(why)}
+        with self._write() as session:
+            session.execute(update(Task).where(Task.id == task_id).values(given_up))
+            return self.drop_artifacts(task_id, CHECKPOINT)
+
+    def prune_attempt(self, task_id: int, attempt_id: int, seconds: float) -> None:
+        """The attempt at a task that was given up has ended."""
+        with self._write() as session:
+            _end_attempt(session, task_id, attempt_id, AttemptState.PRUNED, seconds)
+
     def reset_running(self) -> int:
         """What a loop that died left RUNNING: attempts are LOST, as of their last report; tasks wait. Returns how many tasks."""
         with self._write() as session:

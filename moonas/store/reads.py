@@ -122,6 +122,26 @@ class Reads:
         query = select(*columns(ProgressRecord, Progress)).where(Progress.task_id == task_id)
         return self._records(ProgressRecord, query.order_by(Progress.step))
 
+    def curves(self, study_id: int, task_id: int | None = None) -> list[tuple[str, list[float]]]:
+        """(key, accuracy on `valid` after each epoch) of every training of the study, or of one task, that ran to its end.
+
+        In the order in which they finished.
+        """
+        query = (
+            select(Task.id, Task.key, Progress.metrics)
+            .join(Progress, Progress.task_id == Task.id)
+            .where(Task.study_id == study_id, Task.kind == "evaluate", Task.state == TaskState.COMPLETE)
+            .order_by(Task.finished, Task.id, Progress.step)
+        )
+        if task_id is not None:
+            query = query.where(Task.id == task_id)
+        found: dict[int, tuple[str, list[float]]] = {}
+        with self.database.read() as session:
+            for task, key, metrics in session.execute(query):
+                if "valid_accuracy" in metrics:
+                    found.setdefault(task, (key, []))[1].append(metrics["valid_accuracy"])
+        return list(found.values())
+
     def artifacts(self, task_id: int) -> list[ArtifactRecord]:
         query = select(*columns(ArtifactRecord, Artifact)).where(Artifact.task_id == task_id)
         return self._records(ArtifactRecord, query.order_by(Artifact.kind, Artifact.step))

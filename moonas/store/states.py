@@ -26,19 +26,21 @@ class TrialState(StrEnum):
 
 
 class TaskState(StrEnum):
-    """WAITING tasks may have a checkpoint to go on from."""
+    """WAITING tasks may have a checkpoint to go on from. PRUNED: given up before the end."""
 
     WAITING = "WAITING"
     RUNNING = "RUNNING"
     COMPLETE = "COMPLETE"
+    PRUNED = "PRUNED"
     FAIL = "FAIL"
 
 
 class AttemptState(StrEnum):
-    """One go at a task. PAUSED: ended at a checkpoint, as asked. LOST: its loop or worker died without a word."""
+    """One go at a task. PAUSED, PRUNED: ended at a checkpoint, as asked. LOST: its loop or worker died without a word."""
 
     RUNNING = "RUNNING"
     COMPLETE = "COMPLETE"
     PAUSED = "PAUSED"
+    PRUNED = "PRUNED"
     FAIL = "FAIL"
     LOST = "LOST"

@@ -122,7 +122,7 @@ class Task(Base):
     """A unit of work: a search, an evaluation or a measurement.
 
     key: what equal work shares: the search key, or the key of the evaluation's spec.
-    result: of a search, its final scores and the like. Its checkpoints are artifacts.
+    result: of a search, its final scores and the like; of a task that was given up, why. Its checkpoints are artifacts.
     """
 
     __tablename__ = "moonas_task"

@@ -14,7 +14,7 @@ from moonas.study.data import DATA, TRAINING_PARTS, training_fractions
 from moonas.study.functions import FUNCTIONS
 from moonas.study.handlers import HANDLERS
 from moonas.study.methods import METHODS
-from moonas.study.metrics import ADDITIVE, METRICS, PREDICTED
+from moonas.study.metrics import ADDITIVE, METRICS, PREDICTED, is_measured
 from moonas.study.partial import Partial
 from moonas.study.protocols import PROTOCOLS, TABLES, TABULATED
 from moonas.study.samplers import SAMPLERS
@@ -218,6 +218,38 @@ def _sampler_has_objectives(place: Place, sampler: Any, objectives: Any) -> None
         (place / "sampler").wrong(f"{sampler.name} needs at least {least} objectives; for one there is pymoo:nsga2 or tpe")
 
 
+def _pruning_has_curves(place: Place, pruning: Any, protocol: Any, methods: Any) -> None:
+    if pruning is None:
+        return
+    epochs = getattr(protocol.settings, "epochs", None)
+    if epochs is None:
+        (place / "pruning").wrong(f"the protocol {protocol.name!r} trains nothing epoch by epoch, so there is nothing to give up")
+        return
+    longest = max([epochs, *(one for method in methods if method.fixed for one in method.values("epochs") if one is not None)])
+    if pruning.every > longest - 2:
+        (place / "pruning" / "every").wrong(f"leaves no look at a training of {longest} epochs before its last but one")
+    if pruning.least < pruning.fewest:
+        (place / "pruning" / "after").wrong(
+            f"the bound at quantile {pruning.quantile:g} needs at least {pruning.fewest} finished trainings, not {pruning.least}"
+        )
+
+
+def _pruning_can_tell(place: Place, pruning: Any, objectives: Any, constraints: Any) -> None:
+    """A network is of no use once its accuracy is too low for a constraint, or for the front if all else is known."""
+    if pruning is None or any(bound.metric == "accuracy" and bound.lower is not None for bound in constraints):
+        return
+    names = [objective.metric for objective in objectives]
+    measured_first = any(objective.known and is_measured(objective.metric) for objective in objectives)
+    unknown = [
+        o.metric for o in objectives if not (o.metric == "accuracy" or o.entry.known or (measured_first and is_measured(o.metric)))
+    ]
+    if "accuracy" not in names:
+        (place / "pruning").wrong("goes by accuracy, which is neither an objective nor bounded from below by a constraint")
+    elif unknown:
+        hint = f"; {{metric: {unknown[0]}, known: true}} is measured first" if is_measured(unknown[0]) else ""
+        (place / "pruning").wrong(f"{unknown[0]} is not known before a training ends, so none can be told to be of no use{hint}")
+
+
 def _functions_stand_alone(place: Place, methods: Any) -> None:
     others = [method.label for method in methods if not method.function]
     if others and len(others) < len(methods):
@@ -322,6 +354,8 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _sampler_has_objectives,
     _sampler_names_architectures,
     _recipes_fit,
+    _pruning_has_curves,
+    _pruning_can_tell,
     _functions_stand_alone,
     _functions_have_no_network,
     _functions_return_metrics,

@@ -22,6 +22,7 @@ from moonas.study.metrics import ADDITIVE, metric_name
 from moonas.study.numbers import Count, Seed
 from moonas.study.objectives import Objective, parse_objective
 from moonas.study.protocols import PROTOCOLS
+from moonas.study.pruning import Pruning
 from moonas.study.ranges import Range, as_range
 from moonas.study.samplers import SAMPLERS
 from moonas.study.sections import Decode, FinalSkeleton, Health, Limits, Measure, Performance, SearchSkeleton, Workers
@@ -135,6 +136,7 @@ class StudyConfig:
     trials: int | None = None
     history: tuple[Past, ...] = ()
     protocol: Named
+    pruning: Pruning | None = None
     decode: Decode = field(default_factory=Decode)
     measure: Measure = field(default_factory=Measure)
     device_tables: tuple[DeviceTable, ...] = ()
@@ -403,6 +405,7 @@ _READERS: dict[str, Callable[[Any, Place], Any]] = {
     "trials": _pydantic(Count),
     "history": _list_of(_past),
     "protocol": _named(PROTOCOLS),
+    "pruning": _section(Pruning),
     "decode": _section(Decode),
     "measure": _section(Measure),
     "device_tables": _list_of(_device_table),

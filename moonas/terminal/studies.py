@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from moonas.terminal.parts import (
     budget_shown,
     console,
     counted,
+    duration,
     titled_table,
 )
 
@@ -25,11 +27,15 @@ if TYPE_CHECKING:
 
 def print_outcome(study: Study) -> bool:
     """The end of a run: the front, and where to go from here. False where every trial failed."""
+    from moonas.savings import savings
+
     print_front(study, study.front())
     print_race(study)
     failed = [trial.number for trial in study.trials() if trial.state is TrialState.FAIL]
     if failed:
         console.print(f"{counted(len(failed), 'trial')} failed, first trial {failed[0]}: moonas logs {study.name} {failed[0]}")
+    if saved := savings(study):
+        console.print(f"pruned {_saved(asdict(saved))}")
     reason = study.store.state_note(study.record.id)
     state = f"{study.state.value}: {escape(reason)}" if reason else study.state.value
     console.print(f"state {state}; the report: [bold]moonas report {study.name}[/bold]")
@@ -64,8 +70,9 @@ def summary(study: Study) -> dict[str, Any]:
     """A study in one mapping, as `moonas show --format json` prints it."""
     from moonas.infeasible import infeasibility
     from moonas.race import race
+    from moonas.savings import savings
 
-    infeasible = infeasibility(study)
+    infeasible, saved = infeasibility(study), savings(study)
     history = study.front_history()
     counts: dict[str, int] = {}
     for trial in study.trials():
@@ -79,6 +86,7 @@ def summary(study: Study) -> dict[str, Any]:
         "version": study.record.version,
         "trials": counts,
         "collapsed": list(study.collapses()),
+        "pruned": asdict(saved) if saved else None,
         "methods": [runner.to_json() for runner in race(study)],
         "front": len(study.front()),
         "infeasible": infeasible.to_json() if infeasible else None,
@@ -107,6 +115,7 @@ def print_study(study: Study) -> None:
         ("collapsed", f"the searches of {len(collapsed)} trials; see: moonas trials {study.name}" if collapsed else "no search"),
         *([("history", _history(study))] if study.config.history else []),
         ("protocol", study.config.protocol.name),
+        *([("pruned", _saved(found["pruned"]))] if found["pruned"] else []),
         ("device-hours", f"{found['device_hours']:.3f}"),
         ("created", f"{datetime.fromtimestamp(found['created']):%Y-%m-%d %H:%M} by moonas {found['version']}"),
     ):
@@ -120,3 +129,8 @@ def print_study(study: Study) -> None:
 def _history(study: Study) -> str:
     """What the sampler knew before the first trial."""
     return ", ".join(f"{counted(len(past.trials or ()), 'trial')} of {past}" for past in study.config.history)
+
+
+def _saved(pruned: Mapping[str, Any]) -> str:
+    """What giving trainings up has saved."""
+    return f"{counted(pruned['trainings'], 'training')}, which saved about {duration(pruned['saved'])} of device time"
