@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from moonas.comparison import Comparison
     from moonas.results import Measured, Network, Study
     from moonas.store.records import TrialRecord
+    from moonas.study.promotion import Promotion
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 errors = Console(stderr=True, highlight=False)
@@ -49,12 +50,14 @@ def print_race(study: Study) -> None:
     from moonas.race import race
 
     runners = race(study)
+    pruned = any(runner.pruned for runner in runners)
     if len(runners) < 2 or not any(runner.complete for runner in runners):
         return
     table = _table("methods: what each alone adds to the front")
     table.add_column("method", no_wrap=True)
     headings = (
         "trials",
+        *["pruned"] * pruned,
         "networks",
         "mean accuracy",
         "hypervolume",
@@ -70,6 +73,7 @@ def print_race(study: Study) -> None:
         table.add_row(
             escape(runner.method),
             str(runner.complete),
+            *[str(runner.pruned)] * pruned,
             str(runner.networks),
             "" if runner.accuracy is None else f"{runner.accuracy:.4f}",
             f"{runner.hypervolume:.4f}",
@@ -244,6 +248,7 @@ def print_study(study: Study) -> None:
         ("collapsed", f"the searches of {len(collapsed)} trials; see: moonas trials {study.name}" if collapsed else "no search"),
         *([("history", _history(study))] if study.config.history else []),
         ("protocol", study.config.protocol.name),
+        *([("promotion", _promotion(study.config.promotion))] if study.config.promotion else []),
         ("device-hours", f"{found['device_hours']:.3f}"),
         ("created", f"{datetime.fromtimestamp(found['created']):%Y-%m-%d %H:%M} by moonas {found['version']}"),
     ):
@@ -252,6 +257,11 @@ def print_study(study: Study) -> None:
     console.print(facts)
     print_front(study, study.front())
     print_race(study)
+
+
+def _promotion(promotion: Promotion) -> str:
+    """What comes before the protocol."""
+    return f"first {', then '.join(map(str, promotion.epochs))} epochs; one in {promotion.factor} goes on"
 
 
 def _history(study: Study) -> str:
@@ -413,8 +423,13 @@ def print_preview(found: Mapping[str, Any]) -> None:
     """What a study would do."""
     console.print(
         f"[bold]{found['name']}[/bold]: {_count(found['trials'], 'trial')}, "
-        f"{_count(found['searches'], 'distinct search', 'distinct searches')}, at most {_count(found['evaluations'], 'evaluation')}"
+        f"{_count(found['searches'], 'distinct search', 'distinct searches')}, "
+        f"{'about' if len(found['rungs']) > 1 else 'at most'} {_count(found['evaluations'], 'evaluation')}"
     )
+    if len(found["rungs"]) > 1:
+        console.print(
+            "promotion: " + ", then ".join(f"{rung['evaluations']} of {rung['epochs']} epochs" for rung in found["rungs"])
+        )
     if found["asked"] < found["trials"]:
         console.print(
             f"[dim]searches and times by the first {found['asked']} trials: the sampler asks the others by the results[/dim]"

@@ -29,6 +29,7 @@ from moonas.study.metrics import METRICS
 from moonas.study.numbers import parse_number
 from moonas.study.objectives import Objective
 from moonas.study.operations import OPERATIONS
+from moonas.study.promotion import Promotion
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.samplers import SAMPLERS
 from moonas.study.schema import StudyConfig
@@ -45,6 +46,7 @@ SETTINGS = {
     "data": DataConfig,
     "search": SearchSkeleton,
     "final": FinalSkeleton,
+    "promotion": Promotion,
     "decode": Decode,
     "measure": Measure,
     "workers": Workers,

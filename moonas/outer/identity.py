@@ -8,13 +8,16 @@ from moonas.specs import Device, EvaluateSpec
 from moonas.store.records import CandidateRecord, EvaluationKey, TrialRecord
 
 
-def measurement_of(plan: Plan, candidate: CandidateRecord, trial: TrialRecord) -> EvaluationKey:
-    """The evaluation that a candidate of a trial asked for, which counts for its study; others' measurements do not."""
+def measurement_of(plan: Plan, candidate: CandidateRecord, trial: TrialRecord, rung: int | None = None) -> EvaluationKey:
+    """The evaluation that a candidate of a trial asked for, which counts for its study; others' measurements do not.
+
+    rung: as of `Plan.protocol`.
+    """
     return EvaluationKey(
         architecture=candidate.architecture,
         skeleton=plan.search_skeleton.key if plan.inherits else candidate.skeleton,
         data=plan.data_identity,
-        protocol=plan.identity_of(plan.protocol(Design.from_params(trial.params))),
+        protocol=plan.identity_of(plan.protocol(Design.from_params(trial.params), rung)),
         replicate=trial.replicate,
         source=plan.search_spec(Design.from_params(trial.params), trial.replicate).key if plan.inherits else "",
     )

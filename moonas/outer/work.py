@@ -13,12 +13,16 @@ from moonas.store.states import TaskState
 
 @dataclass
 class OpenTrial:
-    """A trial that is not finished. candidates: once decoded. waits: the tasks it needs that are not finished."""
+    """A trial that is not finished.
+
+    rung: at which it trains, as of `Plan.protocol`. candidates: once decoded. waits: the tasks it needs that are not finished.
+    """
 
     id: int
     number: int
     design: Design
     replicate: int
+    rung: int = 0
     candidates: list[NewCandidate] | None = None
     waits: list[OpenTask] = field(default_factory=list)
 

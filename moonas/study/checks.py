@@ -15,6 +15,7 @@ from moonas.study.functions import FUNCTIONS
 from moonas.study.methods import HANDLERS
 from moonas.study.metrics import ADDITIVE, METRICS, PREDICTED
 from moonas.study.partial import Partial
+from moonas.study.promotion import check_promotion
 from moonas.study.protocols import PROTOCOLS, TABLES, TABULATED
 from moonas.study.samplers import SAMPLERS
 from moonas.study.spaces import SPACES
@@ -305,6 +306,7 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _sampler_has_objectives,
     _sampler_names_architectures,
     _recipes_fit,
+    check_promotion,
     _functions_stand_alone,
     _functions_have_no_network,
     _functions_return_metrics,

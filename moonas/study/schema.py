@@ -19,6 +19,7 @@ from moonas.study.methods import HANDLERS, METHODS, MethodEntry
 from moonas.study.metrics import ADDITIVE, metric_name
 from moonas.study.numbers import Count, Seed
 from moonas.study.objectives import Objective, parse_objective
+from moonas.study.promotion import Promotion
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.ranges import Range, as_range
 from moonas.study.samplers import SAMPLERS
@@ -122,6 +123,7 @@ class StudyConfig:
     trials: int | None = None
     history: tuple[Past, ...] = ()
     protocol: Named
+    promotion: Promotion | None = None
     decode: Decode = field(default_factory=Decode)
     measure: Measure = field(default_factory=Measure)
     device_tables: tuple[DeviceTable, ...] = ()
@@ -365,6 +367,7 @@ _READERS: dict[str, Callable[[Any, Place], Any]] = {
     "trials": _pydantic(Count),
     "history": _list_of(_past),
     "protocol": _named(PROTOCOLS),
+    "promotion": _section(Promotion),
     "decode": _section(Decode),
     "measure": _section(Measure),
     "device_tables": _list_of(_device_table),
