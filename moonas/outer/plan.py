@@ -148,7 +148,7 @@ class Plan:
 
     @cached_property
     def measures_first(self) -> bool:
-        """Whether networks are measured before they are trained: to be ranked at rungs, or where an objective is said to be known."""
+        """Whether networks are measured before they are trained: for rungs, or where such an objective is said to be known."""
         return bool(self.rungs) or any(o.known and is_measured(o.metric) for o in self.config.objectives)
 
     @cached_property
