@@ -6,14 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from moonas.cli import app
 from moonas.errors import StudyFileError
+from moonas.infeasible import infeasibility
+from moonas.outer.loop import Loop
+from moonas.preview import preview
+from moonas.race import race
+from moonas.report.collect import report_data
 from moonas.results import Study
 from moonas.store.states import StudyState, TrialState
 from moonas.store.store import Store
 from moonas.study.loading import study_from
 from moonas.worker.local import Event
-from tests.outer.fakes import Crash, FakePool, drive, result_of, small_study
+from tests.outer.fakes import Crash, FakePool, Notes, drive, result_of, small_study
 
 CELL = "Genotype(normal=[('skip_connect', 0), ('sep_conv_3x3', 1)], normal_concat=[2], reduce=[('skip_connect', 0), ('skip_connect', 1)], reduce_concat=[2])"  # noqa: E501 - one cell
 
@@ -326,3 +333,57 @@ def test_the_section_is_stored_resolved_and_read_back() -> None:
     config = study_from(halved())
     assert config.to_json()["promotion"] == {"epochs": [2], "factor": 3}
     assert study_from(config.to_json()) == config
+
+
+def test_the_preview_counts_the_trainings_of_every_rung() -> None:
+    found = preview(halved(replicates=20, promotion={"epochs": [2, 6]}, decode={"extra": 1}), measure=False)
+    assert found["rungs"] == [
+        {"epochs": 2, "evaluations": 20},
+        {"epochs": 6, "evaluations": 6},
+        {"epochs": 18, "evaluations": 2 * 2},  # with an extra network each
+    ]
+    assert (found["trials"], found["evaluations"]) == (20, 30)
+
+
+def test_the_preview_of_a_study_without_promotion_counts_as_ever() -> None:
+    found = preview(halved(replicates=20, promotion=None, decode={"extra": 1}), measure=False)
+    assert found["rungs"] == [{"epochs": None, "evaluations": 40}]
+
+
+def test_what_is_left_is_reckoned_in_epochs(store: Store) -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Watching(Notes):
+        def tick(self, loop: Loop) -> None:
+            seen.append(loop.work)
+
+    drive(store, halved(), Trainings(lambda replicate, epochs: AT_TWO[replicate]), Watching())
+    assert seen[0] == (0, 9 * 2 + 3 * 18)
+    assert seen[-1] == (9 * 2 + 4 * 18,) * 2  # one more went on than its place in the end was worth
+    assert all(done <= total for done, total in seen)
+
+
+def test_the_tables_show_what_pruned_trials_reached(store: Store, tmp_path: Path) -> None:
+    methods = ["random", {"name": "darts", "epochs": 3}]
+    drive(store, halved(methods=methods, replicates=3), Trainings(lambda replicate, epochs: 0.5 + 0.1 * replicate))
+    at = ["--storage", f"sqlite:///{tmp_path}/study.db"]
+    trials = CliRunner().invoke(app, ["trials", "small", *at]).stdout
+    assert "held at 2 epochs: place 5 of 6" in trials
+    shown = CliRunner().invoke(app, ["show", "small", *at]).stdout
+    assert "first 2 epochs; one in 3 goes on" in shown
+    assert "pruned" in shown
+    (random, darts) = race(Study(store, "small"))
+    assert (random.complete + random.pruned, darts.complete + darts.pruned) == (3, 3)
+    held = {trial.number for trial in Study(store, "small").trials() if trial.state is TrialState.PRUNED}
+    reported = {trial.number: trial for trial in report_data(Study(store, "small")).trials}
+    assert all(reported[number].values["accuracy"] >= 0.5 for number in held)
+    assert all("held at 2 epochs" in (reported[number].error or "") for number in held)
+
+
+def test_an_empty_front_is_explained_by_the_networks_that_the_protocol_trained(store: Store) -> None:
+    latency = {"metric": "latency_ms", "reference": 10}
+    drive(store, halved(objectives=["accuracy", latency], constraints=["latency_ms<=0.5"]), Trainings())
+    study = Study(store, "small")
+    found = infeasibility(study)
+    assert found is not None
+    assert found.networks == len(study.archive()) > 0
