@@ -343,8 +343,9 @@ class Loop:
         """A trial has finished a rung: it is held there, or goes on where its network has gone on already."""
         key = done["evaluate"].key
         metrics = {**self.known[key], **self._costs(candidate, done)}
+        if not self.rungs.has(trial.rung, key, trial.number):
+            self.watcher.note(f"trial {trial.number} at {epochs_text(self.plan.rungs[trial.rung])}: {self._shown(metrics)}")
         finisher = self.rungs.enter(trial.rung, key, trial.number, metrics)
-        self.watcher.note(f"trial {trial.number} at {epochs_text(self.plan.rungs[trial.rung])}: {self._shown(metrics)}")
         if finisher.went_on:
             return self._go_on(trial)
         return finisher.held.append(trial)

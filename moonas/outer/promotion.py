@@ -7,8 +7,10 @@ ties within a rank are broken (`front.selection`), what becomes of constraints, 
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -22,6 +24,8 @@ from moonas.store.states import TrialState
 from moonas.study.bounds import total_violation
 from moonas.study.metrics import METRICS, is_measured
 from moonas.study.objectives import minimised
+
+ORDERS, MOST = 20, 500  # random orders, and networks in each, from which the number of trainings is foretold
 
 
 @dataclass
@@ -122,6 +126,10 @@ class Rungs:
             if key in known:
                 self.enter(rung, key, trial.number, {**known[key], **costs}).went_on |= rung < reached
 
+    def has(self, rung: int, key: EvaluationKey, number: int) -> bool:
+        """Whether trial `number` is known to have finished a rung."""
+        return key in self.finishers[rung] and number in self.finishers[rung][key].trials
+
     def leave(self, number: int) -> None:
         """Forget a trial that failed: what cannot be trained for longer takes no place at a rung."""
         for rung in self.finishers:
@@ -176,12 +184,37 @@ class Rungs:
         return Decision(end=ended)
 
 
-def trainings(trials: int, factor: int, rungs: int) -> list[int]:
-    """How many networks are expected to train at each of so many rungs and by the protocol itself, the first rung first."""
-    numbers = [trials]
-    for _ in range(rungs):
-        numbers.append(max(1, numbers[-1] // factor))
-    return numbers
+@lru_cache
+def trainings(trials: int, factor: int, rungs: int) -> tuple[int, ...]:
+    """About how many networks train at each of so many rungs and then by the protocol, the first rung first.
+
+    The mean over random orders of networks that every rung ranks alike; of more than `MOST` networks the shares are as of so many.
+    """
+    few, rng = max(1, min(trials, MOST)), np.random.default_rng(0)
+    counts = np.mean([_climbed(rng.permutation(few).tolist(), factor, rungs) for _ in range(ORDERS)], axis=0)
+    return tuple(round(trials / few * count) for count in counts)
+
+
+def _climbed(places: Sequence[int], factor: int, rungs: int) -> list[int]:
+    """How many networks come to each rung and to the protocol, where one slot trains them. places: among all, as they come."""
+    came: list[list[int]] = [[] for _ in range(rungs + 1)]  # the best first
+    went: list[set[int]] = [set() for _ in range(rungs)]
+
+    def goes_on(rung: int, least: int) -> bool:
+        best = came[rung][: max(least, len(came[rung]) // factor)]
+        going = next((place for place in best if place not in went[rung]), None)
+        if going is not None:
+            went[rung].add(going)
+            insort(came[rung + 1], going)
+        return going is not None
+
+    for place in places:
+        insort(came[0], place)
+        while any(goes_on(rung, 0) for rung in reversed(range(rungs))):
+            pass
+    while any(goes_on(rung, 1) for rung in range(rungs)):
+        pass
+    return [len(reached) for reached in came]
 
 
 def epochs_text(epochs: int) -> str:

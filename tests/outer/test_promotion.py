@@ -12,6 +12,7 @@ from moonas.cli import app
 from moonas.errors import StudyFileError
 from moonas.infeasible import infeasibility
 from moonas.outer.loop import Loop
+from moonas.outer.promotion import trainings
 from moonas.preview import preview
 from moonas.race import race
 from moonas.report.collect import report_data
@@ -339,10 +340,19 @@ def test_the_preview_counts_the_trainings_of_every_rung() -> None:
     found = preview(halved(replicates=20, promotion={"epochs": [2, 6]}, decode={"extra": 1}), measure=False)
     assert found["rungs"] == [
         {"epochs": 2, "evaluations": 20},
-        {"epochs": 6, "evaluations": 6},
-        {"epochs": 18, "evaluations": 2 * 2},  # with an extra network each
+        {"epochs": 6, "evaluations": 7},  # a third, and one more because nobody waits
+        {"epochs": 18, "evaluations": 3 * 2},  # with an extra network each
     ]
-    assert (found["trials"], found["evaluations"]) == (20, 30)
+    assert (found["trials"], found["evaluations"]) == (20, 33)
+
+
+def test_how_many_go_on_is_foretold_by_a_third_and_those_that_were_early() -> None:
+    assert trainings(3, 3, 1) == (3, 1)  # the best of three, in any order
+    assert trainings(2, 3, 2) == (2, 1, 1)  # of two, the best in the end
+    assert trainings(3, 2, 1) == (3, 1)  # the better of the first two, and in a third of all orders the last one too
+    below, above, top = trainings(120, 3, 2)
+    assert (below, top) == (120, pytest.approx(above / 3, abs=4))
+    assert 40 < above < 40 + 120**0.5
 
 
 def test_the_preview_of_a_study_without_promotion_counts_as_ever() -> None:
@@ -358,8 +368,8 @@ def test_what_is_left_is_reckoned_in_epochs(store: Store) -> None:
             seen.append(loop.work)
 
     drive(store, halved(), Trainings(lambda replicate, epochs: AT_TWO[replicate]), Watching())
-    assert seen[0] == (0, 9 * 2 + 3 * 18)
-    assert seen[-1] == (9 * 2 + 4 * 18,) * 2  # one more went on than its place in the end was worth
+    assert seen[0] == (0, 9 * 2 + 4 * 18)  # a third and one more, as it comes to be here
+    assert seen[-1] == (9 * 2 + 4 * 18,) * 2
     assert all(done <= total for done, total in seen)
 
 
