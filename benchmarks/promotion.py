@@ -24,6 +24,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.estimates import rank_correlation
 from moonas.front.dominance import non_dominated
 from moonas.front.hypervolume import hypervolume
 from moonas.outer.archive import Archive
@@ -250,7 +251,15 @@ def at_random(values: np.ndarray, count: int) -> list[int]:
 def report(found: Record, orders: int) -> Iterator[str]:
     """The table."""
     judge, names = Judge.of(found), sorted(found)
-    yield f"{len(names)} networks, {len(judge.front)} of them on the front; {orders} random orders; medians [quartiles]."
+    yield f"{len(names)} networks, {len(judge.front)} of them on the front; {orders} random orders; medians [quartiles].\n"
+    whole = [found[name][LENGTHS[-1]].values[0] for name in names]
+    yield "| epochs | mean error | standard deviation | rank correlation with the whole training | median seconds |"
+    yield "|---|---|---|---|---|"
+    for epochs in LENGTHS:
+        errors = [found[name][epochs].values[0] for name in names]
+        seconds = np.median([found[name][epochs].seconds for name in names])
+        told = f"{np.mean(errors):.4f} | {np.std(errors):.4f} | {rank_correlation(errors, whole):.2f} | {seconds:.1f}"
+        yield f"| {epochs} | {told} |"
     yield ""
     yield "| promotion | 2, 6, 18 epochs | epochs | device-seconds | hypervolume | plain, equal epochs | better | lost |"
     yield "|---|---|---|---|---|---|---|---|"
