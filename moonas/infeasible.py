@@ -95,8 +95,9 @@ def infeasibility(study: Study) -> Infeasibility | None:
 def _turned_down(study: Study) -> list[Misfit]:
     """The named networks that were never trained because their exact costs miss a constraint, each once."""
     found: dict[tuple[str, str], Misfit] = {}
+    trained = {candidate.trial_id for candidate in study.store.candidates(study.record.id)}
     for trial in study.trials():
-        if trial.state is TrialState.PRUNED and trial.violation and "accuracy" not in (trial.values or {}):
+        if trial.state is TrialState.PRUNED and trial.violation and trial.id not in trained:
             design = Design.from_params(trial.params)
             skeleton = study.plan.final_skeleton((design.channels, design.cells))
             key = study.plan.architecture(design).key

@@ -14,6 +14,7 @@ from moonas import api
 from moonas.architecture import Architecture
 from moonas.outer.past import history_of
 from moonas.outer.plan import Plan
+from moonas.outer.promotion import epochs_text, trainings
 from moonas.outer.samplers.sampler import Proposal, Told, make_sampler
 from moonas.spaces.sampling import FeasibleSet
 from moonas.specs import Bounds
@@ -44,7 +45,11 @@ def preview(question: str | Path | Mapping[str, Any], *, measure: bool = True) -
         "trials": total,
         "asked": len(proposals),
         "searches": round(growth * sum(plan.config.method(p.design.method).entry.searches for p in searches.values())),
-        "evaluations": total * (1 + plan.config.decode.extra),
+        "evaluations": sum(_evaluations(plan, total)),
+        "rungs": [
+            {"epochs": epochs, "evaluations": number}
+            for epochs, number in zip(_epochs(plan), _evaluations(plan, total), strict=True)
+        ],
         "spans": plan.spans,
         "budgets": [_reach(plan, budget, size) for budget, size in plan.pairs if plan.space.groups]
         + [
@@ -53,7 +58,7 @@ def preview(question: str | Path | Mapping[str, Any], *, measure: bool = True) -
         ],
     }
     if measure and not plan.instant and plan.space.groups:
-        found["estimate"] = _estimate(plan, proposals, list(searches.values()), total / len(proposals), growth)
+        found["estimate"] = _estimate(plan, proposals, list(searches.values()), total, growth)
     return found
 
 
@@ -66,6 +71,18 @@ def _proposals(plan: Plan) -> tuple[list[Proposal], int]:
         proposals.append(proposal)
         history.add(Told(proposal.design.to_params(), proposal.replicate, "RUNNING", None, proposal.attributes))
     return proposals, max(sampler.total, len(proposals))
+
+
+def _evaluations(plan: Plan, trials: int) -> list[int]:
+    """About how many evaluations so many trials need at each rung, and by the protocol itself, extra architectures included."""
+    promotion = plan.config.promotion
+    *below, top = trainings(trials, promotion.factor, len(plan.rungs)) if promotion else [trials]
+    return [*below, top * (1 + plan.config.decode.extra)]
+
+
+def _epochs(plan: Plan) -> list[int | None]:
+    """Those of each of these evaluations, where promotion tells them apart."""
+    return [*plan.rungs, plan.config.protocol.settings.epochs] if plan.rungs else [None]
 
 
 def _distinct(keys: Sequence[str], total: int) -> int:
@@ -87,16 +104,16 @@ def _reach(plan: Plan, budget: Bounds, size: tuple[int, int]) -> dict[str, Any]:
     }
 
 
-def _estimate(
-    plan: Plan, proposals: list[Proposal], searches: list[Proposal], trials_each: float, searches_each: float
-) -> dict[str, Any]:
+def _estimate(plan: Plan, proposals: list[Proposal], searches: list[Proposal], trials: int, searches_each: float) -> dict[str, Any]:
     """Seconds of all tasks together, by timing each kind once and scaling with its number.
 
-    trials_each, searches_each: how many trials and searches each of those given stands for.
+    trials: how many there will be. searches_each: how many searches each of those given stands for.
 
     Searches and evaluations are shared among the slots, measurements are not. Evaluations and measurements are timed on a random
     architecture within the budget, at each size.
     """
+    extra, numbers = plan.config.decode.extra, _evaluations(plan, trials)
+    networks = trials + extra * numbers[-1] // (1 + extra)
     devices = slot_devices(plan.config.workers)
     pool = LocalPool(devices[:1], plan.config.workers.threads_per_task)
     parts: dict[str, float] = {}
@@ -115,22 +132,19 @@ def _estimate(
             same = [p for p in proposals if (p.design.channels, p.design.cells) == size]
             if not same:
                 continue
-            number, where = (
-                round(len(same) * trials_each) * (1 + plan.config.decode.extra),
-                f"at {size[0]} channels, {size[1]} cells",
-            )
+            share, where = len(same) / len(proposals), f"at {size[0]} channels, {size[1]} cells"
             proposal, architecture = same[len(same) // 2], _an_architecture(plan, same[len(same) // 2])
-            if not (plan.inherits or plan.looks_up):
-                evaluation = plan.evaluate_spec(
-                    architecture, plan.final_skeleton(size), proposal.replicate, plan.protocol(proposal.design)
-                )
-                measured = _time(pool, evaluation.to_json())
-                parts[f"{number} evaluations {where}"] = measured["seconds"] * number
+            for rung, epochs in enumerate(() if plan.inherits or plan.looks_up else _epochs(plan)):
+                protocol = plan.protocol(proposal.design, rung)
+                evaluation = plan.evaluate_spec(architecture, plan.final_skeleton(size), proposal.replicate, protocol)
+                measured, expected = _time(pool, evaluation.to_json()), share * numbers[rung]
+                length = f" of {epochs_text(epochs)}" if epochs else ""
+                parts[f"{expected:.0f} evaluations{length} {where}"] = measured["seconds"] * expected
                 memory = max(memory, measured["memory_mib"])
             if plan.measured:
-                began = time.monotonic()
+                expected, began = share * networks, time.monotonic()
                 api.run_one(pool, plan.measure_spec(architecture, plan.final_skeleton(size), None).to_json(), lambda progress: None)
-                alone[f"{number} measurements {where}, one at a time"] = (time.monotonic() - began) * number
+                alone[f"{expected:.0f} measurements {where}, one at a time"] = (time.monotonic() - began) * expected
     finally:
         pool.close()
     return {

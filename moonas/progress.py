@@ -80,11 +80,11 @@ def _view(loop: Loop) -> Group:
     head = Table.grid(padding=(0, 2))
     head.add_row(
         Text(loop.config.name, style="bold"),
-        ProgressBar(total=max(total, 1), completed=done, width=30),
-        f"{done} of {total} trials",
+        ProgressBar(total=max(loop.work[1], 1), completed=loop.work[0], width=30),
+        f"{done} of {total} trials{_held(loop)}",
         Text(f"{failed} failed", style="red") if failed else "",
         f"{pruned} pruned" if pruned else "",
-        _left(loop, done, total),
+        _left(loop),
     )
     slots = Table(box=None, padding=(0, 2), show_header=False)
     for slot, device in enumerate(loop.pool.devices):
@@ -117,14 +117,20 @@ def _front_so_far(loop: Loop) -> Text | Table:
     return table
 
 
-def _left(loop: Loop, done: int, total: int) -> str:
-    here = done - loop.done_before
+def _left(loop: Loop) -> str:
+    done, total = loop.work
+    here = done - loop.work_before
     elapsed = time.monotonic() - loop.began
     return f"about {duration(elapsed / here * (total - done))} left" if here else f"{duration(elapsed)} so far"
 
 
 def _counts(loop: Loop) -> str:
-    return f"[{sum(loop.finished.values())}/{max(loop.sampler.total, len(loop.history.trials))}] "
+    return f"[{sum(loop.finished.values())}/{max(loop.sampler.total, len(loop.history.trials))}{_held(loop)}] "
+
+
+def _held(loop: Loop) -> str:
+    """How many more trials have been trained for a while and wait for what others reach."""
+    return f", {loop.rungs.held} held" if loop.rungs.held else ""
 
 
 def print_count(done: int, of: int) -> None:

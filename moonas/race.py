@@ -21,14 +21,15 @@ from moonas.study.objectives import minimised
 class Runner:
     """One method variant of a study.
 
-    complete, failed: its trials. networks: different ones that it found. accuracy: mean over its complete trials, of their primary
-    network. hypervolume: of its networks alone; exclusive: what all networks together would lose without those that only it found;
-    both as a share of the study's box. device_hours: of its tasks, a shared one divided among its trials. collapses: its trials
-    whose search collapsed. misses: its complete trials whose primary network lies outside its budget.
+    complete, pruned, failed: its trials. networks: different ones that it found. accuracy: mean over its complete trials, of their
+    primary network. hypervolume: of its networks alone; exclusive: what all networks together would lose without those that only
+    it found; both as a share of the study's box. device_hours: of its tasks, a shared one divided among its trials. collapses: its
+    trials whose search collapsed. misses: its complete trials whose primary network lies outside its budget.
     """
 
     method: str
     complete: int
+    pruned: int
     failed: int
     networks: int
     accuracy: float | None
@@ -79,6 +80,7 @@ def race(study: Study) -> list[Runner]:
             Runner(
                 method=method.label,
                 complete=len(complete),
+                pruned=sum(trial.state is TrialState.PRUNED for trial in own),
                 failed=sum(trial.state is TrialState.FAIL for trial in own),
                 networks=len(found),
                 accuracy=float(np.mean(accuracies)) if accuracies else None,

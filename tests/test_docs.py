@@ -31,6 +31,7 @@ from moonas.study.metrics import METRICS
 from moonas.study.numbers import parse_number
 from moonas.study.objectives import Objective
 from moonas.study.operations import OPERATIONS
+from moonas.study.promotion import Promotion
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.pruning import Pruning
 from moonas.study.samplers import SAMPLERS
@@ -49,6 +50,7 @@ SETTINGS = {
     "search": SearchSkeleton,
     "final": FinalSkeleton,
     "pruning": Pruning,
+    "promotion": Promotion,
     "decode": Decode,
     "measure": Measure,
     "workers": Workers,

@@ -9,14 +9,17 @@ from moonas.specs import Device, EvaluateSpec
 from moonas.store.records import CandidateRecord, EvaluationKey, Place, TrialRecord
 
 
-def measurement_of(plan: Plan, candidate: CandidateRecord, trial: TrialRecord) -> EvaluationKey:
-    """The evaluation that a candidate of a trial asked for, which counts for its study; others' measurements do not."""
+def measurement_of(plan: Plan, candidate: CandidateRecord, trial: TrialRecord, rung: int | None = None) -> EvaluationKey:
+    """The evaluation that a candidate of a trial asked for, which counts for its study; others' measurements do not.
+
+    rung: as of `Plan.protocol`.
+    """
     design = Design.from_params(trial.params)
     return EvaluationKey(
         architecture=candidate.architecture,
         skeleton=plan.search_skeleton.key if plan.inherits else candidate.skeleton,
         data=plan.data_identity,
-        protocol=plan.identity_of(plan.protocol(design)),
+        protocol=plan.identity_of(plan.protocol(design, rung)),
         replicate=trial.replicate,
         source=plan.search_spec(design, trial.replicate, start_of(trial.sampler_attrs)).key if plan.inherits else "",
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from moonas.architecture import Architecture
@@ -18,6 +19,7 @@ from moonas.outer.continuing import Continuing
 from moonas.outer.identity import evaluation_key, measured_key, measurement_of
 from moonas.outer.past import history_of
 from moonas.outer.plan import Design, Plan
+from moonas.outer.promotion import Rungs, epochs_text
 from moonas.outer.pruning import ACCURACY, Pruner
 from moonas.outer.samplers.sampler import Told, make_sampler
 from moonas.outer.stagnation import cause_of, stagnates, volumes_after
@@ -84,6 +86,7 @@ class Loop:
         self.config = plan.config
         self.archive = Archive(self.config.objectives, self.config.constraints, plan.spans)
         self.pruner = Pruner(plan, self.archive)
+        self.rungs = Rungs(plan, self.archive)
         self.sampler = make_sampler(plan)
         self.history = history_of(plan)
         self.trials: dict[int, OpenTrial] = {}
@@ -104,10 +107,17 @@ class Loop:
             check_device(plan, self._bound, device)
         self._restore()
         self.done_before = sum(self.finished.values())
+        self.work_before = self.work[0]
 
     def pause(self) -> None:
         """Start nothing new and end running tasks at their next checkpoint; safe to call from a signal handler."""
         self.ending = StudyState.PAUSED
+
+    @property
+    def work(self) -> tuple[int, int]:
+        """How much is done, and of how much: in trials, or in epochs of training where these go on from rung to rung."""
+        done, total = sum(self.finished.values()), max(self.sampler.total, len(self.history.trials))
+        return self.rungs.work(total, self.finished[TrialState.COMPLETE]) if self.rungs.top else (done, total)
 
     def run(self) -> StudyState:
         """Work until nothing is left to do; returns the state the study is left in.
@@ -150,16 +160,20 @@ class Loop:
             self.tasks[task.kind, task.key] = OpenTask(task, task.state, task.result, reason, checkpoints)
         self.known.update(self.store.measurements(self.study.id))
         trials = self.store.trials(self.study.id)
-        by_id = {trial.id: trial for trial in trials}
+        by_id, rungs = {trial.id: trial for trial in trials}, self.store.rungs(self.study.id)
         for candidate in self.store.candidates(self.study.id):
             trial = by_id[candidate.trial_id]
             key = measurement_of(self.plan, candidate, trial)
             place = Place(candidate.architecture, candidate.skeleton, self.plan.recipe(Design.from_params(trial.params)))
             on_device = measured_key(self.plan, candidate.architecture, candidate.skeleton, self.device) if self.device else None
             measured = self.known.get(on_device) if on_device else {}
-            if key in self.known and measured is not None and place not in self.pruner.given_up:
-                costs = stored_costs(self.plan, candidate) | measured_values(self.plan, measured)
+            if measured is None:
+                continue
+            costs = stored_costs(self.plan, candidate) | measured_values(self.plan, measured)
+            if key in self.known and place not in self.pruner.given_up:
                 self.archive.add(place, costs, key, self.known[key])
+            if candidate.origin == "primary":
+                self.rungs.restore(trial, candidate, rungs.get(trial.number, 0), self.known, costs)
         self.members = self.archive.front()
         changes = self.store.front_history(self.study.id, self.plan.protocol_identity)
         self.hypervolume = changes[-1].hypervolume if changes else 0.0
@@ -171,8 +185,8 @@ class Loop:
             if trial.state in self.finished:
                 self.finished[trial.state] += 1
             else:
-                design = Design.from_params(trial.params)
-                unfinished.append(OpenTrial(trial.id, trial.number, design, trial.replicate, trial.sampler_attrs))
+                design, rung = Design.from_params(trial.params), rungs.get(trial.number, 0)
+                unfinished.append(OpenTrial(trial.id, trial.number, design, trial.replicate, trial.sampler_attrs, rung))
         for open_trial in unfinished:
             self.trials[open_trial.id] = open_trial
         for open_trial in unfinished:
@@ -184,7 +198,7 @@ class Loop:
                 self._start(slot, task)
 
     def _next_task(self, device: str) -> OpenTask | None:
-        """What to start on a device now; where no task waits, trials are asked for until one does."""
+        """What to start on a device now; where no task waits, trials are promoted or asked for until one does."""
         if self.ending is StudyState.PAUSED:
             return None
         beside = [running.task for slot, running in self.running.items() if self.pool.devices[slot] == device]
@@ -193,7 +207,7 @@ class Loop:
             waiting = waiting_tasks(self.trials.values(), measuring)
             if waiting or any(task.is_alone for task in beside):
                 return choose_task(waiting, beside)
-            if self.ending is not None or not self._ask():
+            if self.ending is not None or not (self._decide() or self._ask() or self._decide(closing=True)):
                 return None
 
     def _ask(self) -> bool:
@@ -211,6 +225,24 @@ class Loop:
             self.trials[trial_id] = OpenTrial(trial_id, number, proposal.design, proposal.replicate, attributes)
             self._advance(self.trials[trial_id])
         return True
+
+    def _decide(self, closing: bool = False) -> bool:
+        """Let held trials go on to their next rung, or end them; False where there is nothing to decide. See `Rungs.decide`."""
+        decided = self.rungs.decide(self.trials.values(), closing)
+        if not decided:
+            return False
+        with self.ledger.together():
+            for trial in decided.go_on:
+                self._go_on(trial)
+            for held in decided.end:
+                self._prune(held.trial, held.metrics, held.violation, held.reason)
+        return True
+
+    def _go_on(self, trial: OpenTrial) -> None:
+        trial.rung += 1
+        epochs = self.plan.protocol(trial.design, trial.rung)["epochs"]
+        self.ledger.promote(trial.number, trial.rung, f"trial {trial.number} goes on to {epochs_text(epochs)}")
+        self._advance(trial)
 
     def _advance(self, trial: OpenTrial) -> None:
         """Do all for a trial that can be done now: find or add its tasks, decode, take in what is known, finish it."""
@@ -235,13 +267,17 @@ class Loop:
                 self._decode(trial, spec, search.result, weights)
         if trial.candidates is None:
             return None
-        primary = None
-        for candidate in trial.candidates:
+        if trial.rung < self.rungs.top and self._is_trained(trial, spec, weights):
+            trial.rung = self.rungs.top
+        below, primary = trial.rung < self.rungs.top, None
+        for candidate in trial.candidates[:1] if below else trial.candidates:
             if verdict := self.pruner.given_up.get(self._place(candidate, trial)):
                 given_up = (candidate, verdict) if candidate.origin == "primary" else given_up
                 continue
             asked = steps(self.plan, candidate, trial, spec, weights, self.device)
             kind = next((kind for kind, step in asked.items() if self._known(step.key) is None), None)
+            if kind is None and below:
+                return self._arrive(trial, candidate, asked)
             if kind is None:
                 values = self._take_in(candidate, trial, asked)
                 primary = values if candidate.origin == "primary" else primary
@@ -256,6 +292,13 @@ class Loop:
             values = {**self._costs(candidate.architecture, candidate.skeleton), ACCURACY: verdict.accuracy}
             self._prune(trial, values, verdict.violation, verdict.reason)
         return None
+
+    def _is_trained(self, trial: OpenTrial, spec: SearchSpec | None, weights: str | None) -> bool:
+        """Whether the accuracy of a trial's primary network by the study's own protocol is known already."""
+        assert trial.candidates
+        top = replace(trial, rung=self.rungs.top)
+        asked = steps(self.plan, trial.candidates[0], top, spec, weights, self.device)
+        return self._known(asked["evaluate"].key) is not None
 
     def _decode(self, trial: OpenTrial, spec: SearchSpec, result: Mapping[str, Any], weights: str | None) -> None:
         """Give a trial whose search is done its candidates, unless it fails, or waits for its shortlist to be compared."""
@@ -299,13 +342,16 @@ class Loop:
 
     def _take_in(self, candidate: NewCandidate, trial: OpenTrial, done: Mapping[str, Step]) -> dict[str, float]:
         """Add what was found out of a candidate to the archive; store the front where that changes it. Returns all its values."""
-        if self.device and self._bound is None:
-            self._bound = self.device
-            self.ledger.bind_device(self.device, device_text(self.device))
+        self._bind_device()
         costs, key = self._costs(candidate.architecture, candidate.skeleton), done["evaluate"].key
         if self.archive.add(self._place(candidate, trial), costs, key, self.known[key]):
             self._store_front(trial)
         return {**self.known[key], **costs}
+
+    def _bind_device(self) -> None:
+        if self.device and self._bound is None:
+            self._bound = self.device
+            self.ledger.bind_device(self.device, device_text(self.device))
 
     def _place(self, candidate: NewCandidate, trial: OpenTrial) -> Place:
         return Place(candidate.architecture.key, candidate.skeleton.key, self.plan.recipe(trial.design))
@@ -315,6 +361,18 @@ class Loop:
         key = measured_key(self.plan, architecture.key, skeleton.key, self.device) if self.device else None
         measured = measured_values(self.plan, self.known[key]) if key in self.known else {}
         return self.plan.costs(architecture, skeleton) | measured
+
+    def _arrive(self, trial: OpenTrial, candidate: NewCandidate, done: Mapping[str, Step]) -> None:
+        """A trial has finished a rung: it is held there, or goes on where its network has gone on already."""
+        self._bind_device()
+        key = done["evaluate"].key
+        metrics = {**self.known[key], **self._costs(candidate.architecture, candidate.skeleton)}
+        if not self.rungs.has(trial.rung, key, trial.number):
+            self.watcher.note(f"trial {trial.number} at {epochs_text(self.plan.rungs[trial.rung])}: {self._shown(metrics)}")
+        finisher = self.rungs.enter(trial.rung, key, trial.number, metrics)
+        if finisher.went_on:
+            return self._go_on(trial)
+        return finisher.held.append(trial)
 
     def _store_front(self, trial: OpenTrial) -> None:
         members = self.archive.front()
@@ -327,22 +385,25 @@ class Loop:
         violation = self.archive.violation(metrics)
         self.ledger.complete_trial(trial.id, metrics, violation)
         self._close(trial, TrialState.COMPLETE, minimised(self.config.objectives, metrics), violation)
-        shown = ", ".join(f"{o.metric} {metrics[o.metric]:,.6g}" for o in self.config.objectives)
         named = self.config.method(trial.design.method).named
         within = "" if named else f", {budget_text(trial.design.budget)}"
         chosen = trial.design.settings.items() if named else ()
         settings = "".join(f", {name} {value:.4g}" if isinstance(value, float) else f", {name} {value}" for name, value in chosen)
         about = f"{trial.design.method}{within}{settings}, replicate {trial.replicate}"
-        self.watcher.note(f"trial {trial.number}: {about}: {shown}")
+        self.watcher.note(f"trial {trial.number}: {about}: {self._shown(metrics)}")
+
+    def _shown(self, metrics: Mapping[str, float]) -> str:
+        return ", ".join(f"{o.metric} {metrics[o.metric]:,.6g}" for o in self.config.objectives)
 
     def _prune(self, trial: OpenTrial, values: Mapping[str, float], violation: float, reason: str) -> None:
-        """End a trial whose architecture is known to be of no use, with what is known of it."""
+        """End a trial that is not worth more than is known of it: `values`."""
         self.ledger.prune_trial(trial.id, values, violation, reason)
         self._close(trial, TrialState.PRUNED, None, violation)
         self.watcher.note(f"trial {trial.number} pruned: {reason}")
 
     def _fail(self, trial: OpenTrial, reason: str) -> None:
         self.ledger.fail_trial(trial.id, reason)
+        self.rungs.leave(trial.number)
         self._close(trial, TrialState.FAIL, None)
         self.watcher.note(f"trial {trial.number} failed: {reason}; see: moonas logs {self.config.name} {trial.number}")
 
@@ -490,8 +551,9 @@ class Loop:
             self._renewed = time.monotonic()
 
     def _check_limits(self) -> None:
-        """Where a limit is reached before all trials have been asked for, let what runs finish and start nothing new."""
-        if self.ending is not None or len(self.history.trials) >= self.sampler.total:
+        """Where a limit is reached while trials are held or left to be asked for, let what runs finish and start nothing new."""
+        asked = len(self.history.trials) >= self.sampler.total
+        if self.ending is not None or (asked and not self.rungs.held):
             return
         limits, now = self.config.limits, time.monotonic()
         hours = (now - self.began) / 3600
@@ -500,7 +562,9 @@ class Loop:
             self.reached = f"the limit of {limits.hours:g} hours is reached"
         elif limits.device_hours is not None and device_hours >= limits.device_hours:
             self.reached = f"the limit of {limits.device_hours:g} device_hours is reached"
-        elif limits.stagnation is not None and stagnates(self.volumes, limits.stagnation, limits.stagnation_tolerance):
+        elif asked or limits.stagnation is None:
+            return
+        elif stagnates(self.volumes, limits.stagnation, limits.stagnation_tolerance):
             gain = f"no more than {limits.stagnation_tolerance:g} of the" if limits.stagnation_tolerance else "no"
             self.reached = f"the limit of stagnation is reached: the last {limits.stagnation} trials gained {gain} hypervolume"
         else:

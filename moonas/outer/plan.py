@@ -123,9 +123,18 @@ class Plan:
         """Whether the study asks how long training takes."""
         return "train_seconds" in [*(o.metric for o in self.config.objectives), *(c.metric for c in self.config.constraints)]
 
-    def protocol(self, design: Design) -> dict[str, Any]:
-        """The protocol that a trial's architectures are measured by, as a spec carries it."""
-        return {**self.config.protocol.to_json(), **self.config.method(design.method).recipe(design.settings)}
+    @cached_property
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs of the trainings that come before the protocol itself."""
+        return self.config.promotion.epochs if self.config.promotion else ()
+
+    def protocol(self, design: Design, rung: int | None = None) -> dict[str, Any]:
+        """The protocol that a trial's architectures are measured by, as a spec carries it.
+
+        rung: one of `rungs`; the protocol itself where it is their number, or absent.
+        """
+        whole = {**self.config.protocol.to_json(), **self.config.method(design.method).recipe(design.settings)}
+        return whole if rung is None or rung == len(self.rungs) else {**whole, "epochs": self.rungs[rung]}
 
     def recipe(self, design: Design) -> str:
         """What tells a trial's training from others of the same network: its protocol's identity, empty where it is the study's."""
@@ -145,8 +154,8 @@ class Plan:
 
     @cached_property
     def measures_first(self) -> bool:
-        """Whether a network is measured before it is trained: where an objective on a measured metric is said to be known."""
-        return any(objective.known and is_measured(objective.metric) for objective in self.config.objectives)
+        """Whether networks are measured before they are trained: for rungs, or where such an objective is said to be known."""
+        return bool(self.rungs) or any(o.known and is_measured(o.metric) for o in self.config.objectives)
 
     @cached_property
     def measure_settings(self) -> dict[str, Any]:

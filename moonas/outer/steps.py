@@ -37,7 +37,7 @@ def steps(
     device: where the study measures; None where it measures nothing.
     """
     architecture, skeleton = candidate.architecture, candidate.skeleton
-    protocol = plan.protocol(trial.design)
+    protocol = plan.protocol(trial.design, trial.rung)
     evaluation = plan.evaluate_spec(architecture, skeleton, trial.replicate, protocol, search, weights)
     evaluate = {"evaluate": Step(evaluation, evaluation_key(plan, evaluation))}
     if device is None:

@@ -13,13 +13,18 @@ from moonas.store.states import TaskState
 
 @dataclass
 class OpenTrial:
-    """A trial that is not finished. attributes: as stored with it. candidates: once decoded. waits: unfinished tasks it needs."""
+    """A trial that is not finished.
+
+    attributes: as stored with it. rung: at which it trains, as of `Plan.protocol`. candidates: once decoded. waits: the tasks it
+    needs that are not finished.
+    """
 
     id: int
     number: int
     design: Design
     replicate: int
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    rung: int = 0
     candidates: list[NewCandidate] | None = None
     waits: list[OpenTask] = field(default_factory=list)
 

@@ -14,7 +14,7 @@ from moonas.store.database import Database
 from moonas.store.fronts import replace_front
 from moonas.store.lease import LEASE_SECONDS
 from moonas.store.queries import architecture_ids, columns, insert_or_replace, insert_unknown, rows_changed, table_of
-from moonas.store.reads import CHECKPOINT, DEVICE, STATE, find_evaluation, task_records
+from moonas.store.reads import CHECKPOINT, DEVICE, PROMOTION, STATE, find_evaluation, task_records
 from moonas.store.records import EvaluationKey, EvaluationRecord, FrontUpdate, NewCandidate, RequestRecord, TaskRecord
 from moonas.store.states import AttemptState, StudyState, TaskState, TrialState
 from moonas.store.tables import (
@@ -91,6 +91,10 @@ class Ledger:
     def bind_device(self, device: Json, text: str) -> None:
         """From now on the study's measured metrics come from this device, by its fingerprint."""
         self.add_event(DEVICE, f"measures on {text}", device)
+
+    def promote(self, trial: int, rung: int, text: str) -> None:
+        """From now on a trial, by its number, trains at this rung."""
+        self.add_event(PROMOTION, text, {"trial": trial, "rung": rung})
 
     def take_requests(self) -> list[RequestRecord]:
         """The requests that nobody has taken up yet, the oldest first; they are not given again."""

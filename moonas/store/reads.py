@@ -48,6 +48,7 @@ from moonas.store.tables import (
 CHECKPOINT = "checkpoint"
 STATE = "state"  # the event of a changed state, its note after a colon
 DEVICE = "device"  # the event that ties a study to the device it measures on
+PROMOTION = "promotion"  # the event of a trial that goes on to a longer training
 
 
 class Reads:
@@ -208,6 +209,12 @@ class Reads:
         query = select(Event.data).where(Event.study_id == study_id, Event.kind == DEVICE).order_by(Event.id)
         with self.database.read() as session:
             return session.scalar(query.limit(1))
+
+    def rungs(self, study_id: int) -> dict[int, int]:
+        """To which rung each trial has been promoted, by its number; those that never were are absent."""
+        query = select(Event.data).where(Event.study_id == study_id, Event.kind == PROMOTION).order_by(Event.id)
+        with self.database.read() as session:
+            return {data["trial"]: data["rung"] for data in session.scalars(query) if data}
 
     def state_note(self, study_id: int) -> str:
         """Why the study is in its state, such as the limit that was reached; empty where nothing was said."""

@@ -16,6 +16,7 @@ from moonas.study.handlers import HANDLERS
 from moonas.study.methods import METHODS
 from moonas.study.metrics import ADDITIVE, METRICS, PREDICTED, is_measured
 from moonas.study.partial import Partial
+from moonas.study.promotion import check_promotion
 from moonas.study.protocols import PROTOCOLS, TABLES, TABULATED
 from moonas.study.samplers import SAMPLERS
 from moonas.study.spaces import SPACES
@@ -356,6 +357,7 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _recipes_fit,
     _pruning_has_curves,
     _pruning_can_tell,
+    check_promotion,
     _functions_stand_alone,
     _functions_have_no_network,
     _functions_return_metrics,

@@ -21,6 +21,7 @@ from moonas.study.methods import METHODS, MethodEntry
 from moonas.study.metrics import ADDITIVE, metric_name
 from moonas.study.numbers import Count, Seed
 from moonas.study.objectives import Objective, parse_objective
+from moonas.study.promotion import Promotion
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.pruning import Pruning
 from moonas.study.ranges import Range, as_range
@@ -137,6 +138,7 @@ class StudyConfig:
     history: tuple[Past, ...] = ()
     protocol: Named
     pruning: Pruning | None = None
+    promotion: Promotion | None = None
     decode: Decode = field(default_factory=Decode)
     measure: Measure = field(default_factory=Measure)
     device_tables: tuple[DeviceTable, ...] = ()
@@ -406,6 +408,7 @@ _READERS: dict[str, Callable[[Any, Place], Any]] = {
     "history": _list_of(_past),
     "protocol": _named(PROTOCOLS),
     "pruning": _section(Pruning),
+    "promotion": _section(Promotion),
     "decode": _section(Decode),
     "measure": _section(Measure),
     "device_tables": _list_of(_device_table),

@@ -122,12 +122,14 @@ def print_race(study: Study) -> None:
     from moonas.race import race
 
     runners = race(study)
+    pruned = any(runner.pruned for runner in runners)
     if len(runners) < 2 or not any(runner.complete for runner in runners):
         return
     table = titled_table("methods: what each alone adds to the front")
     table.add_column("method", no_wrap=True)
     headings = (
         "trials",
+        *["pruned"] * pruned,
         "networks",
         "mean accuracy",
         "hypervolume",
@@ -143,6 +145,7 @@ def print_race(study: Study) -> None:
         table.add_row(
             escape(runner.method),
             str(runner.complete),
+            *[str(runner.pruned)] * pruned,
             str(runner.networks),
             "" if runner.accuracy is None else f"{runner.accuracy:.4f}",
             f"{runner.hypervolume:.4f}",

@@ -26,8 +26,12 @@ def print_preview(found: Mapping[str, Any]) -> None:
     console.print(
         f"[bold]{found['name']}[/bold]: {counted(found['trials'], 'trial')}, "
         f"{counted(found['searches'], 'distinct search', 'distinct searches')}, "
-        f"at most {counted(found['evaluations'], 'evaluation')}"
+        f"{'about' if len(found['rungs']) > 1 else 'at most'} {counted(found['evaluations'], 'evaluation')}"
     )
+    if len(found["rungs"]) > 1:
+        console.print(
+            "promotion: " + ", then ".join(f"{rung['evaluations']} of {rung['epochs']} epochs" for rung in found["rungs"])
+        )
     if found["asked"] < found["trials"]:
         console.print(
             f"[dim]searches and times by the first {found['asked']} trials: the sampler asks the others by the results[/dim]"

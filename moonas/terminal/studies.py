@@ -23,6 +23,7 @@ from moonas.terminal.parts import (
 
 if TYPE_CHECKING:
     from moonas.results.study import Study
+    from moonas.study.promotion import Promotion
 
 
 def print_outcome(study: Study) -> bool:
@@ -115,6 +116,7 @@ def print_study(study: Study) -> None:
         ("collapsed", f"the searches of {len(collapsed)} trials; see: moonas trials {study.name}" if collapsed else "no search"),
         *([("history", _history(study))] if study.config.history else []),
         ("protocol", study.config.protocol.name),
+        *([("promotion", _promotion(study.config.promotion))] if study.config.promotion else []),
         *([("pruned", _saved(found["pruned"]))] if found["pruned"] else []),
         ("device-hours", f"{found['device_hours']:.3f}"),
         ("created", f"{datetime.fromtimestamp(found['created']):%Y-%m-%d %H:%M} by moonas {found['version']}"),
@@ -124,6 +126,11 @@ def print_study(study: Study) -> None:
     console.print(facts)
     print_front(study, study.front())
     print_race(study)
+
+
+def _promotion(promotion: Promotion) -> str:
+    """What comes before the protocol."""
+    return f"first {', then '.join(map(str, promotion.epochs))} epochs; one in {promotion.factor} goes on"
 
 
 def _history(study: Study) -> str:
