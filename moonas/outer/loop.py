@@ -259,7 +259,7 @@ class Loop:
         self.ledger.add_candidates(trial.id, candidates)
 
     def _known(self, key: EvaluationKey) -> Mapping[str, float] | None:
-        if key not in self.known and (found := self.store.known_evaluation(key)) is not None:
+        if key not in self.known and (found := self.ledger.known_evaluation(key)) is not None:
             self.known[key] = found.metrics
         return self.known.get(key)
 
