@@ -132,7 +132,7 @@ def validate(file: StudyFile) -> None:
     from moonas import api
 
     checked = api.validate(file)
-    print(f"{file}: a valid study, {checked.config.name!r}")
+    print(f"{file}: a valid study, {checked.config.name!r}, with the sampler {checked.config.sampler.name}")
 
 
 @app.command(name="list")

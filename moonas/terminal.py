@@ -413,7 +413,8 @@ def print_preview(found: Mapping[str, Any]) -> None:
     """What a study would do."""
     console.print(
         f"[bold]{found['name']}[/bold]: {_count(found['trials'], 'trial')}, "
-        f"{_count(found['searches'], 'distinct search', 'distinct searches')}, at most {_count(found['evaluations'], 'evaluation')}"
+        f"{_count(found['searches'], 'distinct search', 'distinct searches')}, "
+        f"at most {_count(found['evaluations'], 'evaluation')}; sampler {found['sampler']}"
     )
     if found["asked"] < found["trials"]:
         console.print(

@@ -138,5 +138,6 @@ def test_constraints_on_what_is_learned_are_learned_too(constraint: str) -> None
         shares.append(keeps[rows[13:]].mean())
         low, high = plan.spans["params"]
         volumes.append(hypervolume(np.array(values)[keeps[rows]], [0.0, 1.01 * high], [-1.0, low]))
-    assert shares[1] > max(0.5, 1.5 * shares[0])
-    assert volumes[1] >= volumes[0]
+    assert shares[1] > 1.3 * shares[0]
+    print(constraint, shares, volumes)
+    assert volumes[1] > volumes[0]
