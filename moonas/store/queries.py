@@ -28,8 +28,8 @@ def table_of(model: type[Base]) -> Table:
     return cast(Table, model.__table__)
 
 
-def run(session: Session, statement: Executable, values: Any = None) -> CursorResult[Any]:
-    """Run a statement that needs no objects; the session's own way to do so costs twice as much."""
+def run(session: Session, statement: Executable, values: Any = None) -> Any:
+    """The result of a statement that needs no objects; the session's own way to do so costs twice as much."""
     return session.connection().execute(statement, values)
 
 

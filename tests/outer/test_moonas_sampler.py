@@ -139,5 +139,4 @@ def test_constraints_on_what_is_learned_are_learned_too(constraint: str) -> None
         low, high = plan.spans["params"]
         volumes.append(hypervolume(np.array(values)[keeps[rows]], [0.0, 1.01 * high], [-1.0, low]))
     assert shares[1] > 1.3 * shares[0]
-    print(constraint, shares, volumes)
     assert volumes[1] > volumes[0]
