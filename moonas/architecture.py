@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from types import MappingProxyType
@@ -61,7 +62,7 @@ class Architecture:
     def __reduce__(self) -> tuple[Any, ...]:
         return Architecture.from_json, (self.to_json(),)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Identity: 16 hexadecimal digits of the SHA-256 of the canonical JSON."""
         return digest(self.to_json())

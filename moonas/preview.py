@@ -42,6 +42,7 @@ def preview(question: str | Path | Mapping[str, Any], *, measure: bool = True) -
     growth = _distinct(keys, round(len(keys) * total / len(proposals))) / max(1, len(searches))
     found = {
         "name": plan.config.name,
+        "sampler": plan.config.sampler.name,
         "trials": total,
         "asked": len(proposals),
         "searches": round(growth * sum(plan.config.method(p.design.method).entry.searches for p in searches.values())),

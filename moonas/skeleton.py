@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from moonas.errors import SkeletonError, nearest
@@ -47,7 +48,7 @@ class Skeleton:
                 f"skeleton: the {self.stem} stem halves the channels once, so they must be even, not {self.channels}"
             )
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Identity: 16 hexadecimal digits over all fields."""
         return digest(self.to_json())

@@ -39,7 +39,7 @@ def write(**changed) -> str:
 
 
 def test_a_sound_study_is_said_to_be_one(moonas):
-    assert moonas("validate", write()) == (0, "study.yaml: a valid study, 'small'\n", "")
+    assert moonas("validate", write()) == (0, "study.yaml: a valid study, 'small', with the sampler grid\n", "")
     assert [path.name for path in Path().iterdir()] == ["study.yaml"]
 
 

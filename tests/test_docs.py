@@ -242,7 +242,9 @@ def test_the_example_package_serves_a_study(stripes: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(stripes), str(ROOT)])}
     command = [sys.executable, "-m", "moonas", "validate", "stripes.yaml"]
     done = subprocess.run(command, cwd=stripes, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout.strip()) == (0, "stripes.yaml: a valid study, 'stripes'"), done.stderr
+    assert (done.returncode, done.stdout.strip()) == (0, "stripes.yaml: a valid study, 'stripes', with the sampler grid"), (
+        done.stderr
+    )
 
 
 @pytest.fixture

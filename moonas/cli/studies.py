@@ -63,4 +63,4 @@ def validate(file: StudyFile) -> None:
     from moonas import api
 
     checked = api.validate(file)
-    print(f"{file}: a valid study, {checked.config.name!r}")
+    print(f"{file}: a valid study, {checked.config.name!r}, with the sampler {checked.config.sampler.name}")

@@ -322,7 +322,7 @@ class Loop:
         self.ledger.add_candidates(trial.id, candidates)
 
     def _known(self, key: EvaluationKey) -> Mapping[str, float] | None:
-        if key not in self.known and (found := self.store.known_evaluation(key)) is not None:
+        if key not in self.known and (found := self.ledger.known_evaluation(key)) is not None:
             self.known[key] = found.metrics
         return self.known.get(key)
 
@@ -384,7 +384,7 @@ class Loop:
     def _complete(self, trial: OpenTrial, metrics: dict[str, float]) -> None:
         violation = self.archive.violation(metrics)
         self.ledger.complete_trial(trial.id, metrics, violation)
-        self._close(trial, TrialState.COMPLETE, minimised(self.config.objectives, metrics), violation)
+        self._close(trial, TrialState.COMPLETE, minimised(self.config.objectives, metrics), violation, self._limited(metrics))
         named = self.config.method(trial.design.method).named
         within = "" if named else f", {budget_text(trial.design.budget)}"
         chosen = trial.design.settings.items() if named else ()
@@ -407,11 +407,18 @@ class Loop:
         self._close(trial, TrialState.FAIL, None)
         self.watcher.note(f"trial {trial.number} failed: {reason}; see: moonas logs {self.config.name} {trial.number}")
 
-    def _close(self, trial: OpenTrial, state: TrialState, values: list[float] | None, violation: float | None = None) -> None:
+    def _close(
+        self,
+        trial: OpenTrial,
+        state: TrialState,
+        values: list[float] | None,
+        violation: float | None = None,
+        limited: list[float] | None = None,
+    ) -> None:
         self.finished[state] += 1
         del self.trials[trial.id]
         told = self.history.trials[trial.number]
-        self.history.tell(trial.number, Told(told.params, told.replicate, state, values, told.attributes, violation))
+        self.history.tell(trial.number, Told(told.params, told.replicate, state, values, told.attributes, violation, limited))
         self.volumes.append(self.hypervolume)
         self._check_limits()
 
@@ -575,7 +582,12 @@ class Loop:
     def _told(self, trial: TrialRecord) -> Told:
         complete = trial.state is TrialState.COMPLETE and trial.values is not None
         values = minimised(self.config.objectives, trial.values) if complete and trial.values else None
-        return Told(trial.params, trial.replicate, trial.state, values, trial.sampler_attrs, trial.violation)
+        limited = self._limited(trial.values) if complete and trial.values else None
+        return Told(trial.params, trial.replicate, trial.state, values, trial.sampler_attrs, trial.violation, limited)
+
+    def _limited(self, metrics: Mapping[str, float]) -> list[float]:
+        """The metric of each constraint."""
+        return [metrics[constraint.metric] for constraint in self.config.constraints]
 
 
 def _location(artifact: Any) -> dict[str, Any]:

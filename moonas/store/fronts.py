@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from moonas.store.queries import architecture_ids
+from moonas.store.queries import architecture_ids, run
 from moonas.store.records import FrontMemberRecord, FrontRecord, FrontUpdate, Place
+from moonas.store.statements import MEMBERS
 from moonas.store.tables import Architecture, Cost, Front, FrontMember
 
 
@@ -19,11 +20,7 @@ def replace_front(session: Session, study_id: int, front: FrontUpdate) -> int | 
     """
     present = {
         Place(*place): (member_id, values)
-        for *place, member_id, values in session.execute(
-            select(Architecture.key, FrontMember.skeleton, FrontMember.recipe, FrontMember.id, FrontMember.values)
-            .join(Architecture, Architecture.id == FrontMember.architecture_id)
-            .where(FrontMember.study_id == study_id, FrontMember.protocol == front.protocol, FrontMember.left_front.is_(None))
-        )
+        for *place, member_id, values in run(session, MEMBERS, {"the_study": study_id, "the_protocol": front.protocol})
     }
     wanted = {place: dict(values) for place, values in front.members}
     left = [member_id for point, (member_id, values) in present.items() if wanted.get(point) != values]

@@ -17,7 +17,7 @@ from sqlalchemy import Double, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from moonas.errors import LeaseError
-from moonas.store.queries import rows_changed, table_of
+from moonas.store.queries import run, table_of
 from moonas.store.tables import Study, database_time
 
 LEASE_SECONDS = 60.0
@@ -72,7 +72,7 @@ def take(session: Session, study_id: int, holder: str, ttl: float) -> None:
 
 def extend(session: Session, study_id: int, holder: str, ttl: float) -> None:
     """Renew one's own lease, even one that ran out, so long as nobody took it. Raises LeaseError."""
-    if rows_changed(session, _EXTEND, {"study": study_id, "holder": holder, "ttl": ttl}) == 0:
+    if run(session, _EXTEND, {"study": study_id, "holder": holder, "ttl": ttl}).rowcount == 0:
         raise LeaseError("the study was deleted, or another process drives it now; nothing more is written here")
 
 

@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from moonas.store import lease
+from moonas.store import lease, statements
 from moonas.store.database import Database
 from moonas.store.fronts import replace_front
 from moonas.store.lease import LEASE_SECONDS
-from moonas.store.queries import architecture_ids, columns, insert_or_replace, insert_unknown, rows_changed, table_of
+from moonas.store.queries import architecture_ids, columns, insert_or_replace, insert_unknown, rows_changed, run, table_of
 from moonas.store.reads import CHECKPOINT, DEVICE, PROMOTION, STATE, find_evaluation, task_records
 from moonas.store.records import EvaluationKey, EvaluationRecord, FrontUpdate, NewCandidate, RequestRecord, TaskRecord
 from moonas.store.states import AttemptState, StudyState, TaskState, TrialState
@@ -29,7 +29,6 @@ from moonas.store.tables import (
     Request,
     Study,
     Task,
-    Trial,
     TrialTask,
     database_time,
 )
@@ -121,13 +120,10 @@ class Ledger:
 
     def add_trial(self, number: int, params: Json, replicate: int, sampler_attrs: Json | None = None) -> int:
         """Add a WAITING trial; returns its id."""
-        trial = Trial(
-            study_id=self.study_id, number=number, params=dict(params), replicate=replicate, sampler_attrs=dict(sampler_attrs or {})
-        )
+        trial = {"number": number, "params": dict(params), "replicate": replicate, "sampler_attrs": dict(sampler_attrs or {})}
         with self._write() as session:
-            session.add(trial)
-            session.flush()
-            return trial.id
+            added = run(session, statements.ADD_TRIAL, {"study_id": self.study_id, **trial}).inserted_primary_key
+            return int(added[0])
 
     def add_candidates(self, trial_id: int, candidates: Sequence[NewCandidate]) -> None:
         """Store what was decoded for a trial, with architectures and costs; what is stored already stays as it is."""
@@ -183,30 +179,29 @@ class Ledger:
         self._end_trial(trial_id, state=TrialState.FAIL, reason=reason)
 
     def _end_trial(self, trial_id: int, **values: Any) -> None:
-        now = database_time()
         with self._write() as session:
-            ended = update(Trial).where(Trial.id == trial_id, Trial.study_id == self.study_id)
-            session.execute(ended.values(finished=now, started=func.coalesce(Trial.started, now), **values))
+            run(session, statements.END_TRIAL, {"the_trial": trial_id, "the_study": self.study_id, **values})
 
     # Tasks
 
     def add_task(self, kind: str, key: str, spec: Json, trial_ids: Iterable[int]) -> TaskRecord:
         """The task of this kind and key, a WAITING one made where there is none, linked to the trials."""
         with self._write() as session:
-            query = select(Task.id).where(Task.study_id == self.study_id, Task.kind == kind, Task.key == key)
-            task_id, served = session.scalar(query), sorted(set(trial_ids))
+            task = {"the_study": self.study_id, "the_kind": kind, "the_key": key}
+            task_id, served = run(session, statements.FIND_TASK, task).scalar(), sorted(set(trial_ids))
             if task_id is not None:
                 for trial_id in served:
                     session.merge(TrialTask(trial_id=trial_id, task_id=task_id))
                 session.flush()
                 return task_records(session, select(Task.id).where(Task.id == task_id))[0]
-            task = Task(study_id=self.study_id, kind=kind, key=key, spec=dict(spec))
-            session.add(task)
-            session.flush()
+            new = {"study_id": self.study_id, "kind": kind, "key": key, "spec": dict(spec)}
+            task_id, created = run(session, statements.ADD_TASK, new).one()
             if served:
-                session.execute(insert(table_of(TrialTask)), [{"trial_id": trial_id, "task_id": task.id} for trial_id in served])
-            plain = {name: getattr(task, name) for name in ("id", "kind", "key", "spec", "state", "result", "created")}
-            return TaskRecord(**plain, started=None, finished=None, trial_ids=tuple(served), checkpoints=())
+                run(session, statements.SERVE, [{"trial_id": trial_id, "task_id": task_id} for trial_id in served])
+            times = {"created": created, "started": None, "finished": None}
+            return TaskRecord(
+                task_id, kind, key, dict(spec), TaskState.WAITING, None, **times, trial_ids=tuple(served), checkpoints=()
+            )
 
     def link(self, trial_id: int, task_id: int) -> None:
         """Let a task serve one more trial."""
@@ -215,18 +210,12 @@ class Ledger:
 
     def start_attempt(self, task_id: int, worker: str, device: str) -> int:
         """A WAITING task becomes RUNNING, and so do the waiting trials it serves; returns the attempt's id."""
-        now = database_time()
-        attempt = Attempt(task_id=task_id, worker=worker, device=device)
+        attempt = {"task_id": task_id, "worker": worker, "device": device}
         with self._write() as session:
-            waiting = update(Task).where(Task.id == task_id, Task.state == TaskState.WAITING)
-            found = rows_changed(session, waiting.values(state=TaskState.RUNNING, started=func.coalesce(Task.started, now)))
+            found = run(session, statements.START_TASK, {"the_task": task_id}).rowcount
             assert found == 1, f"task {task_id} is not waiting"
-            served = Trial.id.in_(select(TrialTask.trial_id).where(TrialTask.task_id == task_id))
-            trials = update(Trial).where(served, Trial.state == TrialState.WAITING)
-            session.execute(trials.values(state=TrialState.RUNNING, started=now))
-            session.add(attempt)
-            session.flush()
-            return attempt.id
+            run(session, statements.START_TRIALS, {"the_task": task_id})
+            return int(run(session, statements.ADD_ATTEMPT, attempt).inserted_primary_key[0])
 
     def record_progress(self, task_id: int, attempt_id: int, step: int, metrics: Json, checkpoint: Json | None = None) -> list[str]:
         """Store one step's metrics and checkpoint; a replayed step overwrites. The last two checkpoints are kept. Returns URLs."""
@@ -248,8 +237,7 @@ class Ledger:
     def drop_artifacts(self, task_id: int, kind: str) -> list[str]:
         """Forget a task's artifacts of one kind: checkpoints that are missing, weights no longer needed. Returns URLs."""
         with self._write() as session:
-            query = select(Artifact.id, Artifact.url).where(Artifact.task_id == task_id, Artifact.kind == kind)
-            dropped = dict(session.execute(query).all())
+            dropped = dict(run(session, statements.ARTIFACTS, {"the_task": task_id, "the_kind": kind}).all())
             _forget(session, dropped)
             return list(dropped.values())
 
@@ -373,20 +361,22 @@ class Ledger:
     ) -> list[str]:
         """Complete a task and its attempt, and exchange its checkpoints for what it leaves behind."""
         _end_attempt(session, task_id, attempt_id, AttemptState.COMPLETE, seconds)
-        task = update(Task).where(Task.id == task_id)
-        session.execute(task.values(state=TaskState.COMPLETE, finished=database_time(), result=result and dict(result)))
+        complete = {"state": TaskState.COMPLETE, "result": result and dict(result)}
+        run(session, statements.END_TASK, {"the_task": task_id, **complete})
         for artifact in artifacts:
             _add_artifact(session, task_id, artifact, artifact["kind"])
         return self.drop_artifacts(task_id, CHECKPOINT)
 
 
 def _end_attempt(
-    session: Session, task_id: int, attempt_id: int, state: AttemptState, seconds: float | None, **values: str
+    session: Session, task_id: int, attempt_id: int, state: AttemptState, seconds: float | None, **values: Any
 ) -> None:
-    now = database_time()
-    running = update(Attempt).where(Attempt.id == attempt_id, Attempt.task_id == task_id, Attempt.state == AttemptState.RUNNING)
-    took = now - Attempt.started if seconds is None else seconds
-    found = rows_changed(session, running.values(state=state, finished=now, seconds=took, **values))
+    ended = statements.END_ATTEMPT
+    if seconds is None:
+        ended = ended.values(seconds=database_time() - table_of(Attempt).c.started)
+    else:
+        values["seconds"] = seconds
+    found = run(session, ended, {"the_attempt": attempt_id, "the_task": task_id, "state": state, **values}).rowcount
     assert found == 1, f"attempt {attempt_id} of task {task_id} is not running"
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from moonas.errors import UnknownStudyError, UsageError, nearest
 from moonas.store.database import Database
 from moonas.store.fronts import front_members, front_steps
-from moonas.store.queries import columns
+from moonas.store.queries import columns, run
 from moonas.store.records import (
     ArchitectureRecord,
     ArtifactRecord,
@@ -28,6 +28,7 @@ from moonas.store.records import (
     TaskRecord,
     TrialRecord,
 )
+from moonas.store.statements import EVALUATION
 from moonas.store.states import TaskState, TrialState
 from moonas.store.summaries import study_summaries
 from moonas.store.tables import (
@@ -276,15 +277,7 @@ def task_records(session: Session, wanted: Select[Any]) -> list[TaskRecord]:
 
 def find_evaluation(session: Session, key: EvaluationKey) -> EvaluationRecord | None:
     """The measurement with this identity, as the session sees it."""
-    query = _evaluations().where(
-        Architecture.key == key.architecture,
-        Evaluation.skeleton == key.skeleton,
-        Evaluation.data == key.data,
-        Evaluation.protocol == key.protocol,
-        Evaluation.replicate == key.replicate,
-        Evaluation.source == key.source,
-    )
-    row = session.execute(query).one_or_none()
+    row = run(session, EVALUATION, {f"the_{name}": value for name, value in key._asdict().items()}).one_or_none()
     return None if row is None else EvaluationRecord(*row)
 
 

@@ -306,7 +306,7 @@ def _sampler_names_architectures(place: Place, methods: Any, sampler: Any) -> No
         if method.named and not method.fixed and not method.function and SAMPLERS[sampler.name].finite:
             (place / "methods" / index).wrong(
                 f"{method.name} leaves every operation to the sampler, and {sampler.name!r} would try all of them: choose another, "
-                "such as `sampler: random` with `trials: 100`"
+                "such as our own, by `trials: 100`, without `sampler`"
             )
 
 

@@ -177,6 +177,7 @@ def read_study(raw: Any, place: Place) -> dict[str, Any]:
             (place / str(key)).wrong(unknown_key(str(key), list(known)))
     (place / "methods").read(declare_returned, raw.get("methods"))
     absent = _ABSENT | (_WITHOUT_NETWORK if _names(raw.get("methods")) == {"function"} else {})
+    absent |= {"sampler": "grid" if raw.get("trials") is None else "moonas"}  # only a sweep ends by itself
     parts: dict[str, Any] = {}
     for key, reader in _READERS.items():
         value = raw.get(key)
@@ -419,6 +420,6 @@ _READERS: dict[str, Callable[[Any, Place], Any]] = {
     "storage": _text,
     "artifacts": _text,
 }
-_ABSENT: dict[str, Any] = {"sampler": "grid", "protocol": "short"}  # what an absent entry stands for
+_ABSENT: dict[str, Any] = {"protocol": "short"}  # what an absent entry stands for
 _ONE = {"channels": 1, "cells": 1}
 _WITHOUT_NETWORK = {"data": "none", "space": "none", "search": _ONE, "final": _ONE, "protocol": "function"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.text import Text
 
@@ -17,16 +17,14 @@ from moonas.terminal.parts import (
     width_of,
 )
 
-if TYPE_CHECKING:
-    pass
-
 
 def print_preview(found: Mapping[str, Any]) -> None:
     """What a study would do."""
     console.print(
         f"[bold]{found['name']}[/bold]: {counted(found['trials'], 'trial')}, "
         f"{counted(found['searches'], 'distinct search', 'distinct searches')}, "
-        f"{'about' if len(found['rungs']) > 1 else 'at most'} {counted(found['evaluations'], 'evaluation')}"
+        f"{'about' if len(found['rungs']) > 1 else 'at most'} {counted(found['evaluations'], 'evaluation')}; "
+        f"sampler {found['sampler']}"
     )
     if len(found["rungs"]) > 1:
         console.print(

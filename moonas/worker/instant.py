@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -44,5 +45,6 @@ def look_up(spec: EvaluateSpec) -> dict[str, Any]:
     return {"kind": "evaluate", "metrics": metrics, "train_seconds": 0.0, "data_checksum": checksum, **_provenance(spec.threads)}
 
 
+@cache
 def _provenance(threads: int) -> dict[str, Any]:
     return {"versions": {"moonas": version("moonas")}, "device": {"type": "cpu", "name": cpu_name(), "threads": threads}}

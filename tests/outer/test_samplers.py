@@ -4,6 +4,7 @@ import pytest
 
 from moonas.outer.plan import Design
 from moonas.outer.samplers.sampler import History, Told, make_sampler
+from moonas.study.loading import study_from
 from tests.outer.studies import plan
 
 BUDGETS = {"params": ["30%", "60%"]}  # 1,388 fits C = 2 only; 2,253 fits both: three pairs
@@ -43,9 +44,17 @@ def test_the_grid_crosses_methods_settings_fitting_pairs_and_replicates():
 
 
 def test_a_grid_ends_after_the_number_of_trials_the_file_gives():
-    whole, capped = asked(make_sampler(plan(budgets=BUDGETS))), make_sampler(plan(budgets=BUDGETS, trials=2))
+    whole, capped = asked(make_sampler(plan(budgets=BUDGETS))), make_sampler(plan(budgets=BUDGETS, sampler="grid", trials=2))
     assert capped.total == 2
     assert asked(capped) == whole[:2]
+
+
+def test_without_a_sampler_a_number_of_trials_is_spent_by_our_own_and_a_sweep_tries_everything():
+    assert plan(budgets=BUDGETS).config.sampler.name == "grid"
+    config = plan(budgets=BUDGETS, trials=5).config
+    assert config.sampler.name == "moonas"
+    assert study_from(config.to_json()) == config
+    assert study_from(plan(budgets=BUDGETS, sampler="grid", trials=5).config.to_json()).sampler.name == "grid"
 
 
 def test_the_grid_sees_every_corner_before_it_repeats_one():

@@ -71,8 +71,9 @@ def candidates_of(facts: Sequence[Facts], columns: Columns, objectives: Objectiv
 class Source(Protocol):
     """Where candidates come from."""
 
-    listed: Pool | None
-    """All there are, where they are few."""
+    @property
+    def listed(self) -> Pool | None:
+        """All there are, where they are few."""
 
     def facts(self, design: Design) -> Facts:
         """What is known of a design that was drawn."""

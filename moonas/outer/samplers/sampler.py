@@ -27,7 +27,8 @@ class Proposal:
 class Told:
     """One trial as a sampler sees it: its parameters and, once complete, its objectives, minimised.
 
-    violation: how far the study's constraints are missed, once that is known.
+    violation: how far the study's constraints are missed, once that is known. limited: of a complete trial the metric of each
+    constraint, in their order.
     """
 
     params: Mapping[str, Any]
@@ -36,6 +37,7 @@ class Told:
     values: Sequence[float] | None
     attributes: Mapping[str, Any]
     violation: float | None = None
+    limited: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ class Draw:
     """One design and all trials of it that came in a row: its replicates.
 
     state: RUNNING until every one is finished, then COMPLETE where any is, else the state of the last. values: mean over those that
-    are complete. violation: their worst. attributes: of the first. imported: whether it comes from elsewhere, so that no trial of
-    this study belongs to it.
+    are complete, and so is limited. violation: their worst. attributes: of the first. imported: whether it comes from elsewhere, so
+    that no trial of this study belongs to it.
     """
 
     design: Design
@@ -53,19 +55,27 @@ class Draw:
     violation: float | None
     attributes: Mapping[str, Any]
     imported: bool = False
+    limited: tuple[float, ...] | None = None
 
     @classmethod
     def of(cls, trials: Sequence[Told]) -> Draw:
         complete = [trial.values for trial in trials if trial.state == "COMPLETE" and trial.values is not None]
+        limited = [trial.limited for trial in trials if trial.state == "COMPLETE" and trial.limited is not None]
         running = any(trial.state in ("WAITING", "RUNNING") for trial in trials)
         violations = [trial.violation for trial in trials if trial.violation is not None]
         return cls(
             design=Design.from_params(trials[0].params),
             state="RUNNING" if running else "COMPLETE" if complete else trials[-1].state,
-            values=tuple(sum(column) / len(complete) for column in zip(*complete, strict=True)) if complete else None,
+            values=_means(complete),
             violation=max(violations, default=None),
             attributes=trials[0].attributes,
+            limited=_means(limited),
         )
+
+
+def _means(values: Sequence[Sequence[float]]) -> tuple[float, ...] | None:
+    """Of every column; None where there are no rows."""
+    return tuple(sum(column) / len(values) for column in zip(*values, strict=True)) if values else None
 
 
 class History:

@@ -51,7 +51,7 @@ class Generator:
         rng = np.random.default_rng(seed)
         found: dict[Chosen, None] = {}
         if parents:
-            found |= dict.fromkeys(self._neighbour(parents[rng.integers(len(parents))], rng) for _ in range(count // 2))
+            found |= dict.fromkeys(self._neighbour(parents[int(rng.integers(len(parents)))], rng) for _ in range(count // 2))
             found |= dict.fromkeys(self._cross(parents, rng) for _ in range(count // 4))
         known = set(parents)
         kept = dict.fromkeys(self._fitting([chosen for chosen in found if chosen not in known]))

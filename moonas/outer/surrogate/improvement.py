@@ -45,37 +45,83 @@ class LogNormal:
         spread = self.deviation[:, None]
         return room * ndtr(score) - np.exp(self.mean[:, None] + spread**2 / 2) * ndtr(score - spread)
 
+    def chance(self, level: float) -> np.ndarray:
+        """(n,): P(value <= level)."""
+        from scipy.special import ndtr
 
-Prediction = np.ndarray | LogNormal  # (n,) known values, or what is believed of n unknown ones
+        if level <= self.floor:
+            return np.zeros(len(self.mean))
+        return ndtr((np.log(level - self.floor) - self.mean) / np.maximum(self.deviation, 1e-12))
+
+
+@dataclass(frozen=True)
+class Limited:
+    """A prediction of an objective that must not lie beyond `upper` or below `lower`; where it does, it gains nothing."""
+
+    prediction: LogNormal
+    lower: float
+    upper: float
+
+    def at(self, places: np.ndarray) -> Limited:
+        """For some of the candidates."""
+        return Limited(self.prediction.at(places), self.lower, self.upper)
+
+    def below(self, levels: np.ndarray) -> np.ndarray:
+        """(n, k): E[max(0, level - value)] over values within the limits."""
+        return self._up_to(self.upper, levels) - self._up_to(self.lower, levels)
+
+    def _up_to(self, end: float, levels: np.ndarray) -> np.ndarray:
+        """The same over values up to an end alone."""
+        levels = np.asarray(levels)
+        if end <= self.prediction.floor:
+            return np.zeros((len(self.prediction.mean), len(levels)))
+        beyond = np.maximum(levels - end, 0.0)
+        if not beyond.any():
+            return self.prediction.below(levels)
+        return self.prediction.below(np.minimum(levels, end)) + np.outer(self.prediction.chance(end), beyond)
+
+
+Prediction = np.ndarray | LogNormal | Limited  # (n,) known values, or what is believed of n unknown ones
 FIRST = (4, 16)  # members of the front against which improvements are bounded, before they are worked out
 BATCH = 256  # candidates whose improvement is worked out before others are left out
 
 
 def most_improving(
-    front: np.ndarray, ideal: np.ndarray, reference: np.ndarray, objectives: Sequence[Prediction]
+    front: np.ndarray,
+    ideal: np.ndarray,
+    reference: np.ndarray,
+    objectives: Sequence[Prediction],
+    chances: np.ndarray | float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rising indices of some candidates, and their expected improvements; any other improves less than the best of these.
 
-    Arguments as for `expected_improvement`, whose results these are: a candidate improves on a part of the front at least as much
-    as on the whole, so that most are left out by their improvement on a few of its members.
+    Arguments as for `expected_improvement`, whose results these are, times the chances (n,) that a candidate counts at all. It
+    improves on a part of the front at least as much as on the whole, so that most are left out by their improvement on a few of its
+    members.
     """
     members = np.unique(front[non_dominated(front)], axis=0)
     whole, best = free_boxes(members, ideal, reference), -np.inf
-    left = np.arange(len(objectives[0].mean if isinstance(objectives[0], LogNormal) else objectives[0]))
+    chances = np.broadcast_to(chances, _count(objectives[0]))
+    left = np.arange(len(chances))
     for count in FIRST:
         if count >= len(members) or len(left) <= BATCH:
             break
         some = free_boxes(members[np.linspace(0, len(members) - 1, count).astype(int)], ideal, reference)
-        bounds = _expected(some, [at(one, left) for one in objectives])
+        bounds = _expected(some, [at(one, left) for one in objectives]) * chances[left]
         foremost = left[np.argpartition(-bounds, BATCH)[:BATCH]]
-        best = max(best, _expected(whole, [at(one, foremost) for one in objectives]).max())
+        best = max(best, (_expected(whole, [at(one, foremost) for one in objectives]) * chances[foremost]).max())
         left = left[bounds >= (1.0 - 1e-8) * best]  # more than rounding may take away
-    return left, _expected(whole, [at(one, left) for one in objectives])
+    return left, _expected(whole, [at(one, left) for one in objectives]) * chances[left]
 
 
 def at(objective: Prediction, places: np.ndarray) -> Prediction:
     """What is known or believed of some of the candidates."""
-    return objective.at(places) if isinstance(objective, LogNormal) else objective[places]
+    return objective[places] if isinstance(objective, np.ndarray) else objective.at(places)
+
+
+def _count(objective: Prediction) -> int:
+    believed = objective.prediction if isinstance(objective, Limited) else objective
+    return len(believed.mean if isinstance(believed, LogNormal) else believed)
 
 
 def expected_improvement(
@@ -95,7 +141,7 @@ def _expected(boxes: tuple[np.ndarray, np.ndarray], objectives: Sequence[Predict
     gain: np.ndarray | float = 1.0
     for column, objective in enumerate(objectives):
         levels, places = np.unique(np.concatenate([lower[:, column], upper[:, column]]), return_inverse=True)
-        below = objective.below(levels) if isinstance(objective, LogNormal) else np.maximum(levels - objective[:, None], 0.0)
+        below = np.maximum(levels - objective[:, None], 0.0) if isinstance(objective, np.ndarray) else objective.below(levels)
         first, last = np.split(places, 2)
         gain = gain * (below[:, last] - below[:, first])
     return np.sum(gain, axis=1)

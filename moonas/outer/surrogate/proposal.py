@@ -17,7 +17,7 @@ from moonas.front.dominance import non_dominated
 from moonas.outer.surrogate.features import Columns
 from moonas.outer.surrogate.fitting import fit
 from moonas.outer.surrogate.gaussian_process import Hyperparameters, Outlook, Process
-from moonas.outer.surrogate.improvement import LogNormal, Prediction, at, expected_improvement, most_improving
+from moonas.outer.surrogate.improvement import Limited, LogNormal, Prediction, at, expected_improvement, most_improving
 
 SPREAD = 12  # candidates of the start, besides the cheapest by every known objective
 ROOM = 0.3  # how far beyond the best value the model sees room, in units of its distance to the median
@@ -31,12 +31,28 @@ class Objectives:
     known: (m,) bool, which objectives are known of every candidate. ideal, reference: (m,) corners of the hypervolume's box.
     of_function: whether the learned ones depend on the function that a candidate computes alone, as an accuracy does and a
     measured latency does not. Then a candidate of the same function as another, and at no lower known cost, is worth nothing.
+    limits: {column of the observed values: (lower, upper)}, what a value must keep to, so that anything is gained; columns from m
+    on are of what is limited but no objective. Only of what is learned: candidates keep to limits on what is known.
     """
 
     known: np.ndarray
     ideal: np.ndarray
     reference: np.ndarray
     of_function: bool = True
+    limits: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def learned(self) -> list[int]:
+        """The columns that are modelled."""
+        further = [column for column in self.limits if column >= len(self.known)]
+        return [*np.flatnonzero(~self.known).tolist(), *further]
+
+    def within(self, values: np.ndarray) -> np.ndarray:
+        """(k,) bool: which values keep to the limits."""
+        kept = np.ones(len(values), dtype=bool)
+        for column, (lower, upper) in self.limits.items():
+            kept &= (values[:, column] >= lower) & (values[:, column] <= upper)
+        return kept
 
 
 @dataclass(frozen=True)
@@ -86,7 +102,8 @@ class Candidates:
 class Observations:
     """What has been measured so far, one entry per candidate, in the order in which they were proposed.
 
-    values: (k, m), all objectives; means over the measurements. functions: as of `Candidates`. repeats: (k,) how many measurements.
+    values: (k, m), all objectives, and behind them what is limited besides; means over the measurements. functions: as of
+    `Candidates`. repeats: (k,) how many measurements.
     rows: features, as of `Candidates`, of those that the model rests on, `basis(values)`: of all, unless there are many.
     """
 
@@ -142,34 +159,44 @@ class Proposer:
             return int(rng.choice(free[costs == costs.min()]))
         if stage < len(anchors) + SPREAD or len(observed) < 2:
             return int(rng.choice(self._part(candidates.known, free, stage, rng)))
-        values, predictions, worthless = self._believed(observed, pending, candidates)
+        values, predictions, chances, worthless = self._believed(observed, pending, candidates)
         (asked,) = np.nonzero(~(taken | worthless))
         box = self.objectives.ideal, self.objectives.reference
-        places, gain = most_improving(values, *box, [at(one, asked) for one in predictions])
+        places, gain = most_improving(values, *box, [at(one, asked) for one in predictions], chances[asked])
         if not len(gain) or not gain.max() > 0.0:
             return int(rng.choice(free))
         return int(rng.choice(asked[places[gain >= (1.0 - 1e-9) * gain.max()]]))
 
     def gains(self, observed: Observations, pending: Candidates, candidates: Candidates) -> np.ndarray:
         """(n,): the hypervolume that each candidate is expected to add."""
-        values, predictions, worthless = self._believed(observed, pending, candidates)
+        values, predictions, chances, worthless = self._believed(observed, pending, candidates)
         gain = expected_improvement(values, self.objectives.ideal, self.objectives.reference, predictions)
-        return np.where(worthless, 0.0, gain)
+        return np.where(worthless, 0.0, gain * chances)
 
     def _believed(
         self, observed: Observations, pending: Candidates, candidates: Candidates
-    ) -> tuple[np.ndarray, list[Prediction], np.ndarray]:
-        """Values (k, m) measured and believed so far, what is predicted of all candidates, and which (n,) can add nothing."""
-        known = self.objectives.known
+    ) -> tuple[np.ndarray, list[Prediction], np.ndarray, np.ndarray]:
+        """What keeps to the limits of all that was measured or is believed of what is pending, (k, m); of all candidates what is
+        predicted, the chances (n,) that they keep to what is limited and no objective, and which (n,) can add nothing.
+        """
+        known, limits = self.objectives.known, self.objectives.limits
+        count = len(known)
         predictions: list[Prediction] = list(candidates.known.T)
-        believed = pending.known.copy()
-        for column in np.flatnonzero(~known).tolist():
-            predictions[column], believed[:, column] = self.predict(column, observed, pending, candidates)
+        chances = np.ones(len(candidates.known))
+        believed = np.pad(pending.known, ((0, 0), (0, observed.values.shape[1] - count)))
+        for column in self.objectives.learned:
+            found, believed[:, column] = self.predict(column, observed, pending, candidates)
+            lower, upper = limits.get(column, (-np.inf, np.inf))
+            if column >= count:
+                chances *= found.chance(upper) - found.chance(lower)
+            else:
+                predictions[column] = Limited(found, lower, upper) if column in limits else found
         values = np.concatenate([observed.values, believed])
         worthless = np.zeros(len(candidates.known), dtype=bool)
         if self.objectives.of_function:
-            worthless = candidates.no_better([*observed.functions, *pending.functions], values[:, known], known)
-        return values, predictions, worthless
+            costs = values[:, :count][:, known]
+            worthless = candidates.no_better([*observed.functions, *pending.functions], costs, known)
+        return values[self.objectives.within(values), :count], predictions, chances, worthless
 
     def predict(
         self, column: int, observed: Observations, pending: Candidates, candidates: Candidates

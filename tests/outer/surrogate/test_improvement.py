@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from moonas.outer.surrogate.improvement import BATCH, LogNormal, expected_improvement, free_boxes, most_improving
+from moonas.outer.surrogate.improvement import BATCH, Limited, LogNormal, expected_improvement, free_boxes, most_improving
 
 
 def volume(points: np.ndarray, reference: np.ndarray) -> float:
@@ -73,6 +73,27 @@ def test_the_most_improving_candidates_are_those_of_all_improvements(objectives:
     np.testing.assert_array_equal(gains, every[places])
     assert set(np.flatnonzero(every >= (1 - 1e-9) * every.max())) <= set(places.tolist())
     assert count < 60 or len(places) < len(known) / 2
+
+
+@pytest.mark.parametrize(("lower", "upper"), [(-np.inf, 0.3), (0.15, np.inf), (0.15, 0.3), (-np.inf, 0.0)])
+def test_what_lies_beyond_a_limit_gains_nothing(lower: float, upper: float) -> None:
+    rng = np.random.default_rng(0)
+    front, ideal, reference = 0.2 + 0.8 * rng.random((8, 2)), np.zeros(2), np.ones(2)
+    known, learned = np.array([0.35]), LogNormal(0.05, np.array([-1.5]), np.array([0.7]))
+    draws = np.column_stack([0.05 + np.exp(rng.normal(-1.5, 0.7, 40_000)), np.full(40_000, known[0])])
+    boxes, corners = free_boxes(front, ideal, reference)
+    parts = np.clip(corners - np.maximum(boxes, draws[:, None]), 0.0, None).prod(axis=2).sum(axis=1)
+    parts[(draws[:, 0] < lower) | (draws[:, 0] > upper)] = 0.0
+    (gain,) = expected_improvement(front, ideal, reference, [Limited(learned, lower, upper), known])
+    assert gain == pytest.approx(parts.mean(), abs=4 * parts.std() / 200 + 1e-12)
+    assert (gain > 0) == (upper > 0)
+
+
+def test_the_chance_of_a_level_is_that_of_the_normal_distribution() -> None:
+    prediction = LogNormal(2.0, np.array([0.3, 0.3]), np.array([0.5, 0.1]))
+    assert prediction.chance(3.0) == pytest.approx(norm.cdf([-0.6, -3.0]))
+    assert prediction.chance(2.0).tolist() == [0.0, 0.0]
+    assert prediction.chance(np.inf).tolist() == [1.0, 1.0]
 
 
 def test_the_integral_below_a_level_is_that_of_the_distribution_function() -> None:

@@ -151,6 +151,27 @@ def test_a_pending_candidate_leaves_little_to_gain_beside_it() -> None:
     assert propose(indices, 0, pending=(first,)) != first
 
 
+def test_a_limit_on_what_is_learned_turns_proposals_to_what_keeps_to_it() -> None:
+    """On how many convolutions a way has on average, no objective, though the error falls with it; ten functions keep to it."""
+    columns, candidates, values = planted()
+    depth = candidates.rows[:, columns.rows([{"cell.mean": {"": 1.0}}])[0].argmax()]
+    told, bound = np.column_stack([values, depth]), float(np.quantile(depth, 0.3))
+    shares = []
+    for limits in ({}, {2: (-np.inf, bound)}):
+        proposer = Proposer(Objectives(TWO.known, TWO.ideal, TWO.reference, limits=limits), columns)
+        indices: list[int] = []
+        taken = np.zeros(len(values), dtype=bool)
+        for index in range(1 + SPREAD + 12):
+            given = told if limits else values
+            chosen = proposer.propose(seen(candidates, given, indices), some(candidates, []), candidates, taken, index)
+            assert chosen is not None
+            indices.append(chosen)
+            taken[chosen] = True
+        shares.append((depth[indices[1 + SPREAD :]] <= bound).mean())
+    assert shares[0] < 0.25
+    assert shares[1] > 0.5
+
+
 def test_two_learned_objectives_and_none_known_are_searched_too() -> None:
     columns, candidates, values = planted()
     unknown = Candidates(candidates.rows, np.full_like(values, np.nan), candidates.functions)
