@@ -19,7 +19,7 @@ def measurement_of(plan: Plan, candidate: CandidateRecord, trial: TrialRecord, r
         architecture=candidate.architecture,
         skeleton=plan.search_skeleton.key if plan.inherits else candidate.skeleton,
         data=plan.data_identity,
-        protocol=plan.identity_of(plan.protocol(design, rung)),
+        protocol=plan.identity(design, rung),
         replicate=trial.replicate,
         source=plan.search_spec(design, trial.replicate, start_of(trial.sampler_attrs)).key if plan.inherits else "",
     )

@@ -77,6 +77,7 @@ class Plan:
         self.decoders = {size: Decoder(self.space, self.table(size)) for size in self.sizes}
         self.budgets = config.budgets.resolve(self.spans)
         self.left_out: list[tuple[Bounds, Size, str]] = []
+        self._identities: dict[int | None, str] = {}  # by rung, of the methods that leave the protocol as it is
         self.pairs = [(budget, size) for budget, size in product(self.budgets, self.sizes) if self._fits(budget, size)]
         self._check_budgets(source)
         self._check_relaxed(source)
@@ -138,8 +139,16 @@ class Plan:
 
     def recipe(self, design: Design) -> str:
         """What tells a trial's training from others of the same network: its protocol's identity, empty where it is the study's."""
-        identity = self.identity_of(self.protocol(design))
+        identity = self.identity(design)
         return "" if identity == self.protocol_identity else identity
+
+    def identity(self, design: Design, rung: int | None = None) -> str:
+        """That of `protocol(design, rung)`."""
+        if self.config.method(design.method).recipe(design.settings):
+            return self.identity_of(self.protocol(design, rung))
+        if rung not in self._identities:
+            self._identities[rung] = self.identity_of(self.protocol(design, rung))
+        return self._identities[rung]
 
     @cached_property
     def data_identity(self) -> str:
