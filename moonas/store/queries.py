@@ -29,7 +29,11 @@ def table_of(model: type[Base]) -> Table:
 
 
 def run(session: Session, statement: Executable, values: Any = None) -> Any:
-    """The result of a statement that needs no objects; the session's own way to do so costs twice as much."""
+    """The result of a statement that needs no objects; the session's own way to do so costs twice as much.
+
+    What the session still holds back is written first.
+    """
+    session.flush()
     return session.connection().execute(statement, values)
 
 

@@ -129,12 +129,12 @@ def _handlers_have_budgets(place: Place, methods: Any, budgets: Any, constraints
 
 
 def _searches_can_continue(place: Place, methods: Any) -> None:
-    able = ", ".join(name for name in METHODS if METHODS[name].leaves)
     for index, method in enumerate(methods):
         here = place / "methods" / index / "continue_from"
         if method.continue_from is None:
             continue
         if not method.entry.leaves:
+            able = ", ".join(name for name in METHODS if METHODS[name].leaves)
             here.wrong(f"{method.name} leaves no architecture parameters that another search could start from; these do: {able}")
         elif not method.uses_budget:
             others = " or ".join(name for name in method.entry.handlers if HANDLERS[name].uses_budget)
