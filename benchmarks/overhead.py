@@ -119,7 +119,7 @@ def reopening(folder: Path, sampler: str, trials: int, window: int) -> None:
     with opened(path, sampler, trials + 2 * window) as (store, loop, _):
         found: list[Loop] = []
         print(f"{sampler:16s}{'reopening':24s}{took(lambda: found.append(loop()))}")
-        print(f"{sampler:16s}{'its first ask':24s}{took(lambda: found[0].sampler.ask(found[0].history))}")
+        print(f"{sampler:16s}{'its first ask':24s}{took(lambda: found[0].sampler.ask(found[0].trials.history))}")
         print(f"{sampler:16s}{'front query':24s}{took(lambda: store.front(found[0].study.id))}", flush=True)
 
 

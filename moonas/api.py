@@ -18,8 +18,9 @@ from moonas.store.states import StudyState
 
 if TYPE_CHECKING:  # what only some commands need is imported where they need it: `moonas list` answers at once
     from moonas.comparison import Comparison
-    from moonas.outer.loop import Loop, Pool, Watcher
+    from moonas.outer.loop import Loop, Watcher
     from moonas.outer.plan import Plan
+    from moonas.outer.slots import Pool
     from moonas.results.study import Study
     from moonas.specs import Device, SearchSpec
     from moonas.store.store import Store

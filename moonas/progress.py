@@ -75,8 +75,9 @@ class LiveWatcher:
 
 
 def _view(loop: Loop) -> Group:
-    done, total = sum(loop.finished.values()), max(loop.sampler.total, len(loop.history.trials))
-    failed, pruned = loop.finished[TrialState.FAIL], loop.finished[TrialState.PRUNED]
+    trials = loop.trials
+    done, total = sum(trials.finished.values()), max(loop.sampler.total, len(trials.history.trials))
+    failed, pruned = trials.finished[TrialState.FAIL], trials.finished[TrialState.PRUNED]
     head = Table.grid(padding=(0, 2))
     head.add_row(
         Text(loop.config.name, style="bold"),
@@ -88,11 +89,11 @@ def _view(loop: Loop) -> Group:
     )
     slots = Table(box=None, padding=(0, 2), show_header=False)
     for slot, device in enumerate(loop.pool.devices):
-        if (running := loop.running.get(slot)) is None:
+        if (running := loop.slots.running.get(slot)) is None:
             slots.add_row(device, "idle" if loop.ending is None else "done", "", "", "")
             continue
         record, progress = running.task.record, running.task.progress
-        trial = min((t.number for t in loop.trials.values() if running.task in t.waits), default=None)
+        trial = min((t.number for t in trials.waiting_for(running.task)), default=None)
         step, of, metrics = progress.get("step", 0), progress.get("of"), progress.get("metrics", {})
         accuracy = metrics.get("valid_accuracy", metrics.get("accuracy", metrics.get("train_accuracy")))
         slots.add_row(
@@ -106,12 +107,12 @@ def _view(loop: Loop) -> Group:
 
 
 def _front_so_far(loop: Loop) -> Text | Table:
-    if not loop.members:
+    if not loop.findings.members:
         return Text("no architecture measured yet", style="dim")
     table = Table(box=box.SIMPLE, title="front so far", title_justify="left", title_style="bold", padding=(0, 1))
     for objective in loop.config.objectives:
         table.add_column(objective.entry.label, justify="right")
-    members = sorted((values for _, values in loop.members), key=lambda values: values.get("params", 0))
+    members = sorted((values for _, values in loop.findings.members), key=lambda values: values.get("params", 0))
     for values in members[-12:]:
         table.add_row(*(number_text(values[objective.metric]) for objective in loop.config.objectives))
     return table
@@ -125,12 +126,14 @@ def _left(loop: Loop) -> str:
 
 
 def _counts(loop: Loop) -> str:
-    return f"[{sum(loop.finished.values())}/{max(loop.sampler.total, len(loop.history.trials))}{_held(loop)}] "
+    trials = loop.trials
+    return f"[{sum(trials.finished.values())}/{max(loop.sampler.total, len(trials.history.trials))}{_held(loop)}] "
 
 
 def _held(loop: Loop) -> str:
     """How many more trials have been trained for a while and wait for what others reach."""
-    return f", {loop.rungs.held} held" if loop.rungs.held else ""
+    held = loop.advancing.rungs.held
+    return f", {held} held" if held else ""
 
 
 def print_count(done: int, of: int) -> None:

@@ -18,7 +18,7 @@ from moonas.store.records import Place
 from moonas.store.states import TaskState
 from moonas.store.store import Store
 from moonas.study.bounds import Bound, total_violation
-from moonas.study.objectives import Objective, minimised
+from moonas.study.objectives import Objective, minimised, values_text
 
 ACCURACY = "accuracy"
 
@@ -141,8 +141,7 @@ def hopeless(
     for place, metrics in front:
         member = minimised(objectives, metrics)
         if member != point and all(one <= other for one, other in zip(member, point, strict=True)):
-            values = ", ".join(f"{objective.metric} {metrics[objective.metric]:,.6g}" for objective in objectives)
-            return f"dominated by {place.architecture[:8]} ({values})"
+            return f"dominated by {place.architecture[:8]} ({values_text(objectives, metrics)})"
     return ""
 
 

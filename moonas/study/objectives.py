@@ -88,6 +88,11 @@ def minimised(objectives: Sequence[Objective], metrics: Mapping[str, float]) -> 
     return [objective.sign * metrics[objective.metric] for objective in objectives]
 
 
+def values_text(objectives: Sequence[Objective], metrics: Mapping[str, float]) -> str:
+    """The values of `metrics` in the order of `objectives`, as people read them."""
+    return ", ".join(f"{objective.metric} {metrics[objective.metric]:,.6g}" for objective in objectives)
+
+
 def worst_value(objective: Objective, spans: Mapping[str, tuple[int, int]]) -> float | None:
     """The hypervolume's reference, minimised: the file's, else 1.01 times the largest reachable cost; None where there is neither.
 

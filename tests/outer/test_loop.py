@@ -180,7 +180,7 @@ def test_pausing_keeps_everything_and_resuming_ends_the_same(tmp_path: Path) -> 
 
     class Pausing(Notes):
         def tick(self, loop: Loop) -> None:
-            if sum(loop.finished.values()) == 4:
+            if sum(loop.trials.finished.values()) == 4:
                 loop.pause()
 
     with Store.open(f"sqlite:///{tmp_path}/paused.db", create=True) as paused:
