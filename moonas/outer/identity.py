@@ -39,8 +39,7 @@ def evaluation_key(plan: Plan, spec: EvaluateSpec) -> EvaluationKey:
 
 def place_of(plan: Plan, spec: EvaluateSpec) -> Place:
     """The point of the archive that the training `spec` asks for belongs to."""
-    identity = plan.identity_of(spec.protocol)
-    return Place(spec.architecture.key, spec.skeleton.key, "" if identity == plan.protocol_identity else identity)
+    return Place(spec.architecture.key, spec.skeleton.key, plan.recipe_of(plan.identity_of(spec.protocol)))
 
 
 def measured_key(plan: Plan, architecture: str, skeleton: str, device: Device) -> EvaluationKey:

@@ -131,7 +131,7 @@ class _Reader:
             values=minimised(config.objectives, metrics),
             attributes={},
             violation=total_violation(config.constraints, metrics),
-            limited=[metrics[constraint.metric] for constraint in config.constraints],
+            limited=config.limited(metrics),
         )
 
     def _choose(self, row: Mapping[str, Any], name: str, values: Range) -> Any:

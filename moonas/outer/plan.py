@@ -139,7 +139,10 @@ class Plan:
 
     def recipe(self, design: Design) -> str:
         """What tells a trial's training from others of the same network: its protocol's identity, empty where it is the study's."""
-        identity = self.identity(design)
+        return self.recipe_of(self.identity(design))
+
+    def recipe_of(self, identity: str) -> str:
+        """The same, by the identity of the protocol."""
         return "" if identity == self.protocol_identity else identity
 
     def identity(self, design: Design, rung: int | None = None) -> str:

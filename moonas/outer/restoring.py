@@ -90,7 +90,7 @@ def _told(config: StudyConfig, trial: TrialRecord) -> Told:
     values = limited = None
     if trial.state is TrialState.COMPLETE and trial.values:
         values = minimised(config.objectives, trial.values)
-        limited = [trial.values[constraint.metric] for constraint in config.constraints]
+        limited = config.limited(trial.values)
     return Told(trial.params, trial.replicate, trial.state, values, trial.sampler_attrs, trial.violation, limited)
 
 

@@ -49,8 +49,8 @@ class Trials:
         """End a trial; metrics: all values of its primary network."""
         violation = total_violation(self.config.constraints, metrics)
         self.ledger.complete_trial(trial.id, metrics, violation)
-        limited = [metrics[constraint.metric] for constraint in self.config.constraints]
-        self._close(trial, TrialState.COMPLETE, minimised(self.config.objectives, metrics), violation, limited)
+        values, limited = minimised(self.config.objectives, metrics), self.config.limited(metrics)
+        self._close(trial, TrialState.COMPLETE, values, violation, limited)
         named = self.config.method(trial.design.method).named
         within = "" if named else f", {budget_text(trial.design.budget)}"
         chosen = trial.design.settings.items() if named else ()

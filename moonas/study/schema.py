@@ -158,6 +158,10 @@ class StudyConfig:
     def classes(self) -> int:
         return classes(self.data.name, self.data.settings)
 
+    def limited(self, metrics: Mapping[str, float]) -> list[float]:
+        """Of a network's metrics, that of each constraint."""
+        return [metrics[constraint.metric] for constraint in self.constraints]
+
     def method(self, label: str) -> Method:
         return next(method for method in self.methods if method.label == label)
 
