@@ -129,7 +129,7 @@ def read_archive(study: Study) -> Records[Network]:
     device = study.store.device(study.record.id)
     given_up = networks_given_up(study.store, study.record.id, study.plan)
     for candidate in candidates:
-        key = measurement_of(study.plan, candidate, trials[candidate.trial_id])
+        key = measurement_of(study.plan, candidate, trials[candidate.trial_id], designs[candidate.trial_id])
         place = Place(candidate.architecture, candidate.skeleton, recipes[candidate.trial_id])
         if study.plan.measured:
             on_device = known.get(measured_key(study.plan, *place[:2], device)) if device else None

@@ -17,6 +17,7 @@ from moonas.store.records import (
     ArtifactRecord,
     AttemptRecord,
     CandidateRecord,
+    DecodedRecord,
     EvaluationKey,
     EvaluationRecord,
     EventRecord,
@@ -180,6 +181,18 @@ class Reads:
             query = query.where(Architecture.key == architecture)
         return self._records(CandidateRecord, query.order_by(Candidate.id))
 
+    def decoded(self, study_id: int) -> list[DecodedRecord]:
+        """Of all `candidates`, in their order, what needs no JSON to be read: a tenth of the time."""
+        query = (
+            select(Candidate.trial_id, Architecture.key, Candidate.skeleton, Candidate.origin, Cost.params, Cost.macs)
+            .join(Trial, Trial.id == Candidate.trial_id)
+            .join(Architecture, Architecture.id == Candidate.architecture_id)
+            .join(Cost, and_(Cost.architecture_id == Candidate.architecture_id, Cost.skeleton == Candidate.skeleton))
+            .where(Trial.study_id == study_id)
+        )
+        with self.database.read() as session:
+            return [DecodedRecord(*row) for row in run(session, query.order_by(Candidate.id)).all()]
+
     def evaluations(
         self, study_id: int, data: str | None = None, protocol: str | None = None, architecture: str | None = None
     ) -> list[EvaluationRecord]:
@@ -197,8 +210,8 @@ class Reads:
         met = select(Candidate.architecture_id).join(Trial).where(Trial.study_id == study_id)
         query = select(*chosen).join(Architecture, Architecture.id == Evaluation.architecture_id)
         with self.database.read() as session:
-            rows = session.execute(query.where(Evaluation.architecture_id.in_(met)))
-            return {EvaluationKey(*key): metrics for *key, metrics in rows}
+            rows = run(session, query.where(Evaluation.architecture_id.in_(met)))
+            return {EvaluationKey(*row[:-1]): row[-1] for row in rows.all()}
 
     def known_evaluation(self, key: EvaluationKey) -> EvaluationRecord | None:
         """The measurement with this identity, if any study has made it."""
@@ -257,7 +270,7 @@ class Reads:
 
     def _records(self, record: type[Any], query: Select[Any]) -> list[Any]:
         with self.database.read() as session:
-            return [record(*row) for row in session.execute(query)]
+            return [record(*row) for row in run(session, query).all()]
 
 
 def task_records(session: Session, wanted: Select[Any]) -> list[TaskRecord]:

@@ -88,7 +88,8 @@ class History:
     def __init__(self) -> None:
         self.trials: list[Told] = []
         self.changes: list[int] = []
-        self._asked: set[tuple[str, int]] = set()
+        self._asked: set[tuple[str, int]] = set()  # what `has` looks up, of the first `_looked_at` trials
+        self._looked_at = 0
         self._members: list[list[int]] = []  # of each draw, the numbers of its trials
         self._draw_of: list[int] = []
         self._draws: dict[int, Draw] = {}
@@ -101,9 +102,7 @@ class History:
         self.changes.append(self.drawn - 1)
 
     def add(self, trial: Told) -> None:
-        params = canonical_json(dict(trial.params))
-        continues = bool(self.trials) and trial.replicate > 0 and canonical_json(dict(self.trials[-1].params)) == params
-        self._asked.add((params, trial.replicate))
+        continues = trial.replicate > 0 and bool(self.trials) and self.trials[-1].params == trial.params
         if not continues:
             self._members.append([])
         self._members[-1].append(len(self.trials))
@@ -117,6 +116,10 @@ class History:
         self._changed(self._draw_of[number])
 
     def has(self, design: Design, replicate: int) -> bool:
+        """Whether a trial of the study is just this."""
+        for trial in self.trials[self._looked_at :]:
+            self._asked.add((canonical_json(dict(trial.params)), trial.replicate))
+        self._looked_at = len(self.trials)
         return (design.key, replicate) in self._asked
 
     @property
