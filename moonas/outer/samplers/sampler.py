@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -23,7 +24,7 @@ class Proposal:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Told:
     """One trial as a sampler sees it: its parameters and, once complete, its objectives, minimised.
 
@@ -40,7 +41,7 @@ class Told:
     limited: Sequence[float] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Draw:
     """One design and all trials of it that came in a row: its replicates.
 
@@ -73,6 +74,11 @@ class Draw:
         )
 
 
+def _kept_once(value: Any) -> Any:
+    """Many trials share their texts, which would take most of the memory of a long study."""
+    return sys.intern(value) if isinstance(value, str) else value
+
+
 def _means(values: Sequence[Sequence[float]]) -> tuple[float, ...] | None:
     """Of every column; None where there are no rows."""
     return tuple(sum(column) / len(values) for column in zip(*values, strict=True)) if values else None
@@ -102,6 +108,7 @@ class History:
         self.changes.append(self.drawn - 1)
 
     def add(self, trial: Told) -> None:
+        trial = replace(trial, params={sys.intern(name): _kept_once(value) for name, value in trial.params.items()})
         continues = trial.replicate > 0 and bool(self.trials) and self.trials[-1].params == trial.params
         if not continues:
             self._members.append([])
