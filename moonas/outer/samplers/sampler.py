@@ -41,7 +41,7 @@ class Told:
     limited: Sequence[float] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Draw:
     """One design and all trials of it that came in a row: its replicates.
 
