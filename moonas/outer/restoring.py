@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from moonas.outer.advancing import Advancing
@@ -20,16 +20,17 @@ from moonas.study.objectives import minimised
 from moonas.study.schema import StudyConfig
 
 
-def restore(advancing: Advancing, store: Store) -> None:
+def restore(advancing: Advancing, store: Store, going_on: Collection[int] = ()) -> None:
     """Take in what is stored of a study, and bring the trials that are not finished as far as they go.
 
-    advancing: without any trial as yet. Raises DeviceError where the study has measured on another device.
+    advancing: without any trial as yet. going_on: attempts that run meanwhile.
+    Raises DeviceError where the study has measured on another device.
     """
     study_id, findings = advancing.ledger.study_id, advancing.findings
     findings.bound = store.device(study_id)
     if findings.device is not None:
         check_device(advancing.plan, findings.bound, findings.device)
-    advancing.ledger.reset_running()
+    advancing.ledger.reset_running(but=going_on)
     advancing.pruner.restore(store, study_id)
     _restore_tasks(advancing, store)
     records, rungs = store.trials(study_id), store.rungs(study_id)
