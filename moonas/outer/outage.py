@@ -12,18 +12,16 @@ PATIENCE = 600.0  # seconds: a server's restart, its upgrade, a failover to anot
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds between attempts; each pause is twice the one before
 
 
-def wait_for_database(
-    ledger: Ledger, lost: UnavailableError, name: str, note: Callable[[str], None], rest: Callable[[float], None] = time.sleep
-) -> None:
+def wait_for_database(ledger: Ledger, lost: UnavailableError, name: str, note: Callable[[str], None]) -> None:
     """Try until the database answers again and it is known what of the last write has counted, see `LeasedWrites.settle`.
 
-    name: of the study. note: takes a line worth reading. rest: lets so many seconds pass.
+    name: of the study. note: takes a line worth reading.
     Raises StorageError once `PATIENCE` is at its end; LeaseError where another process has taken the study over meanwhile.
     """
     began, pause = time.monotonic(), FIRST_PAUSE
     note(f"the database is away: {lost}; trying again for {PATIENCE / 60:g} minutes, running tasks go on")
     while time.monotonic() - began < PATIENCE:
-        rest(pause)
+        time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
         try:
             ledger.settle()
