@@ -70,6 +70,10 @@ class StorageError(MoonasError):
     """A study database or an artifact folder that cannot be opened, read or written."""
 
 
+class UnavailableError(StorageError):
+    """A database that cannot be used for now: its server is gone or starting, or others hold its locks for too long."""
+
+
 class NoDatabaseError(StorageError):
     """A database that does not exist yet, or an empty one."""
 

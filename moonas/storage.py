@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 DEFAULT_STORAGE = "sqlite:///moonas.db"
@@ -12,6 +13,11 @@ ARTIFACT_FOLDER = "moonas-artifacts"
 def storage_url(option: str | None = None, from_file: str | None = None) -> str:
     """The database's URL: the option, else the study file's, else MOONAS_STORAGE, else moonas.db in the working directory."""
     return option or from_file or os.environ.get("MOONAS_STORAGE") or DEFAULT_STORAGE
+
+
+def without_storage(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment for processes that have nothing to do with the study database, and so need no password of it."""
+    return {name: value for name, value in environment.items() if name not in ("MOONAS_STORAGE", "PGPASSWORD")}
 
 
 def cache_folder() -> Path:

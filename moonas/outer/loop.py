@@ -7,11 +7,12 @@ database holds, so a loop that ends anywhere, by any signal, is continued by the
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
-from moonas.errors import TaskError
+from moonas.errors import TaskError, UnavailableError
 from moonas.outer.advancing import Advancing
 from moonas.outer.findings import Findings
+from moonas.outer.outage import wait_for_database
 from moonas.outer.plan import Plan
 from moonas.outer.restoring import restore
 from moonas.outer.samplers.sampler import make_sampler
@@ -58,16 +59,12 @@ class Loop:
         device: Device | None = None,
     ) -> None:
         self.store, self.ledger, self.study, self.config, self.pool = store, ledger, study, plan.config, pool
-        self.watcher = watcher
-        self.sampler = make_sampler(plan)
-        self.findings = Findings(plan, ledger, device)
-        self.trials = Trials(plan, ledger, self.findings, watcher.note, self._check_limits)
-        self.advancing = Advancing(plan, ledger, self.trials, self.findings)
-        self.slots = Slots(pool, store, ledger, self.advancing, watcher.note, artifacts)
+        self.plan, self.artifacts, self.device, self.watcher = plan, artifacts, device, watcher
         self.ending: StudyState | None = None
         self.reached = ""
         self.began = self._renewed = time.monotonic()
-        restore(self.advancing, store)
+        self._again: Any = None  # what a slot reported, and the database went away before it counted
+        self._take_up_surely()
         self.done_before = sum(self.trials.finished.values())
         self.work_before = self.work[0]
 
@@ -85,10 +82,45 @@ class Loop:
     def run(self) -> StudyState:
         """Work until nothing is left to do; returns the state the study is left in.
 
-        Raises LeaseError where it lost its lease; TaskError, the study paused, where no task can run: missing data, a full disk.
+        Raises LeaseError where it lost its lease; TaskError, the study paused, where no task can run: missing data, a full disk;
+        StorageError where the database went away and stays away.
         """
+        begun = False
+        while True:
+            try:
+                if not begun:
+                    self.ledger.set_state(StudyState.RUNNING)
+                    begun = True
+                return self._work()
+            except UnavailableError as lost:
+                self._outlast(lost)
+
+    def _take_up(self, before: Slots | None = None) -> None:
+        """Begin with what the database holds. before: slots whose tasks go on running."""
+        self.sampler = make_sampler(self.plan)
+        self.findings = Findings(self.plan, self.ledger, self.device)
+        self.trials = Trials(self.plan, self.ledger, self.findings, self.watcher.note, self._check_limits)
+        self.advancing = Advancing(self.plan, self.ledger, self.trials, self.findings)
+        self.slots = Slots(self.pool, self.store, self.ledger, self.advancing, self.watcher.note, self.artifacts)
+        restore(self.advancing, self.store, before.attempts if before else ())
+        if before:
+            self.slots.adopt(before)
+
+    def _outlast(self, lost: UnavailableError) -> None:
+        """Wait for the database and begin again with what it holds: what was in hand when it went may have counted or not."""
+        wait_for_database(self.ledger, lost, self.config.name, self.watcher.note)
+        before, self._again = self.slots, self.slots.give_back() or self._again
+        self._take_up_surely(before)
+
+    def _take_up_surely(self, before: Slots | None = None) -> None:
+        while True:
+            try:
+                return self._take_up(before)
+            except UnavailableError as lost:
+                wait_for_database(self.ledger, lost, self.config.name, self.watcher.note)
+
+    def _work(self) -> StudyState:
         told = False
-        self.ledger.set_state(StudyState.RUNNING)
         while True:
             self._keep_lease()
             self._check_limits()
@@ -99,7 +131,7 @@ class Loop:
             self.watcher.tick(self)
             if not self.slots.running:
                 break
-            event = self.pool.next_event(TICK)
+            event, self._again = self._again or self.pool.next_event(TICK), None
             if event is not None:
                 self.slots.handle(event)
             if self.slots.unable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,13 +22,14 @@ from moonas.study.objectives import minimised
 from moonas.study.schema import StudyConfig
 
 
-def restore(advancing: Advancing, store: Store) -> None:
+def restore(advancing: Advancing, store: Store, going_on: Collection[int] = ()) -> None:
     """Take in what is stored of a study, and bring the trials that are not finished as far as they go.
 
-    advancing: without any trial as yet. Raises DeviceError where the study has measured on another device.
+    advancing: without any trial as yet. going_on: attempts that run meanwhile.
+    Raises DeviceError where the study has measured on another device.
     """
     with _no_collection():
-        _restore(advancing, store)
+        _restore(advancing, store, going_on)
 
 
 @contextmanager
@@ -43,12 +44,12 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _restore(advancing: Advancing, store: Store) -> None:
+def _restore(advancing: Advancing, store: Store, going_on: Collection[int]) -> None:
     study_id, findings = advancing.ledger.study_id, advancing.findings
     findings.bound = store.device(study_id)
     if findings.device is not None:
         check_device(advancing.plan, findings.bound, findings.device)
-    advancing.ledger.reset_running()
+    advancing.ledger.reset_running(but=going_on)
     advancing.pruner.restore(store, study_id)
     _restore_tasks(advancing, store)
     records, rungs = store.trials(study_id), store.rungs(study_id)

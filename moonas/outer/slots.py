@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from moonas.outer.advancing import Advancing
 from moonas.outer.work import OpenTask, Running
 from moonas.store.ledger import Ledger
 from moonas.store.reads import CHECKPOINT
-from moonas.store.states import TaskState
+from moonas.store.states import AttemptState, TaskState
 from moonas.store.store import Store
 from moonas.worker.artifacts import delete_artifact
 
@@ -40,6 +41,7 @@ class Slots:
         self.note, self.artifacts = note, artifacts
         self.running: dict[int, Running] = {}
         self.unable = ""
+        self._in_hand: tuple[Any, Running, int] | None = None  # an event that is being stored, and what had counted before
         self._spent = store.device_seconds(ledger.study_id)  # by attempts that have ended
 
     @property
@@ -59,6 +61,11 @@ class Slots:
         self.running[slot] = Running(task, attempt, worker, time.monotonic())
         self.pool.start(slot, {"spec": task.record.spec, "artifacts": self.artifacts, "checkpoint": checkpoint})
 
+    @property
+    def attempts(self) -> list[int]:
+        """The attempts that run, by their ids."""
+        return [running.attempt for running in self.running.values()]
+
     def beside(self, device: str) -> list[OpenTask]:
         """The tasks that run on a device."""
         return [running.task for slot, running in self.running.items() if self.pool.devices[slot] == device]
@@ -73,6 +80,36 @@ class Slots:
         running = self.running.get(event.slot)
         if running is None or event.worker != running.worker:
             return  # an idle worker died: the slot starts another when it has work
+        self._in_hand = (event, running, self.ledger.commits)
+        self._store(event, running)
+        self._in_hand = None
+
+    def give_back(self) -> Any:
+        """Undo what an event did here whose storing broke off; returns the event, None where there was none or it has counted.
+
+        To be called once it is settled what has counted.
+        """
+        if self._in_hand is None:
+            return None
+        event, running, commits = self._in_hand
+        self.running[event.slot] = running
+        return event if self.ledger.commits == commits else None
+
+    def adopt(self, before: Slots) -> None:
+        """Go on with what runs in the slots of a loop that began anew, as far as the database knows of it."""
+        known = {attempt.id for attempt in self.store.attempts(self.ledger.study_id, state=AttemptState.RUNNING)}
+        by_id = {task.record.id: task for task in self.advancing.tasks.values()}
+        for task in before.advancing.tasks.values():
+            if task.record.id in by_id:
+                by_id[task.record.id].tries = task.tries
+        for slot, running in before.running.items():
+            if running.attempt in known:
+                task = by_id[running.task.record.id]
+                task.progress = running.task.progress
+                self.running[slot] = replace(running, task=task)
+        self.unable = before.unable
+
+    def _store(self, event: Any, running: Running) -> None:
         task, message = running.task, event.message
         seconds = time.monotonic() - running.began
         if event.kind == "progress":

@@ -27,6 +27,7 @@ _EXTEND = (
     update(_STUDY)
     .where(_STUDY.c.id == bindparam("study"), _STUDY.c.lease_holder == bindparam("holder"))
     .values(lease_expires=database_time() + bindparam("ttl", type_=Double()))
+    .returning(_STUDY.c.lease_expires)
 )
 
 
@@ -70,13 +71,24 @@ def take(session: Session, study_id: int, holder: str, ttl: float) -> None:
     session.execute(update(Study).where(Study.id == study_id).values(values))
 
 
-def extend(session: Session, study_id: int, holder: str, ttl: float) -> None:
-    """Renew one's own lease, even one that ran out, so long as nobody took it. Raises LeaseError."""
-    if run(session, _EXTEND, {"study": study_id, "holder": holder, "ttl": ttl}).rowcount == 0:
-        raise LeaseError("the study was deleted, or another process drives it now; nothing more is written here")
+def extend(session: Session, study_id: int, holder: str, ttl: float) -> float:
+    """Renew one's own lease, even one that ran out, so long as nobody took it; returns until when. Raises LeaseError."""
+    return _mine(run(session, _EXTEND, {"study": study_id, "holder": holder, "ttl": ttl}).scalar())
+
+
+def expires(session: Session, study_id: int, holder: str) -> float:
+    """Until when one's own lease is, once every transaction that would change that is over. Raises LeaseError."""
+    mine = select(Study.lease_expires).where(Study.id == study_id, Study.lease_holder == holder)
+    return _mine(session.scalar(mine.with_for_update()))
 
 
 def give_back(session: Session, study_id: int, holder: str) -> None:
     """Free one's own lease; another's is left alone."""
     mine = update(Study).where(Study.id == study_id, Study.lease_holder == holder)
     session.execute(mine.values(lease_holder=None, lease_since=None, lease_expires=None))
+
+
+def _mine(until: float | None) -> float:
+    if until is None:
+        raise LeaseError("the study was deleted, or another process drives it now; nothing more is written here")
+    return until

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, exists, func, insert, select, update
+from sqlalchemy import delete, exists, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from moonas.store import lease, statements
-from moonas.store.database import Database
+from moonas.store import statements
 from moonas.store.fronts import replace_front
-from moonas.store.lease import LEASE_SECONDS
+from moonas.store.leased import LeasedWrites
 from moonas.store.queries import architecture_ids, columns, insert_or_replace, insert_unknown, rows_changed, run, table_of
 from moonas.store.reads import CHECKPOINT, DEVICE, PROMOTION, STATE, find_evaluation, task_records
 from moonas.store.records import EvaluationKey, EvaluationRecord, FrontUpdate, NewCandidate, RequestRecord, TaskRecord
@@ -36,7 +34,7 @@ from moonas.store.tables import (
 Json = Mapping[str, Any]
 
 
-class Ledger:
+class Ledger(LeasedWrites):
     """The writes to one study, by the holder of its lease.
 
     Every method raises LeaseError, and writes nothing, once another process has taken the lease. Artifacts come as
@@ -44,35 +42,14 @@ class Ledger:
     Methods that return URLs have forgotten those artifacts; the files are the caller's to remove. For one thread.
     """
 
-    def __init__(self, database: Database, study_id: int, holder: str, ttl: float = LEASE_SECONDS) -> None:
-        self.database, self.study_id, self.holder, self.ttl = database, study_id, holder, ttl
-        self._session: Session | None = None
-
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """All writes within are one transaction: they count together or, after an error or a kill, not at all."""
-        with self._write():
-            yield
-
-    @contextmanager
-    def _write(self) -> Iterator[Session]:
-        if self._session is not None:
-            yield self._session
-            return
-        with self.database.write() as self._session:
-            try:
-                lease.extend(self._session, self.study_id, self.holder, self.ttl)
-                yield self._session
-            finally:
-                self._session = None
-
     # Study
 
     def set_state(self, state: StudyState, note: str = "") -> None:
-        """Change the study's state, recorded as an event."""
+        """Change the study's state, recorded as an event; where it is in that state, nothing is."""
+        other = update(Study).where(Study.id == self.study_id, Study.state != state).values(state=state)
         with self._write() as session:
-            session.execute(update(Study).where(Study.id == self.study_id).values(state=state))
-            session.add(Event(study_id=self.study_id, kind=STATE, text=f"{state}: {note}" if note else state.value))
+            if rows_changed(session, other):
+                session.add(Event(study_id=self.study_id, kind=STATE, text=f"{state}: {note}" if note else state.value))
 
     def update_study_config(self, config: Json, config_hash: str, note: str) -> None:
         """Replace the study's configuration; the note and the old hash are recorded as an event."""
@@ -110,6 +87,8 @@ class Ledger:
     def delete_study(self) -> list[str]:
         """Delete the study, and the architectures that no other study met with their costs and evaluations. Returns URLs."""
         with self._write() as session:
+            if self.database.is_server:  # nobody may find an architecture there that is about to go; a file has one writer anyway
+                session.execute(text("LOCK TABLE moonas_architecture IN SHARE ROW EXCLUSIVE MODE"))
             urls = session.scalars(select(Artifact.url).join(Task).where(Task.study_id == self.study_id)).all()
             session.execute(delete(Study).where(Study.id == self.study_id))
             needed = exists().where(Candidate.architecture_id == Architecture.id)
@@ -340,10 +319,14 @@ class Ledger:
         with self._write() as session:
             _end_attempt(session, task_id, attempt_id, AttemptState.PRUNED, seconds)
 
-    def reset_running(self) -> int:
-        """What a loop that died left RUNNING: attempts are LOST, as of their last report; tasks wait. Returns how many tasks."""
+    def reset_running(self, but: Collection[int] = ()) -> int:
+        """What a loop that died left RUNNING: attempts are LOST, as of their last report; tasks wait. Returns how many tasks.
+
+        but: attempts that go on, with their tasks.
+        """
         with self._write() as session:
-            of_study = select(Task.id).where(Task.study_id == self.study_id)
+            going_on = select(Attempt.task_id).where(Attempt.id.in_(but), Attempt.state == AttemptState.RUNNING)
+            of_study = select(Task.id).where(Task.study_id == self.study_id, Task.id.not_in(going_on))
             heard = select(func.max(Progress.time)).where(Progress.attempt_id == Attempt.id).scalar_subquery()
             last = func.coalesce(heard, Attempt.started)
             session.execute(
@@ -353,7 +336,7 @@ class Ledger:
                     state=AttemptState.LOST, reason="its loop ended without a word", finished=last, seconds=last - Attempt.started
                 )
             )
-            running = update(Task).where(Task.study_id == self.study_id, Task.state == TaskState.RUNNING)
+            running = update(Task).where(Task.id.in_(of_study), Task.state == TaskState.RUNNING)
             return rows_changed(session, running.values(state=TaskState.WAITING))
 
     def _finish(

@@ -31,7 +31,7 @@ from moonas.store.records import (
     TrialRecord,
 )
 from moonas.store.statements import EVALUATION
-from moonas.store.states import TaskState, TrialState
+from moonas.store.states import AttemptState, TaskState, TrialState
 from moonas.store.summaries import study_summaries
 from moonas.store.tables import (
     Architecture,
@@ -127,13 +127,17 @@ class Reads:
         with self.database.read() as session:
             return task_records(session, select(Task.id).where(Task.study_id == study_id, ~over))
 
-    def attempts(self, study_id: int, trial: int | None = None, task_id: int | None = None) -> list[AttemptRecord]:
+    def attempts(
+        self, study_id: int, trial: int | None = None, task_id: int | None = None, state: AttemptState | None = None
+    ) -> list[AttemptRecord]:
         """Of a study, of one trial's tasks or of one task; in the order they began."""
         query = select(*columns(AttemptRecord, Attempt, kind=Task.kind)).join(Task).where(Task.study_id == study_id)
         if trial is not None:
             query = query.where(Task.id.in_(_tasks_of(trial)))
         if task_id is not None:
             query = query.where(Task.id == task_id)
+        if state is not None:
+            query = query.where(Attempt.state == state)
         return self._records(AttemptRecord, query.order_by(Attempt.id))
 
     def progress(self, task_id: int) -> list[ProgressRecord]:

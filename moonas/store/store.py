@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 from sqlalchemy.exc import IntegrityError
 
-from moonas.errors import StudyConflictError
+from moonas.errors import StudyConflictError, UnavailableError
 from moonas.store import lease
 from moonas.store.database import connect
 from moonas.store.lease import LEASE_SECONDS, new_holder
@@ -31,7 +31,7 @@ class Store(Reads):
         database = connect(url, create=create, read_only=read_only)
         try:
             if create and database.revision() is None:
-                if database.engine.dialect.name == "sqlite":
+                if not database.is_server:
                     database.use_wal()
                 database.migrate()
             database.check_revision()
@@ -97,7 +97,8 @@ class Store(Reads):
         try:
             yield Ledger(self.database, study_id, holder, ttl)
         finally:
-            self.release(study_id, holder)
+            with suppress(UnavailableError):  # then it runs out by itself
+                self.release(study_id, holder)
 
     def add_request(self, study_id: int, kind: str, payload: Mapping[str, Any] | None = None) -> None:
         """Ask the study's loop for something: pause, stop, cancel ... It takes requests up in their order."""

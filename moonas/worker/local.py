@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from moonas.errors import UsageError
+from moonas.storage import without_storage
 from moonas.study.sections import Workers
 
 LOG_LINES = 40  # of a worker's log kept for the reason of its death
@@ -112,7 +113,11 @@ class LocalPool:
             slot.process.wait()
 
     def _spawn(self, index: int) -> _Slot:
-        environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(self._threads)), "PYTHONUNBUFFERED": "1"}
+        environment = {
+            **without_storage(os.environ),
+            **dict.fromkeys(THREAD_VARIABLES, str(self._threads)),
+            "PYTHONUNBUFFERED": "1",
+        }
         environment.setdefault("MOONAS_LOADERS", str(max(1, cpu_count() // len(self.devices))))
         device = self.devices[index]
         if device.startswith("cuda"):

@@ -1,24 +1,10 @@
 """What `check` finds: each fault planted by hand, and none in a sound database."""
 
-import sqlite3
-
 import pytest
 
 from moonas.store.maintenance import check
 from moonas.store.states import StudyState
-from tests.store.conftest import architecture, candidate, evaluate, front, member
-
-
-@pytest.fixture
-def plant(store):
-    """Run SQL that no method of the store would."""
-
-    def run(statement):
-        with sqlite3.connect(store.database.engine.url.database) as connection:  # foreign keys are off
-            connection.execute(statement)
-        connection.close()
-
-    return run
+from tests.store.conftest import architecture, candidate, evaluate, front, member, on_files
 
 
 def test_a_sound_database_has_no_faults(store, study, url, ledger, tmp_path):
@@ -91,10 +77,15 @@ def test_rows_without_their_owner_are_found(url, ledger, plant):
     ledger.add_candidates(ledger.add_trial(0, {}, 0), [candidate(0)])
     plant("DELETE FROM moonas_candidate")
     assert check(url) == [f"architecture {architecture(0).key} belongs to no trial"]
+
+
+@on_files
+def test_rows_that_refer_to_nothing_are_found(url, plant):
     plant("INSERT INTO moonas_trial_task (trial_id, task_id) VALUES (1, 99)")
     assert "row 1 of moonas_trial_task refers to a row of moonas_task that is not there" in check(url)
 
 
+@on_files
 def test_a_damaged_file_is_found(store, study, url, ledger, tmp_path):
     for number in range(200):
         ledger.add_trial(number, {"text": "x" * 100}, 0)
