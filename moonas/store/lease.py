@@ -60,10 +60,8 @@ def take(session: Session, study_id: int, holder: str, ttl: float) -> None:
     values = {"lease_holder": holder, "lease_expires": database_time() + ttl}
     if present != holder:
         if present is not None and since is not None and seconds is not None and seconds > 0 and not has_died(present):
-            host, pid, _ = present.split("/")
-            when = f"{datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S} UTC"
             raise LeaseError(
-                f"study {name!r} is driven by process {pid} on {host} since {when}; "
+                f"study {name!r} is driven by {_process(present, since)}; "
                 f"if that process is gone, the study is free in {seconds:.0f} s"
             )
         values["lease_since"] = database_time()
@@ -73,10 +71,26 @@ def take(session: Session, study_id: int, holder: str, ttl: float) -> None:
 def extend(session: Session, study_id: int, holder: str, ttl: float) -> None:
     """Renew one's own lease, even one that ran out, so long as nobody took it. Raises LeaseError."""
     if run(session, _EXTEND, {"study": study_id, "holder": holder, "ttl": ttl}).rowcount == 0:
-        raise LeaseError("the study was deleted, or another process drives it now; nothing more is written here")
+        query = select(Study.name, Study.lease_holder, Study.lease_since).where(Study.id == study_id)
+        found = session.execute(query).one_or_none()
+        if found is None:
+            raise LeaseError("the study was deleted; nothing more is written here")
+        name, present, since = found
+        now = (
+            f"is driven by {_process(present, since)}"
+            if present and since
+            else "was taken up by another process, which has ended since"
+        )
+        raise LeaseError(f"study {name!r} {now}: this process had lost it, and has written nothing more")
 
 
 def give_back(session: Session, study_id: int, holder: str) -> None:
     """Free one's own lease; another's is left alone."""
     mine = update(Study).where(Study.id == study_id, Study.lease_holder == holder)
     session.execute(mine.values(lease_holder=None, lease_since=None, lease_expires=None))
+
+
+def _process(holder: str, since: float) -> str:
+    """Who drives a study, and since when."""
+    host, pid, _ = holder.split("/")
+    return f"process {pid} on {host} since {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S} UTC"
