@@ -13,6 +13,7 @@ from moonas.errors import TaskError
 from moonas.outer.advancing import Advancing
 from moonas.outer.findings import Findings
 from moonas.outer.plan import Plan
+from moonas.outer.requests import Requests
 from moonas.outer.restoring import restore
 from moonas.outer.samplers.sampler import make_sampler
 from moonas.outer.slots import Pool, Slots
@@ -60,6 +61,7 @@ class Loop:
         self.store, self.ledger, self.study, self.config, self.pool = store, ledger, study, plan.config, pool
         self.watcher = watcher
         self.sampler = make_sampler(plan)
+        ledger.reset_running()
         self.findings = Findings(plan, ledger, device)
         self.trials = Trials(plan, ledger, self.findings, watcher.note, self._check_limits)
         self.advancing = Advancing(plan, ledger, self.trials, self.findings)
@@ -67,6 +69,7 @@ class Loop:
         self.ending: StudyState | None = None
         self.reached = ""
         self.began = self._renewed = time.monotonic()
+        self.requests = Requests(self)
         restore(self.advancing, store)
         self.done_before = sum(self.trials.finished.values())
         self.work_before = self.work[0]
@@ -74,6 +77,11 @@ class Loop:
     def pause(self) -> None:
         """Start nothing new and end running tasks at their next checkpoint; safe to call from a signal handler."""
         self.ending = StudyState.PAUSED
+
+    def stop(self, reason: str) -> None:
+        """Start nothing new and let running trials finish, unless the loop is to end already."""
+        if self.ending is None:
+            self.ending, self.reached = StudyState.STOPPED, reason
 
     @property
     def work(self) -> tuple[int, int]:
@@ -91,6 +99,7 @@ class Loop:
         self.ledger.set_state(StudyState.RUNNING)
         while True:
             self._keep_lease()
+            self.requests.take()
             self._check_limits()
             if self.ending is StudyState.PAUSED and not told:
                 told = True
@@ -98,6 +107,8 @@ class Loop:
             self._fill_slots()
             self.watcher.tick(self)
             if not self.slots.running:
+                if self.requests.take(at_once=True):
+                    continue
                 break
             event = self.pool.next_event(TICK)
             if event is not None:
@@ -121,7 +132,8 @@ class Loop:
             return None
         beside, measuring = self.slots.beside(device), device == self.pool.devices[0]
         while True:
-            waiting = waiting_tasks(self.trials.open.values(), measuring)
+            trials = [trial for trial in self.trials.open.values() if trial.begun or self.ending is None]
+            waiting = waiting_tasks(trials, measuring)
             if waiting or any(task.is_alone for task in beside):
                 return choose_task(waiting, beside)
             if self.ending is not None or not self._find_work():
@@ -134,7 +146,7 @@ class Loop:
         proposal = self.sampler.ask(self.trials.history)
         if proposal is not None:
             self.advancing.begin(proposal)
-        elif len(self.trials.history.trials) == self.config.trials:
+        elif self.config.trials and len(self.trials.history.trials) >= self.config.trials:
             self.reached = f"the limit of {self.config.trials} trials is reached"
         return proposal is not None
 
@@ -144,9 +156,10 @@ class Loop:
             self._renewed = time.monotonic()
 
     def _check_limits(self) -> None:
-        """Where a limit is reached while trials are held or left to be asked for, let what runs finish and start nothing new."""
+        """Where a limit is reached and trials wait, are held or left to be asked for: what runs finishes, nothing new starts."""
         asked = len(self.trials.history.trials) >= self.sampler.total
-        if self.ending is not None or (asked and not self.advancing.rungs.held):
+        wait = self.advancing.rungs.held or not all(trial.begun for trial in self.trials.open.values())
+        if self.ending is not None or (asked and not wait):
             return
         limits = self.config.limits
         hours, device_hours = (time.monotonic() - self.began) / 3600, self.slots.device_seconds / 3600

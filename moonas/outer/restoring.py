@@ -23,13 +23,13 @@ from moonas.study.schema import StudyConfig
 def restore(advancing: Advancing, store: Store) -> None:
     """Take in what is stored of a study, and bring the trials that are not finished as far as they go.
 
-    advancing: without any trial as yet. Raises DeviceError where the study has measured on another device.
+    advancing: without any trial as yet. What a dead loop left running waits already, see `Ledger.reset_running`.
+    Raises DeviceError where the study has measured on another device.
     """
     study_id, findings = advancing.ledger.study_id, advancing.findings
     findings.bound = store.device(study_id)
     if findings.device is not None:
         check_device(advancing.plan, findings.bound, findings.device)
-    advancing.ledger.reset_running()
     advancing.pruner.restore(store, study_id)
     _restore_tasks(advancing, store)
     records, rungs = store.trials(study_id), store.rungs(study_id)
@@ -38,6 +38,15 @@ def restore(advancing: Advancing, store: Store) -> None:
     findings.hypervolume = changes[-1].hypervolume if changes else 0.0
     advancing.trials.volumes = volumes_after(records, changes)
     _restore_trials(advancing, records, rungs)
+    for unfinished in list(advancing.trials.open.values()):
+        advancing.advance(unfinished)
+
+
+def recall(advancing: Advancing, store: Store) -> None:
+    """Take in the trials and tasks of a study, to change some of them; nothing goes on."""
+    study_id = advancing.ledger.study_id
+    _restore_tasks(advancing, store)
+    _restore_trials(advancing, store.trials(study_id), store.rungs(study_id))
 
 
 def _restore_tasks(advancing: Advancing, store: Store) -> None:
@@ -72,7 +81,7 @@ def _restore_networks(advancing: Advancing, store: Store, records: Sequence[Tria
 
 
 def _restore_trials(advancing: Advancing, records: Sequence[TrialRecord], rungs: Mapping[int, int]) -> None:
-    """Fill the history, open what is not finished, and only then go on with that. rungs: as of `_restore_networks`."""
+    """Fill the history, and open what is not finished. rungs: as of `_restore_networks`."""
     trials = advancing.trials
     for trial in records:
         trials.history.add(_told(advancing.plan.config, trial))
@@ -80,10 +89,7 @@ def _restore_trials(advancing: Advancing, records: Sequence[TrialRecord], rungs:
         if trial.state in trials.finished:
             trials.finished[trial.state] += 1
         else:
-            design, rung = Design.from_params(trial.params), rungs.get(trial.number, 0)
-            trials.open[trial.id] = OpenTrial(trial.id, trial.number, design, trial.replicate, trial.sampler_attrs, rung)
-    for unfinished in list(trials.open.values()):
-        advancing.advance(unfinished)
+            trials.open[trial.id] = OpenTrial.of(trial, rungs.get(trial.number, 0))
 
 
 def _told(config: StudyConfig, trial: TrialRecord) -> Told:
