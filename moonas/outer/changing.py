@@ -10,7 +10,7 @@ from moonas.outer.advancing import Advancing
 from moonas.outer.findings import Findings
 from moonas.outer.plan import Plan
 from moonas.outer.restoring import recall
-from moonas.outer.rows import DesignReader, Row
+from moonas.outer.rows import Row, read_trial
 from moonas.outer.samplers.sampler import ENQUEUED, Proposal, Told
 from moonas.outer.trials import Trials
 from moonas.outer.work import OpenTask
@@ -18,7 +18,6 @@ from moonas.store.ledger import Ledger
 from moonas.store.states import TaskState, TrialState
 from moonas.store.store import Store
 from moonas.study.budgets import budget_text
-from moonas.study.numbers import parse_whole
 
 CANCELLED = "cancelled on request"  # the reason of trials and attempts that were
 OPEN = (TrialState.WAITING, TrialState.RUNNING)
@@ -78,7 +77,7 @@ class Changes:
         return "; ".join([*([said] if failed or not is_open else []), *is_open])
 
     def enqueue(self, row: Row) -> str:
-        """One more trial, before the next that the sampler chooses. row: as of `DesignReader`, with a replicate, 0 where absent.
+        """One more trial, before the next that the sampler chooses. row: as of `read_trial`.
 
         Raises UsageError where that is no trial of the study, or one that it has.
         """
@@ -90,11 +89,7 @@ class Changes:
 
     def proposal(self, row: Row) -> Proposal:
         """The trial that a row asks for. Raises UsageError."""
-        reader, known = DesignReader(self.plan), {name: value for name, value in row.items() if name != "replicate"}
-        design, count = reader.design(known), self.plan.config.replicates
-        replicate = reader.read(row, "replicate", parse_whole) if "replicate" in row else 0
-        if not 0 <= replicate < count:
-            raise UsageError(f"replicate: {replicate} lies outside of 0 to {count - 1}; `replicates` of the study file adds more")
+        design, replicate = read_trial(self.plan, row)
         number = self.trials.history.number_of(design, replicate)
         if number is not None:
             state = self.trials.history.trials[number].state

@@ -81,6 +81,23 @@ class DesignReader:
         return budget_text(read_budget(str(cell), self.plan.spans))
 
 
+def read_trial(plan: Plan, row: Row) -> tuple[Design, int]:
+    """The design that a row asks for, and its replicate, 0 where absent. Raises UsageError naming the column."""
+    reader, count = DesignReader(plan), plan.config.replicates
+    design = reader.design({column: cell for column, cell in row.items() if column != "replicate"})
+    replicate = reader.read(row, "replicate", parse_whole) if "replicate" in row else 0
+    if not 0 <= replicate < count:
+        raise UsageError(f"replicate: {replicate} lies outside of 0 to {count - 1}; `replicates` of the study file adds more")
+    return design, replicate
+
+
+def column_of(plan: Plan, name: str) -> str:
+    """The column of a setting, or of one of the choices that make up an architecture, by its plain name."""
+    is_setting = any(name in method.open for method in plan.config.methods)
+    named = any(method.named and not method.fixed for method in plan.config.methods)
+    return f"choice.{name}" if named and not is_setting else f"setting.{name}"
+
+
 def _same(value: Any, cell: Any) -> bool:
     """Whether a cell, which may be text, means this value."""
     if str(value) == str(cell):
