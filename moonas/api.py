@@ -92,7 +92,7 @@ def resume(name: str, storage: str | None = None, *, watcher: Watcher | None = N
     from moonas.study.loading import study_from
 
     url = storage_url(storage)
-    with _opened(url, name) as store:
+    with opened(url, name) as store:
         record = store.study(name)
         plan = Plan(study_from(record.config, f"study {name}"), f"study {name}")
         _drive(store, record, plan, url, watcher or Silent())
@@ -240,7 +240,7 @@ def delete_study(name: str, storage: str | None = None) -> None:
 
     Raises UnknownStudyError; LeaseError while a process drives it.
     """
-    with _opened(storage_url(storage), name) as store:
+    with opened(storage_url(storage), name) as store:
         urls = store.delete_study(name)
     if urls:
         from moonas.worker.artifacts import delete_artifact
@@ -264,7 +264,8 @@ def check_database(storage: str | None = None) -> list[str]:
 
 
 @contextmanager
-def _opened(url: str, name: str) -> Iterator[Store]:
+def opened(url: str, name: str) -> Iterator[Store]:
+    """The database that holds a study, to write to it. Raises UnknownStudyError where there is no database."""
     from moonas.store.store import Store
 
     try:
@@ -352,6 +353,8 @@ def _measuring_device(pool: Pool, plan: Plan) -> Device:
 @contextmanager
 def _pausing_on_signals(loop: Loop, watcher: Watcher) -> Iterator[list[int]]:
     """Ctrl-C and SIGTERM pause the loop; a second one ends it where it stands. Yields the signals caught."""
+    from moonas.outer.requests import ending_text
+
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught
@@ -362,7 +365,7 @@ def _pausing_on_signals(loop: Loop, watcher: Watcher) -> Iterator[list[int]]:
         if len(caught) > 1:
             raise Interrupted(f"stopped; go on with: moonas resume {loop.config.name}", number)
         loop.pause()
-        watcher.note("pausing: running tasks end at their next checkpoint; once more to stop at once")
+        watcher.note(f"{ending_text(loop)}; once more to stop at once")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

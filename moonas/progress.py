@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from moonas.outer.requests import ending_text
 from moonas.store.states import TrialState
 from moonas.terminal.parts import console, duration, number_text
 
@@ -85,7 +86,7 @@ def _view(loop: Loop) -> Group:
         f"{done} of {total} trials{_held(loop)}",
         Text(f"{failed} failed", style="red") if failed else "",
         f"{pruned} pruned" if pruned else "",
-        _left(loop),
+        ending_text(loop) or _left(loop),
     )
     slots = Table(box=None, padding=(0, 2), show_header=False)
     for slot, device in enumerate(loop.pool.devices):

@@ -37,7 +37,7 @@ LINES = [
     ("report",),
     ("exchange",),
     ("api",),
-    ("preview", "device_table"),
+    ("preview", "device_table", "lifecycle"),
     ("terminal",),
     ("progress",),
     ("cli", "service", "dashboard", "__main__"),

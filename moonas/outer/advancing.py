@@ -22,7 +22,7 @@ from moonas.outer.trials import Trials
 from moonas.outer.work import OpenTask, OpenTrial
 from moonas.specs import EvaluateSpec, MeasureSpec, RerankSpec, SearchSpec
 from moonas.store.ledger import Ledger
-from moonas.store.records import EvaluationKey, NewCandidate
+from moonas.store.records import EvaluationKey, NewCandidate, TrialRecord
 from moonas.store.states import TaskState
 from moonas.study.bounds import total_violation
 from moonas.study.objectives import values_text
@@ -41,13 +41,22 @@ class Advancing:
         self.pruner = Pruner(plan, findings.archive)
         self.rungs = Rungs(plan, findings.archive)
 
-    def begin(self, proposal: Proposal) -> None:
-        """Open a trial that the sampler proposes."""
+    def begin(self, proposal: Proposal, go_on: bool = True) -> OpenTrial:
+        """Open a trial that the sampler, or the user, proposes. go_on: bring it as far as it goes."""
         attributes = {**proposal.attributes, **self.continuing.choose(proposal.design, proposal.replicate)}
         with self.ledger.together():
             trial = self.trials.add(proposal, attributes)
             self.continuing.add(proposal.design.to_params(), proposal.replicate, attributes)
-            self.advance(trial)
+            if go_on:
+                self.advance(trial)
+        return trial
+
+    def reopen(self, record: TrialRecord, rung: int, go_on: bool) -> None:
+        """Open a failed trial again. rung: that it was promoted to. go_on: as of `begin`."""
+        with self.ledger.together():
+            trial = self.trials.reopen(record, rung)
+            if go_on:
+                self.advance(trial)
 
     def decide(self, closing: bool = False) -> bool:
         """Let held trials go on to their next rung, or end them; False where there is nothing to decide. See `Rungs.decide`."""
@@ -76,7 +85,7 @@ class Advancing:
             spec = self.continuing.spec(trial.design, trial.replicate, trial.attributes)
             search = self._task("search", spec.key, spec, trial)
             if search.state is TaskState.FAIL:
-                return self._fail(trial, f"its search failed: {search.reason}")
+                return self.fail(trial, f"its search failed: {search.reason}")
             if search.result is None:
                 return None
             weights = (search.result.get("weights") or {}).get("url")
@@ -102,7 +111,7 @@ class Advancing:
                 continue
             task = self._task(kind, asked[kind].spec.key, asked[kind].spec, trial)
             if task.state is TaskState.FAIL and candidate.origin == "primary":
-                return self._fail(trial, f"its {NOUN[kind]} failed: {task.reason}")
+                return self.fail(trial, f"its {NOUN[kind]} failed: {task.reason}")
         if not trial.waits and primary is not None:
             self.trials.complete(trial, primary)
         elif not trial.waits and given_up is not None:
@@ -125,6 +134,11 @@ class Advancing:
             self.advance_waiting(one)
         return given_up, dropped
 
+    def fail(self, trial: OpenTrial, reason: str) -> None:
+        """End a trial that cannot go on, or is not to."""
+        self.rungs.leave(trial.number)
+        self.trials.fail(trial, reason)
+
     def _is_trained(self, trial: OpenTrial, spec: SearchSpec | None, weights: str | None) -> bool:
         """Whether the accuracy of a trial's primary network by the study's own protocol is known already."""
         assert trial.candidates
@@ -137,13 +151,13 @@ class Advancing:
         try:
             few = shortlist(self.plan, trial.design, trial.replicate, result)
         except InfeasibleError as error:
-            return self._fail(trial, str(error))
+            return self.fail(trial, str(error))
         choice = 0
         if len(few) > 1:
             reranking = self.plan.rerank_spec(spec, [decoded.architecture for decoded in few], weights)
             rerank = self._task("rerank", reranking.key, reranking, trial)
             if rerank.state is TaskState.FAIL:
-                return self._fail(trial, f"its candidates could not be compared: {rerank.reason}")
+                return self.fail(trial, f"its candidates could not be compared: {rerank.reason}")
             if rerank.result is None:
                 return None
             choice = rerank.result["best"]
@@ -163,6 +177,7 @@ class Advancing:
             self.ledger.link(trial.id, task.record.id)
         if task.is_open:
             trial.waits.append(task)
+            trial.begun |= task.state is TaskState.RUNNING
         return task
 
     def _arrive(self, trial: OpenTrial, candidate: NewCandidate, key: EvaluationKey) -> None:
@@ -181,7 +196,3 @@ class Advancing:
         epochs = self.plan.protocol(trial.design, trial.rung)["epochs"]
         self.ledger.promote(trial.number, trial.rung, f"trial {trial.number} goes on to {epochs_text(epochs)}")
         self.advance(trial)
-
-    def _fail(self, trial: OpenTrial, reason: str) -> None:
-        self.rungs.leave(trial.number)
-        self.trials.fail(trial, reason)

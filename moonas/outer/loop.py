@@ -14,6 +14,7 @@ from moonas.outer.advancing import Advancing
 from moonas.outer.findings import Findings
 from moonas.outer.outage import wait_for_database
 from moonas.outer.plan import Plan
+from moonas.outer.requests import Requests
 from moonas.outer.restoring import restore
 from moonas.outer.samplers.sampler import make_sampler
 from moonas.outer.slots import Pool, Slots
@@ -72,6 +73,11 @@ class Loop:
         """Start nothing new and end running tasks at their next checkpoint; safe to call from a signal handler."""
         self.ending = StudyState.PAUSED
 
+    def stop(self, reason: str) -> None:
+        """Start nothing new and let running trials finish, unless the loop is to end already."""
+        if self.ending is None:
+            self.ending, self.reached = StudyState.STOPPED, reason
+
     @property
     def work(self) -> tuple[int, int]:
         """How much is done, and of how much: in trials, or in epochs of training where these go on from rung to rung."""
@@ -98,11 +104,13 @@ class Loop:
     def _take_up(self, before: Slots | None = None) -> None:
         """Begin with what the database holds. before: slots whose tasks go on running."""
         self.sampler = make_sampler(self.plan)
+        self.ledger.reset_running(but=before.attempts if before else ())
         self.findings = Findings(self.plan, self.ledger, self.device)
         self.trials = Trials(self.plan, self.ledger, self.findings, self.watcher.note, self._check_limits)
         self.advancing = Advancing(self.plan, self.ledger, self.trials, self.findings)
         self.slots = Slots(self.pool, self.store, self.ledger, self.advancing, self.watcher.note, self.artifacts)
-        restore(self.advancing, self.store, before.attempts if before else ())
+        self.requests = Requests(self)
+        restore(self.advancing, self.store)
         if before:
             self.slots.adopt(before)
 
@@ -123,6 +131,7 @@ class Loop:
         told = False
         while True:
             self._keep_lease()
+            self.requests.take()
             self._check_limits()
             if self.ending is StudyState.PAUSED and not told:
                 told = True
@@ -130,6 +139,8 @@ class Loop:
             self._fill_slots()
             self.watcher.tick(self)
             if not self.slots.running:
+                if self.requests.take(at_once=True):
+                    continue
                 break
             event, self._again = self._again or self.pool.next_event(TICK), None
             if event is not None:
@@ -153,7 +164,8 @@ class Loop:
             return None
         beside, measuring = self.slots.beside(device), device == self.pool.devices[0]
         while True:
-            waiting = waiting_tasks(self.trials.open.values(), measuring)
+            trials = [trial for trial in self.trials.open.values() if trial.begun or self.ending is None]
+            waiting = waiting_tasks(trials, measuring)
             if waiting or any(task.is_alone for task in beside):
                 return choose_task(waiting, beside)
             if self.ending is not None or not self._find_work():
@@ -166,7 +178,7 @@ class Loop:
         proposal = self.sampler.ask(self.trials.history)
         if proposal is not None:
             self.advancing.begin(proposal)
-        elif len(self.trials.history.trials) == self.config.trials:
+        elif self.config.trials and len(self.trials.history.trials) >= self.config.trials:
             self.reached = f"the limit of {self.config.trials} trials is reached"
         return proposal is not None
 
@@ -176,9 +188,10 @@ class Loop:
             self._renewed = time.monotonic()
 
     def _check_limits(self) -> None:
-        """Where a limit is reached while trials are held or left to be asked for, let what runs finish and start nothing new."""
+        """Where a limit is reached and trials wait, are held or left to be asked for: what runs finishes, nothing new starts."""
         asked = len(self.trials.history.trials) >= self.sampler.total
-        if self.ending is not None or (asked and not self.advancing.rungs.held):
+        wait = self.advancing.rungs.held or not all(trial.begun for trial in self.trials.open.values())
+        if self.ending is not None or (asked and not wait):
             return
         limits = self.config.limits
         hours, device_hours = (time.monotonic() - self.began) / 3600, self.slots.device_seconds / 3600

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,14 +22,14 @@ from moonas.study.objectives import minimised
 from moonas.study.schema import StudyConfig
 
 
-def restore(advancing: Advancing, store: Store, going_on: Collection[int] = ()) -> None:
+def restore(advancing: Advancing, store: Store) -> None:
     """Take in what is stored of a study, and bring the trials that are not finished as far as they go.
 
-    advancing: without any trial as yet. going_on: attempts that run meanwhile.
+    advancing: without any trial as yet. What a dead loop left running waits already, see `Ledger.reset_running`.
     Raises DeviceError where the study has measured on another device.
     """
     with _no_collection():
-        _restore(advancing, store, going_on)
+        _restore(advancing, store)
 
 
 @contextmanager
@@ -44,12 +44,11 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _restore(advancing: Advancing, store: Store, going_on: Collection[int]) -> None:
+def _restore(advancing: Advancing, store: Store) -> None:
     study_id, findings = advancing.ledger.study_id, advancing.findings
     findings.bound = store.device(study_id)
     if findings.device is not None:
         check_device(advancing.plan, findings.bound, findings.device)
-    advancing.ledger.reset_running(but=going_on)
     advancing.pruner.restore(store, study_id)
     _restore_tasks(advancing, store)
     records, rungs = store.trials(study_id), store.rungs(study_id)
@@ -58,7 +57,16 @@ def _restore(advancing: Advancing, store: Store, going_on: Collection[int]) -> N
     changes = store.front_history(study_id, advancing.plan.protocol_identity)
     findings.hypervolume = changes[-1].hypervolume if changes else 0.0
     advancing.trials.volumes = volumes_after(records, changes)
-    _restore_trials(advancing, records, designs, rungs)
+    _restore_trials(advancing, records, rungs)
+    for unfinished in list(advancing.trials.open.values()):
+        advancing.advance(unfinished)
+
+
+def recall(advancing: Advancing, store: Store) -> None:
+    """Take in the trials and tasks of a study, to change some of them; nothing goes on."""
+    study_id = advancing.ledger.study_id
+    _restore_tasks(advancing, store)
+    _restore_trials(advancing, store.trials(study_id), store.rungs(study_id))
 
 
 def _restore_tasks(advancing: Advancing, store: Store) -> None:
@@ -95,10 +103,8 @@ def _restore_networks(
     findings.members = findings.archive.front()
 
 
-def _restore_trials(
-    advancing: Advancing, records: Sequence[TrialRecord], designs: Mapping[int, Design], rungs: Mapping[int, int]
-) -> None:
-    """Fill the history, open what is not finished, and only then go on with that. designs, rungs: as of `_restore_networks`."""
+def _restore_trials(advancing: Advancing, records: Sequence[TrialRecord], rungs: Mapping[int, int]) -> None:
+    """Fill the history, and open what is not finished. rungs: as of `_restore_networks`."""
     trials = advancing.trials
     for trial in records:
         trials.history.add(_told(advancing.plan.config, trial))
@@ -106,10 +112,7 @@ def _restore_trials(
         if trial.state in trials.finished:
             trials.finished[trial.state] += 1
         else:
-            rung = rungs.get(trial.number, 0)
-            trials.open[trial.id] = OpenTrial(trial.id, trial.number, designs[trial.id], trial.replicate, trial.sampler_attrs, rung)
-    for unfinished in list(trials.open.values()):
-        advancing.advance(unfinished)
+            trials.open[trial.id] = OpenTrial.of(trial, rungs.get(trial.number, 0))
 
 
 def _told(config: StudyConfig, trial: TrialRecord) -> Told:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ class Pool(Protocol):
     def ready(self, slot: int) -> str: ...
     def start(self, slot: int, task: Mapping[str, Any]) -> None: ...
     def command(self, slot: int, command: str) -> None: ...
+    def kill(self, slot: int) -> None: ...
     def next_event(self, timeout: float) -> Any: ...
     def close(self) -> None: ...
 
@@ -42,7 +43,7 @@ class Slots:
         self.running: dict[int, Running] = {}
         self.unable = ""
         self._in_hand: tuple[Any, Running, int] | None = None  # an event that is being stored, and what had counted before
-        self._spent = store.device_seconds(ledger.study_id)  # by attempts that have ended
+        self._spent = store.device_seconds(ledger.study_id)  # by attempts that have ended, those of dead loops too
 
     @property
     def device_seconds(self) -> float:
@@ -59,6 +60,8 @@ class Slots:
         for location in task.checkpoints:
             checkpoint = {**location, "previous": checkpoint}
         self.running[slot] = Running(task, attempt, worker, time.monotonic())
+        for trial in self.advancing.trials.waiting_for(task):
+            trial.begun = True
         self.pool.start(slot, {"spec": task.record.spec, "artifacts": self.artifacts, "checkpoint": checkpoint})
 
     @property
@@ -74,6 +77,13 @@ class Slots:
         """End all tasks at their next checkpoint."""
         for slot in self.running:
             self.pool.command(slot, "pause")
+
+    def kill(self, tasks: Collection[OpenTask], why: str) -> None:
+        """End those of the tasks at once that no open trial waits for any more; they keep their last checkpoint."""
+        for slot, running in self.running.items():
+            if running.task in tasks and not self.advancing.trials.waiting_for(running.task):
+                running.killed = why
+                self.pool.kill(slot)
 
     def handle(self, event: Any) -> None:
         """Store what an event says, and bring the trials that waited for it as far as they go."""
@@ -121,6 +131,9 @@ class Slots:
             self.ledger.prune_attempt(task.record.id, running.attempt, seconds)
         elif event.kind == "result":
             self._finish(running, message["result"], seconds)
+        elif running.killed:
+            self.ledger.fail_attempt(task.record.id, running.attempt, running.killed, "", final=False, seconds=seconds)
+            task.state = TaskState.WAITING
         elif event.kind == "interrupted":
             self.ledger.pause_attempt(task.record.id, running.attempt, seconds)
             task.state = TaskState.WAITING

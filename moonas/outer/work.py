@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from moonas.outer.plan import Design
-from moonas.store.records import NewCandidate, TaskRecord
-from moonas.store.states import TaskState
+from moonas.store.records import NewCandidate, TaskRecord, TrialRecord
+from moonas.store.states import TaskState, TrialState
 
 
 @dataclass
@@ -16,7 +16,7 @@ class OpenTrial:
     """A trial that is not finished.
 
     attributes: as stored with it. rung: at which it trains, as of `Plan.protocol`. candidates: once decoded. waits: the tasks it
-    needs that are not finished.
+    needs that are not finished. begun: whether any of its tasks has been started.
     """
 
     id: int
@@ -27,6 +27,13 @@ class OpenTrial:
     rung: int = 0
     candidates: list[NewCandidate] | None = None
     waits: list[OpenTask] = field(default_factory=list)
+    begun: bool = False
+
+    @classmethod
+    def of(cls, record: TrialRecord, rung: int) -> OpenTrial:
+        """A stored trial."""
+        design, begun = Design.from_params(record.params), record.state is TrialState.RUNNING
+        return cls(record.id, record.number, design, record.replicate, record.sampler_attrs, rung, begun=begun)
 
 
 @dataclass(eq=False)
@@ -54,12 +61,13 @@ class OpenTask:
 
 @dataclass
 class Running:
-    """A task in a slot. worker: the process there, by name. began: by the monotonic clock."""
+    """A task in a slot. worker: the process there, by name. began: by the monotonic clock. killed: why, where it was killed."""
 
     task: OpenTask
     attempt: int
     worker: str
     began: float
+    killed: str = ""
 
 
 def waiting_tasks(trials: Iterable[OpenTrial], measuring: bool) -> list[OpenTask]:

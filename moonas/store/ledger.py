@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, exists, func, insert, select, text, update
+from sqlalchemy import case, delete, exists, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from moonas.store import statements
 from moonas.store.fronts import replace_front
 from moonas.store.leased import LeasedWrites
-from moonas.store.queries import architecture_ids, columns, insert_or_replace, insert_unknown, rows_changed, run, table_of
+from moonas.store.queries import architecture_ids, insert_or_replace, insert_unknown, rows_changed, run, table_of
 from moonas.store.reads import CHECKPOINT, DEVICE, PROMOTION, STATE, find_evaluation, task_records
-from moonas.store.records import EvaluationKey, EvaluationRecord, FrontUpdate, NewCandidate, RequestRecord, TaskRecord
+from moonas.store.records import EvaluationKey, EvaluationRecord, FrontUpdate, NewCandidate, TaskRecord
 from moonas.store.states import AttemptState, StudyState, TaskState, TrialState
 from moonas.store.tables import (
     Architecture,
@@ -27,6 +27,7 @@ from moonas.store.tables import (
     Request,
     Study,
     Task,
+    Trial,
     TrialTask,
     database_time,
 )
@@ -72,17 +73,10 @@ class Ledger(LeasedWrites):
         """From now on a trial, by its number, trains at this rung."""
         self.add_event(PROMOTION, text, {"trial": trial, "rung": rung})
 
-    def take_requests(self) -> list[RequestRecord]:
-        """The requests that nobody has taken up yet, the oldest first; they are not given again."""
-        waiting = select(*columns(RequestRecord, Request)).where(Request.study_id == self.study_id, Request.taken.is_(None))
-        with self.database.read() as session:  # mostly there are none, and a look costs less than a write
-            if session.execute(waiting.limit(1)).first() is None:
-                return []
+    def take_request(self, request_id: int) -> None:
+        """A request is being taken up; it is not given again."""
         with self._write() as session:
-            requests = [RequestRecord(*row) for row in session.execute(waiting.order_by(Request.id))]
-            taken = Request.id.in_([request.id for request in requests])
-            session.execute(update(Request).where(taken).values(taken=database_time()))
-        return requests
+            session.execute(update(Request).where(Request.id == request_id).values(taken=database_time()))
 
     def delete_study(self) -> list[str]:
         """Delete the study, and the architectures that no other study met with their costs and evaluations. Returns URLs."""
@@ -156,6 +150,15 @@ class Ledger(LeasedWrites):
 
     def fail_trial(self, trial_id: int, reason: str) -> None:
         self._end_trial(trial_id, state=TrialState.FAIL, reason=reason)
+
+    def reopen_trial(self, trial_id: int) -> None:
+        """A trial that failed waits again, and so do its tasks that failed, with the attempts and checkpoints they have."""
+        waits = {"state": TaskState.WAITING, "finished": None}
+        served = select(TrialTask.task_id).where(TrialTask.trial_id == trial_id)
+        with self._write() as session:
+            session.execute(update(Task).where(Task.id.in_(served), Task.state == TaskState.FAIL).values(waits))
+            failed = (Trial.id == trial_id, Trial.state == TrialState.FAIL)
+            session.execute(update(Trial).where(*failed).values(state=TrialState.WAITING, reason=None, started=None, finished=None))
 
     def _end_trial(self, trial_id: int, **values: Any) -> None:
         with self._write() as session:
@@ -329,12 +332,11 @@ class Ledger(LeasedWrites):
             of_study = select(Task.id).where(Task.study_id == self.study_id, Task.id.not_in(going_on))
             heard = select(func.max(Progress.time)).where(Progress.attempt_id == Attempt.id).scalar_subquery()
             last = func.coalesce(heard, Attempt.started)
+            seconds = case((last > Attempt.started, last - Attempt.started), else_=0.0)  # the clock may have been set back
             session.execute(
                 update(Attempt)
                 .where(Attempt.task_id.in_(of_study), Attempt.state == AttemptState.RUNNING)
-                .values(
-                    state=AttemptState.LOST, reason="its loop ended without a word", finished=last, seconds=last - Attempt.started
-                )
+                .values(state=AttemptState.LOST, reason="its loop ended without a word", finished=last, seconds=seconds)
             )
             running = update(Task).where(Task.id.in_(of_study), Task.state == TaskState.RUNNING)
             return rows_changed(session, running.values(state=TaskState.WAITING))

@@ -25,6 +25,7 @@ from moonas.store.records import (
     FrontMemberRecord,
     FrontRecord,
     ProgressRecord,
+    RequestRecord,
     StudyRecord,
     StudySummary,
     TaskRecord,
@@ -42,6 +43,7 @@ from moonas.store.tables import (
     Evaluation,
     Event,
     Progress,
+    Request,
     Study,
     Task,
     Trial,
@@ -51,6 +53,7 @@ from moonas.store.tables import (
 CHECKPOINT = "checkpoint"
 STATE = "state"  # the event of a changed state, its note after a colon
 DEVICE = "device"  # the event that ties a study to the device it measures on
+REQUEST = "request"  # the event of a request that was taken up: what came of it
 PROMOTION = "promotion"  # the event of a trial that goes on to a longer training
 
 
@@ -295,6 +298,16 @@ class Reads:
         """In the order they happened; `after` is the id of the last one already seen."""
         query = select(*columns(EventRecord, Event)).where(Event.study_id == study_id, Event.id > after)
         return self._records(EventRecord, query.order_by(Event.id))
+
+    def requests(self, study_id: int) -> list[RequestRecord]:
+        """Those that no loop has taken up yet, the oldest first."""
+        query = select(*columns(RequestRecord, Request)).where(Request.study_id == study_id, Request.taken.is_(None))
+        return self._records(RequestRecord, query.order_by(Request.id))
+
+    def answer(self, study_id: int, request_id: int) -> EventRecord | None:
+        """What came of a request; None before a loop took it up."""
+        query = select(*columns(EventRecord, Event)).where(Event.study_id == study_id, Event.kind == REQUEST)
+        return next(iter(self._records(EventRecord, query.where(Event.data["request"].as_integer() == request_id))), None)
 
     def _records(self, record: type[Any], query: Select[Any]) -> list[Any]:
         with self.database.read() as session:

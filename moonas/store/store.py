@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Self
 
+from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 
 from moonas.errors import StudyConflictError, UnavailableError
@@ -13,6 +14,7 @@ from moonas.store import lease
 from moonas.store.database import connect
 from moonas.store.lease import LEASE_SECONDS, new_holder
 from moonas.store.ledger import Ledger
+from moonas.store.queries import rows_changed
 from moonas.store.reads import Reads
 from moonas.store.records import StudyRecord
 from moonas.store.tables import Event, Request, Study
@@ -100,7 +102,15 @@ class Store(Reads):
             with suppress(UnavailableError):  # then it runs out by itself
                 self.release(study_id, holder)
 
-    def add_request(self, study_id: int, kind: str, payload: Mapping[str, Any] | None = None) -> None:
-        """Ask the study's loop for something: pause, stop, cancel ... It takes requests up in their order."""
+    def add_request(self, study_id: int, kind: str, payload: Mapping[str, Any] | None = None) -> int:
+        """Ask the study's loop for something: pause, stop, cancel ... It takes requests up in their order. Returns its id."""
         with self.database.write() as session:
-            session.add(Request(study_id=study_id, kind=kind, payload=dict(payload or {})))
+            request = Request(study_id=study_id, kind=kind, payload=dict(payload or {}))
+            session.add(request)
+            session.flush()
+            return request.id
+
+    def withdraw(self, request_id: int) -> bool:
+        """Take a request back; False where a loop has taken it up already."""
+        with self.database.write() as session:
+            return rows_changed(session, delete(Request).where(Request.id == request_id, Request.taken.is_(None))) == 1

@@ -106,8 +106,8 @@ def print_logs(study: Study, number: int) -> None:
         for attempt in row["attempts"]:
             seconds = "" if attempt["seconds"] is None else f", {attempt['seconds']:.1f} s"
             console.print(f"  {attempt['state'].lower()} on {attempt['device']} by {escape(attempt['worker'])}{seconds}")
-            if attempt["error"]:
-                console.print(Text(f"  {attempt['reason']}\n{attempt['error']}".rstrip(), style="red"))
+            if attempt["reason"]:
+                console.print(Text(f"  {attempt['reason']}\n{attempt['error'] or ''}".rstrip(), style="red"))
         if row["steps"]:
             names = [name for name in row["steps"][-1] if name != "step"]
             table = Table(box=None, padding=(0, 2))

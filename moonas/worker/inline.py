@@ -32,6 +32,9 @@ class InlinePool:
     def command(self, slot: int, command: str) -> None:
         """Nothing is running."""
 
+    def kill(self, slot: int) -> None:
+        """Nothing is running."""
+
     def next_event(self, timeout: float) -> Event | None:
         return self._events.popleft() if self._events else None
 

@@ -58,6 +58,7 @@ class FakePool:
         self.queue: deque[Event] = deque()
         self.started: list[dict[str, Any]] = []
         self.commands: list[tuple[int, str]] = []
+        self.killed: list[int] = []
 
     def start(self, slot: int, task: Mapping[str, Any]) -> None:
         self.started.append(dict(task))
@@ -75,6 +76,12 @@ class FakePool:
         self.commands.append((slot, command))
         self.queue = deque(event for event in self.queue if event.slot != slot)
         self._tell(slot, "interrupted", {"action": command})
+
+    def kill(self, slot: int) -> None:
+        """What the slot would still have reported is lost."""
+        self.killed.append(slot)
+        self.queue = deque(event for event in self.queue if event.slot != slot)
+        self._tell(slot, "died", {"reason": "killed by SIGKILL", "log": ""})
 
     def next_event(self, timeout: float) -> Event | None:
         if self.crash_after is not None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from moonas.outer.plan import Design, Plan
 from moonas.outer.samplers.parameters import Parameters
-from moonas.outer.samplers.sampler import Draw, History
+from moonas.outer.samplers.sampler import ENQUEUED, Draw, History
 from moonas.seeds import stream
 from moonas.study.ranges import Range
 
@@ -168,11 +168,19 @@ class OptunaSampler:
             self._states[number] = draw.state
 
     def _system_attributes(self, draw: Draw) -> dict[str, Any]:
-        """Those stored with a draw; one of elsewhere belongs to the first generation, where the sampler has generations."""
+        """Those stored with a draw.
+
+        Where the sampler has generations, a draw of elsewhere belongs to the first, and one that the user chose to the latest.
+        """
         import optuna
 
         generation = getattr(getattr(optuna.samplers, CLASSES[self.plan.config.sampler.name]), "_get_generation_key", None)
-        return {generation(): 0} if draw.imported and generation else dict(draw.attributes.get("trial", {}))
+        if generation and draw.imported:
+            return {generation(): 0}
+        if generation and draw.attributes.get(ENQUEUED):
+            before = self._study.get_trials(deepcopy=False)
+            return {generation(): max((trial.system_attrs.get(generation(), 0) for trial in before), default=0)}
+        return dict(draw.attributes.get("trial", {}))
 
     def _open_values(self, design: Design) -> dict[str, Any]:
         return {name: value for name, value in self.parameters.values(design).items() if name in self._distributions}

@@ -14,6 +14,8 @@ from moonas.registry import load_object
 from moonas.seeds import canonical_json
 from moonas.study.samplers import SAMPLERS
 
+ENQUEUED = "enqueued"  # the attribute of a trial that the user chose; the sampler learns from it all the same
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -43,7 +45,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Draw:
-    """One design and all trials of it that came in a row: its replicates.
+    """One design and all trials of it that its sampler asked for in a row: its replicates; or one trial that the user chose.
 
     state: RUNNING until every one is finished, then COMPLETE where any is, else the state of the last. values: mean over those that
     are complete, and so is limited. violation: their worst. attributes: of the first. imported: whether it comes from elsewhere, so
@@ -94,11 +96,12 @@ class History:
     def __init__(self) -> None:
         self.trials: list[Told] = []
         self.changes: list[int] = []
-        self._asked: set[tuple[str, int]] = set()  # what `has` looks up, of the first `_looked_at` trials
+        self._asked: dict[tuple[str, int], int] = {}  # what `number_of` looks up, of the first `_looked_at` trials
         self._looked_at = 0
         self._members: list[list[int]] = []  # of each draw, the numbers of its trials
         self._draw_of: list[int] = []
         self._draws: dict[int, Draw] = {}
+        self.last_asked: int | None = None  # the number of the last trial that the sampler chose itself
 
     def learn(self, draw: Draw) -> None:
         """Take in a draw of elsewhere, which counts as a draw and not as a trial; before the first trial only."""
@@ -109,13 +112,17 @@ class History:
 
     def add(self, trial: Told) -> None:
         trial = replace(trial, params={sys.intern(name): _kept_once(value) for name, value in trial.params.items()})
-        continues = trial.replicate > 0 and bool(self.trials) and self.trials[-1].params == trial.params
-        if not continues:
+        number, draw = len(self.trials), self.drawn
+        if not trial.attributes.get(ENQUEUED):
+            if trial.replicate > 0 and self.last_asked is not None and self.trials[self.last_asked].params == trial.params:
+                draw = self._draw_of[self.last_asked]
+            self.last_asked = number
+        if draw == self.drawn:
             self._members.append([])
-        self._members[-1].append(len(self.trials))
-        self._draw_of.append(len(self._members) - 1)
+        self._members[draw].append(number)
+        self._draw_of.append(draw)
         self.trials.append(trial)
-        self._changed(len(self._members) - 1)
+        self._changed(draw)
 
     def tell(self, number: int, trial: Told) -> None:
         """Replace trial `number` by what is known of it now."""
@@ -123,11 +130,15 @@ class History:
         self._changed(self._draw_of[number])
 
     def has(self, design: Design, replicate: int) -> bool:
-        """Whether a trial of the study is just this."""
-        for trial in self.trials[self._looked_at :]:
-            self._asked.add((canonical_json(dict(trial.params)), trial.replicate))
+        return self.number_of(design, replicate) is not None
+
+    def number_of(self, design: Design, replicate: int) -> int | None:
+        """The first trial of a design and replicate."""
+        for number in range(self._looked_at, len(self.trials)):
+            trial = self.trials[number]
+            self._asked.setdefault((canonical_json(dict(trial.params)), trial.replicate), number)
         self._looked_at = len(self.trials)
-        return (design.key, replicate) in self._asked
+        return self._asked.get((design.key, replicate))
 
     @property
     def drawn(self) -> int:
@@ -172,12 +183,12 @@ class Replicated:
         self.proposer, self.replicates, self.total = proposer, plan.config.replicates, plan.config.trials or 0
 
     def ask(self, history: History) -> Proposal | None:
-        """The next replicate of the last draw, or a new draw; None once `total` have been asked, and where a draw has to wait."""
-        trials = history.trials
-        if len(trials) >= self.total:
+        """The next replicate of the last draw, or a new draw; None once there are `total` trials, and where a draw has to wait."""
+        if len(history.trials) >= self.total:
             return None
-        if trials and trials[-1].replicate + 1 < self.replicates:
-            return Proposal(Design.from_params(trials[-1].params), trials[-1].replicate + 1)
+        last = None if history.last_asked is None else history.trials[history.last_asked]
+        if last and last.replicate + 1 < self.replicates:
+            return Proposal(Design.from_params(last.params), last.replicate + 1)
         proposed = self.proposer.propose(history, history.drawn)
         return Proposal(proposed[0], 0, proposed[1]) if proposed else None
 
