@@ -44,6 +44,7 @@ class Loop:
 
     ledger: of the study, with the lease held. pool: where tasks run. artifacts: URL of the folder checkpoints go to.
     device: fingerprint of the pool's first device, for a study that measures. Raises DeviceError where it has measured on another.
+    held_up: why a free slot was given no task, where others use its device.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Loop:
         self.advancing = Advancing(plan, ledger, self.trials, self.findings)
         self.slots = Slots(pool, store, ledger, self.advancing, watcher.note, artifacts)
         self.ending: StudyState | None = None
-        self.reached = ""
+        self.reached = self.held_up = ""
         self.began = self._renewed = time.monotonic()
         restore(self.advancing, store)
         self.done_before = sum(self.trials.finished.values())
@@ -97,11 +98,12 @@ class Loop:
                 self.slots.pause()
             self._fill_slots()
             self.watcher.tick(self)
-            if not self.slots.running:
+            if not self.slots.running and not self.held_up:
                 break
             event = self.pool.next_event(TICK)
             if event is not None:
                 self.slots.handle(event)
+            self.slots.kill_hanging()
             if self.slots.unable:
                 self.pause()
         state = self.ending or StudyState.COMPLETE
@@ -111,9 +113,16 @@ class Loop:
         return state
 
     def _fill_slots(self) -> None:
+        told, self.held_up = self.held_up, ""
         for slot, device in enumerate(self.pool.devices):
-            if slot not in self.slots.running and (task := self._next_task(device)) is not None:
+            if slot in self.slots.running or (task := self._next_task(device)) is None:
+                continue
+            if users := self.pool.busy(slot):
+                self.held_up = f"{device} is used by others ({users})"
+            else:
                 self.slots.start(slot, task)
+        if self.held_up and not told and not self.slots.running:
+            self.watcher.note(f"waiting for an idle device: {self.held_up}")
 
     def _next_task(self, device: str) -> OpenTask | None:
         """What to start on a device now; where no task waits, trials are promoted or asked for until one does."""
@@ -121,7 +130,8 @@ class Loop:
             return None
         beside, measuring = self.slots.beside(device), device == self.pool.devices[0]
         while True:
-            waiting = waiting_tasks(self.trials.open.values(), measuring)
+            found = waiting_tasks(self.trials.open.values(), measuring)
+            waiting = [task for task in found if not self.slots.better_elsewhere(task, device)]
             if waiting or any(task.is_alone for task in beside):
                 return choose_task(waiting, beside)
             if self.ending is not None or not self._find_work():

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from moonas.outer.advancing import Advancing
+from moonas.outer.failing import Failures, Patience
 from moonas.outer.work import OpenTask, Running
 from moonas.store.ledger import Ledger
-from moonas.store.reads import CHECKPOINT
+from moonas.store.reads import CHECKPOINT, OUT_OF_MEMORY
 from moonas.store.states import TaskState
 from moonas.store.store import Store
 from moonas.worker.artifacts import delete_artifact
@@ -21,8 +22,10 @@ class Pool(Protocol):
     devices: list[str]
 
     def ready(self, slot: int) -> str: ...
+    def busy(self, slot: int) -> str: ...
     def start(self, slot: int, task: Mapping[str, Any]) -> None: ...
     def command(self, slot: int, command: str) -> None: ...
+    def kill(self, slot: int, reason: str = "") -> None: ...
     def next_event(self, timeout: float) -> Any: ...
     def close(self) -> None: ...
 
@@ -40,6 +43,8 @@ class Slots:
         self.note, self.artifacts = note, artifacts
         self.running: dict[int, Running] = {}
         self.unable = ""
+        workers = advancing.config.workers
+        self.failures, self.patience = Failures(workers.max_attempts), Patience(workers.task_timeout)
         self._spent = store.device_seconds(ledger.study_id)  # by attempts that have ended
 
     @property
@@ -52,16 +57,31 @@ class Slots:
         """Let a task run in a free slot, from its newest checkpoint."""
         worker = self.pool.ready(slot)
         attempt = self.ledger.start_attempt(task.record.id, worker, self.pool.devices[slot])
-        task.state, task.tries = TaskState.RUNNING, task.tries + 1
+        task.state = TaskState.RUNNING
         checkpoint: dict[str, Any] | None = None
         for location in task.checkpoints:
             checkpoint = {**location, "previous": checkpoint}
-        self.running[slot] = Running(task, attempt, worker, time.monotonic())
-        self.pool.start(slot, {"spec": task.record.spec, "artifacts": self.artifacts, "checkpoint": checkpoint})
+        now = time.monotonic()
+        self.running[slot] = Running(task, attempt, worker, began=now, heard=now)
+        halved = {} if task.batch is None else {"batch": task.batch}
+        self.pool.start(slot, {"spec": task.record.spec, "artifacts": self.artifacts, "checkpoint": checkpoint, **halved})
 
     def beside(self, device: str) -> list[OpenTask]:
         """The tasks that run on a device."""
         return [running.task for slot, running in self.running.items() if self.pool.devices[slot] == device]
+
+    def better_elsewhere(self, task: OpenTask, device: str) -> bool:
+        """Whether a task whose worker died on a device could be started on another one now."""
+        if device not in task.died_on or task.is_alone:
+            return False
+        free = [slot for slot, other in enumerate(self.pool.devices) if slot not in self.running and other not in task.died_on]
+        return any(not self.pool.busy(slot) for slot in free)
+
+    def kill_hanging(self) -> None:
+        """Kill the workers of tasks that have not reported for too long; each `died` event says so."""
+        lost = self.patience.lost(self.running.values())
+        for slot in [slot for slot, running in self.running.items() if running in lost]:
+            self.pool.kill(slot, self.patience.reason)
 
     def pause(self) -> None:
         """End all tasks at their next checkpoint."""
@@ -76,6 +96,8 @@ class Slots:
         task, message = running.task, event.message
         seconds = time.monotonic() - running.began
         if event.kind == "progress":
+            running.heard = time.monotonic()
+            self.failures.worked()
             self._progress(running, message)
             return
         del self.running[event.slot]
@@ -91,7 +113,7 @@ class Slots:
             self.ledger.fail_attempt(task.record.id, running.attempt, message["reason"], "", final=False, seconds=seconds)
             task.state, self.unable = TaskState.WAITING, message["reason"]
         else:
-            self._attempt_failed(running, event.kind == "died", message, seconds)
+            self._attempt_failed(running, self.pool.devices[event.slot], event.kind, message, seconds)
 
     def _progress(self, running: Running, message: Mapping[str, Any]) -> None:
         if "warning" in message:
@@ -145,19 +167,22 @@ class Slots:
             self.advancing.pruner.learn(self.store.curves(self.ledger.study_id, task.record.id))
         self._remove(dropped)
 
-    def _attempt_failed(self, running: Running, died: bool, message: Mapping[str, Any], seconds: float) -> None:
-        """A worker that died is worth another try, from the last checkpoint; an exception would only come again."""
+    def _attempt_failed(self, running: Running, device: str, kind: str, message: Mapping[str, Any], seconds: float) -> None:
         task = running.task
-        final = not died or task.tries >= self.advancing.config.workers.max_attempts
-        reason, error = message["reason"], message.get("traceback") or message.get("log", "")
+        verdict = self.failures.judge(task, device, kind, message)
+        error = message.get("traceback") or message.get("log", "")
         with self.ledger.together():
-            self.ledger.fail_attempt(task.record.id, running.attempt, reason, error, final=final, seconds=seconds)
-            if final:
-                task.state, task.reason = TaskState.FAIL, reason
+            self.ledger.fail_attempt(task.record.id, running.attempt, verdict.reason, error, final=verdict.final, seconds=seconds)
+            if verdict.batch is not None:
+                halved = {"task": task.record.id, "batch": verdict.batch}
+                self.ledger.add_event(OUT_OF_MEMORY, f"{task.record.kind}: {verdict.reason}", halved)
+            if verdict.final:
+                task.state, task.reason = TaskState.FAIL, verdict.reason
                 self.advancing.advance_waiting(task)
-            else:
-                task.state = TaskState.WAITING
-                self.note(f"{reason}; starting the task again from its last checkpoint")
+                return
+        task.state, task.batch = TaskState.WAITING, verdict.batch or task.batch
+        self.unable = self.unable or verdict.unable
+        self.note(verdict.note)
 
     def _remove(self, urls: list[str]) -> None:
         for url in urls:

@@ -31,14 +31,19 @@ class OpenTrial:
 
 @dataclass(eq=False)
 class OpenTask:
-    """A task of this study as the loop knows it. checkpoints: the newest last. progress: what it reported last."""
+    """A task of this study as the loop knows it.
+
+    checkpoints: the newest last. progress: what it reported last. died_on: the device of each worker that died with it. batch: the
+    images of a batch, where memory ran out with those of its spec.
+    """
 
     record: TaskRecord
     state: TaskState
     result: Mapping[str, Any] | None
     reason: str = ""
     checkpoints: list[Mapping[str, Any]] = field(default_factory=list)
-    tries: int = 0
+    died_on: list[str] = field(default_factory=list)
+    batch: int | None = None
     progress: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -54,12 +59,18 @@ class OpenTask:
 
 @dataclass
 class Running:
-    """A task in a slot. worker: the process there, by name. began: by the monotonic clock."""
+    """A task in a slot.
+
+    worker: the process there, by name. began, heard: when it started and when it last reported, by the monotonic clock.
+    given_up: its worker hung and was killed.
+    """
 
     task: OpenTask
     attempt: int
     worker: str
     began: float
+    heard: float
+    given_up: bool = False
 
 
 def waiting_tasks(trials: Iterable[OpenTrial], measuring: bool) -> list[OpenTask]:

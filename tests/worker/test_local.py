@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from moonas.worker.local import LocalPool, cpu_count
+from moonas.worker.devices import cpu_count
+from moonas.worker.local import LocalPool
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

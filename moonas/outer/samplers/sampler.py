@@ -89,6 +89,7 @@ class History:
         self.trials: list[Told] = []
         self.changes: list[int] = []
         self._asked: set[tuple[str, int]] = set()
+        self._failed: set[tuple[str, int]] = set()
         self._members: list[list[int]] = []  # of each draw, the numbers of its trials
         self._draw_of: list[int] = []
         self._draws: dict[int, Draw] = {}
@@ -110,14 +111,21 @@ class History:
         self._draw_of.append(len(self._members) - 1)
         self.trials.append(trial)
         self._changed(len(self._members) - 1)
+        if trial.state == "FAIL":
+            self._failed.add((params, trial.replicate))
 
     def tell(self, number: int, trial: Told) -> None:
         """Replace trial `number` by what is known of it now."""
         self.trials[number] = trial
         self._changed(self._draw_of[number])
+        (self._failed.add if trial.state == "FAIL" else self._failed.discard)((canonical_json(dict(trial.params)), trial.replicate))
 
     def has(self, design: Design, replicate: int) -> bool:
         return (design.key, replicate) in self._asked
+
+    def failed(self, design: Design, replicate: int) -> bool:
+        """Whether a trial of just this has failed."""
+        return (design.key, replicate) in self._failed
 
     @property
     def drawn(self) -> int:
@@ -173,10 +181,17 @@ class Replicated:
 
 
 def make_sampler(plan: Plan) -> Sampler:
-    """The sampler that the plan's study names. Raises UsageError where it is not installed."""
+    """The sampler that the plan's study names; unless it is one that asks each thing once, see `NotAgain`.
+
+    Raises UsageError where it is not installed.
+    """
+    from moonas.outer.samplers.not_again import NotAgain
+
     check_installed(plan)
-    made = load_object(SAMPLERS[plan.config.sampler.name].load)(plan)
-    return made if hasattr(made, "ask") else Replicated(plan, made)
+    entry = SAMPLERS[plan.config.sampler.name]
+    made = load_object(entry.load)(plan)
+    sampler = made if hasattr(made, "ask") else Replicated(plan, made)
+    return sampler if entry.finite else NotAgain(plan, sampler)
 
 
 def check_installed(plan: Plan) -> None:
