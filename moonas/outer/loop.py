@@ -125,13 +125,16 @@ class Loop:
             self.watcher.note(f"waiting for an idle device: {self.held_up}")
 
     def _next_task(self, device: str) -> OpenTask | None:
-        """What to start on a device now; where no task waits, trials are promoted or asked for until one does."""
+        """What to start on a device now; where no task waits, trials are promoted or asked for until one does.
+
+        A task whose worker died there is left to other devices.
+        """
         if self.ending is StudyState.PAUSED:
             return None
         beside, measuring = self.slots.beside(device), device == self.pool.devices[0]
         while True:
             found = waiting_tasks(self.trials.open.values(), measuring)
-            waiting = [task for task in found if not self.slots.better_elsewhere(task, device)]
+            waiting = [task for task in found if not self.slots.is_better_elsewhere(task, device)]
             if waiting or any(task.is_alone for task in beside):
                 return choose_task(waiting, beside)
             if self.ending is not None or not self._find_work():

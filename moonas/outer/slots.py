@@ -70,12 +70,12 @@ class Slots:
         """The tasks that run on a device."""
         return [running.task for slot, running in self.running.items() if self.pool.devices[slot] == device]
 
-    def better_elsewhere(self, task: OpenTask, device: str) -> bool:
-        """Whether a task whose worker died on a device could be started on another one now."""
+    def is_better_elsewhere(self, task: OpenTask, device: str) -> bool:
+        """Whether a task has lost its worker on this device, and there is one that it has not tried and that others do not use."""
         if device not in task.died_on or task.is_alone:
             return False
-        free = [slot for slot, other in enumerate(self.pool.devices) if slot not in self.running and other not in task.died_on]
-        return any(not self.pool.busy(slot) for slot in free)
+        untried = [slot for slot, other in enumerate(self.pool.devices) if other not in task.died_on]
+        return any(slot in self.running or not self.pool.busy(slot) for slot in untried)
 
     def kill_hanging(self) -> None:
         """Kill the workers of tasks that have not reported for too long; each `died` event says so."""
