@@ -158,7 +158,7 @@ class OptunaSampler:
                 distributions={name: self._distributions[name] for name in params},
                 system_attrs=self._system_attributes(draw),
             )
-            if violation is not None:
+            if violation is not None and draw.state != "RUNNING":  # it can be set once, and further replicates may miss by more
                 added.set_constraint(CONSTRAINT, violation)
             self._study.add_trial(added)
             for name, value in draw.attributes.get("study", {}).items():
