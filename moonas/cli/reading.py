@@ -61,9 +61,10 @@ def trials(
     if state is not None and state.upper() not in list(TrialState):
         raise UsageError(f"{state!r} is not a state{nearest(state.upper(), TrialState)}\nKnown: {', '.join(TrialState)}.")
     study = api.load_study(name, storage)
-    collapses, fallbacks = study.collapses(), study.fallbacks()
+    collapses, fallbacks, halved = study.collapses(), study.fallbacks(), study.halved()
     trials = [trial for trial in study.trials() if state is None or trial.state == state.upper()]
-    rows = [trial_row(trial, collapses.get(trial.number), fallbacks.get(trial.number)) for trial in trials]
+    remarks = [[found.get(trial.number) for found in (collapses, fallbacks, halved)] for trial in trials]
+    rows = [trial_row(trial, *told) for trial, told in zip(trials, remarks, strict=True)]
     if output is Format.table:
         print_trials(study, rows)
     else:

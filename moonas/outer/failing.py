@@ -11,6 +11,7 @@ from moonas.outer.work import OpenTask, Running
 from moonas.worker.out_of_memory import OUT_OF_MEMORY, half_batch
 
 MOST_STARTS = 3  # workers in a row that end before they can take a task, after which no more are tried
+START_SECONDS = 300.0  # that a worker has to start and take its task up, where task_timeout is shorter
 AWAY = 1.0  # seconds between two looks for workers that hang, beyond which they were not listened to meanwhile
 
 
@@ -87,7 +88,8 @@ class Patience:
         for one in running:
             if away > AWAY:
                 one.heard += away
-            if now - one.heard > self.timeout and not one.given_up:
+            patience = self.timeout if one.begun else max(self.timeout, START_SECONDS)
+            if now - one.heard > patience and not one.given_up:
                 one.given_up = True
                 found.append(one)
         return found

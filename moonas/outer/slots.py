@@ -95,10 +95,11 @@ class Slots:
             return  # an idle worker died: the slot starts another when it has work
         task, message = running.task, event.message
         seconds = time.monotonic() - running.began
-        if event.kind == "progress":
-            running.heard = time.monotonic()
+        if event.kind in ("begun", "progress"):
+            running.begun, running.heard = True, time.monotonic()
             self.failures.worked()
-            self._progress(running, message)
+            if event.kind == "progress":
+                self._progress(running, message)
             return
         del self.running[event.slot]
         self._spent += seconds

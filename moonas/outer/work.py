@@ -62,7 +62,7 @@ class Running:
     """A task in a slot.
 
     worker: the process there, by name. began, heard: when it started and when it last reported, by the monotonic clock.
-    given_up: its worker hung and was killed.
+    begun: its worker has taken it up. given_up: the worker hung and was killed.
     """
 
     task: OpenTask
@@ -70,6 +70,7 @@ class Running:
     worker: str
     began: float
     heard: float
+    begun: bool = False
     given_up: bool = False
 
 

@@ -29,8 +29,8 @@ LAST_WORDS = 0.3  # seconds that a process which hangs has to write where it sta
 class Event:
     """Something a slot reported.
 
-    kind: "progress", "result", "interrupted", "unable" (data are missing, a disk is full), "out of memory", "error" or "died"; the
-    message of the last says by `started` whether the process had come so far as to take tasks.
+    kind: "begun" (a task was taken up), "progress", "result", "interrupted", "unable" (data are missing, a disk is full), "out of
+    memory", "error" or "died", whose message says by `started` whether the process had come so far as to take tasks.
     worker: the name of the process, by which the last words of one that died are told from those of its successor.
     """
 

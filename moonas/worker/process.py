@@ -2,7 +2,7 @@
 
 It ends when its standard input does, and where it cannot notice that any more the system ends it, so no worker outlives the loop
 that started it, however that loop ended. A fault of compiled code, and SIGUSR1, leave the Python stack of every thread in the log.
-In: `{"task": {...}}` and `{"command": "pause"}`. Out: `{"event": "ready" | "progress", ...}` and what `outcome` returns.
+In: `{"task": {...}}` and `{"command": "pause"}`. Out: `{"event": "ready" | "begun" | "progress", ...}` and what `outcome` returns.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ def main() -> None:
     channel.send(event="ready")
     while True:
         task = channel.tasks.get()
+        channel.send(event="begun")
         found = outcome(partial(run_task, task.pop("spec"), channel.report, **task))
         if found["event"] == OUT_OF_MEMORY:
             free_memory()

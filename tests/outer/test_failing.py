@@ -42,8 +42,7 @@ class Spoiling(FakePool):
             return
         self.started.append(dict(task))
         self.left -= 1
-        if self.spoilt is not None:
-            self._tell(slot, *self.spoilt)
+        self._tell(slot, *(self.spoilt or ("begun", {})))
 
 
 def test_a_task_that_does_not_report_is_killed_and_started_again(store: Store) -> None:
@@ -72,7 +71,7 @@ def test_a_task_that_hangs_every_time_is_given_up_after_max_attempts(store: Stor
 def test_time_in_which_the_loop_did_not_listen_is_not_held_against_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = {"now": 100.0}
     monkeypatch.setattr(failing.time, "monotonic", lambda: clock["now"])
-    patience, running = Patience(10.0), Running(None, 1, "w", began=100.0, heard=100.0)  # type: ignore[arg-type]
+    patience, running = Patience(10.0), Running(None, 1, "w", began=100.0, heard=100.0, begun=True)  # type: ignore[arg-type]
     for now, hangs in ((100.9, False), (161.0, False), (161.5, False), (162.4, False), (163.0, False)):
         clock["now"] = now  # at 161 it comes back from a minute's wait for the database
         assert bool(patience.lost([running])) is hangs, now
