@@ -392,7 +392,7 @@ def run_one(pool: Pool, spec: Mapping[str, Any], report: Callable[[Mapping[str, 
     pool.start(0, {"spec": spec, "artifacts": None, "checkpoint": None})
     while True:
         event = pool.next_event(timeout=60.0)
-        if event is None:
+        if event is None or event.kind == "begun":
             continue
         if event.kind == "progress":
             report(event.message)

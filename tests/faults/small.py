@@ -10,6 +10,8 @@ from typing import Any
 import moonas
 from moonas.outer.loop import Loop
 
+EPOCHS = 12  # of the search: some are left when a loop that has heard of the second one asks it to pause
+
 STUDY: dict[str, Any] = {
     "name": "tiny",
     "data": {"name": "digits", "images": 300},
@@ -17,9 +19,9 @@ STUDY: dict[str, Any] = {
     "search": {"channels": 2, "cells": 3},
     "final": {"channels": 2, "cells": 3},
     "objectives": ["accuracy", "params"],
-    "methods": [{"name": "darts", "epochs": 5, "batch": 32}],
+    "methods": [{"name": "darts", "epochs": EPOCHS, "batch": 32}],
     "budgets": {"params": ["80%"]},
-    "protocol": {"name": "short", "epochs": 4},
+    "protocol": {"name": "short", "epochs": 20},
     "workers": {"devices": "cpu", "tasks_per_device": 1},
 }
 
