@@ -317,13 +317,15 @@ def _create_or_match(store: Store, plan: Plan, extend: bool) -> tuple[StudyRecor
 
 def _drive(store: Store, record: StudyRecord, plan: Plan, url: str, watcher: Watcher) -> StudyState:
     from moonas.outer.loop import Loop
+    from moonas.worker.devices import slot_devices
     from moonas.worker.inline import InlinePool
-    from moonas.worker.local import LocalPool, slot_devices
+    from moonas.worker.local import LocalPool
 
     workers = plan.config.workers
     artifacts = artifact_url(url, plan.config.name, plan.config.artifacts)
     with store.ledger(record.id) as ledger:
-        pool: Pool = InlinePool() if plan.instant else LocalPool(slot_devices(workers), workers.threads_per_task)
+        local = slot_devices(workers), workers.threads_per_task, workers.only_idle
+        pool: Pool = InlinePool() if plan.instant else LocalPool(*local)
         try:
             device = _measuring_device(pool, plan) if plan.measured else None
             loop = Loop(store, ledger, record, plan, pool, artifacts, watcher, device)
@@ -377,7 +379,8 @@ def _pausing_on_signals(loop: Loop, watcher: Watcher) -> Iterator[list[int]]:
 
 def _search_once(plan: Plan, spec: SearchSpec, report: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
     """Run one search in a worker process of its own."""
-    from moonas.worker.local import LocalPool, slot_devices
+    from moonas.worker.devices import slot_devices
+    from moonas.worker.local import LocalPool
 
     pool = LocalPool(slot_devices(plan.config.workers)[:1], plan.config.workers.threads_per_task)
     try:
@@ -392,7 +395,7 @@ def run_one(pool: Pool, spec: Mapping[str, Any], report: Callable[[Mapping[str, 
     pool.start(0, {"spec": spec, "artifacts": None, "checkpoint": None})
     while True:
         event = pool.next_event(timeout=60.0)
-        if event is None:
+        if event is None or event.kind == "begun":
             continue
         if event.kind == "progress":
             report(event.message)

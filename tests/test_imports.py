@@ -27,9 +27,10 @@ LINES = [
     ("metrics",),
     ("inner",),
     (
-        *("worker.artifacts", "worker.checkpoint", "worker.functions", "worker.instant", "worker.outcome"),
+        *("worker.artifacts", "worker.checkpoint", "worker.functions", "worker.instant", "worker.out_of_memory", "worker.outcome"),
         *("worker.timing", "worker.tasks", "worker.process"),
     ),
+    ("worker.devices", "worker.idle"),
     ("worker.local", "worker.inline", "worker.ray"),
     ("outer",),
     ("results",),
@@ -43,7 +44,7 @@ LINES = [
     ("cli", "service", "dashboard", "__main__"),
 ]
 TORCH_LINES = ("data", "networks", "metrics", "inner", "worker.checkpoint", "worker.timing", "worker.tasks", "worker.process")
-HEAVY = ("torch", "torchvision", "optuna", "pymoo", "plotly", "alembic", "fastapi", "dash", "pandas", "sklearn")
+HEAVY = ("torch", "torchvision", "optuna", "pymoo", "plotly", "alembic", "fastapi", "dash", "pandas", "sklearn", "pynvml")
 DANGEROUS_CALLS = {"eval", "exec", "compile", "__import__"}
 
 

@@ -64,9 +64,9 @@ def trials(
     if wanted is not None and wanted not in list(TrialState):
         raise UsageError(f"{state!r} is not a state{nearest(wanted, TrialState)}\nKnown: {', '.join(TrialState)}.")
     study = api.load_study(name, storage)
-    collapses, fallbacks = study.collapses(), study.fallbacks()
     page = study.trials(None if wanted is None else TrialState(wanted), offset, limit)
-    rows = [trial_row(trial, collapses.get(trial.number), fallbacks.get(trial.number)) for trial in page]
+    told = study.collapses(), study.fallbacks(), study.halved()
+    rows = [trial_row(trial, *(found.get(trial.number) for found in told)) for trial in page]
     if output is Format.table:
         print_trials(study, rows)
     else:

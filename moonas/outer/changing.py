@@ -70,7 +70,7 @@ class Changes:
         for number in failed:
             for task in self.store.tasks(self.study_id, TaskState.FAIL, trial=number):
                 known = self.advancing.tasks[task.kind, task.key]
-                known.state, known.reason, known.tries = TaskState.WAITING, "", 0
+                known.state, known.reason, known.died_on = TaskState.WAITING, "", []
             self.advancing.reopen(self.store.trial(self.study_id, number), rungs.get(number, 0), self.in_loop)
         is_open = [f"trial {number} is open" for number, told in chosen.items() if told.state in OPEN]
         said = f"{trials_text(failed)} opened again" if failed else "no trial has failed"

@@ -46,6 +46,7 @@ class Loop:
 
     ledger: of the study, with the lease held. pool: where tasks run. artifacts: URL of the folder checkpoints go to.
     device: fingerprint of the pool's first device, for a study that measures. Raises DeviceError where it has measured on another.
+    held_up: why a free slot was given no task, where others use its device.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Loop:
         self.store, self.ledger, self.study, self.config, self.pool = store, ledger, study, plan.config, pool
         self.plan, self.artifacts, self.device, self.watcher = plan, artifacts, device, watcher
         self.ending: StudyState | None = None
-        self.reached = ""
+        self.reached = self.held_up = ""
         self.began = self._renewed = time.monotonic()
         self._again: Any = None  # what a slot reported, and the database went away before it counted
         self._take_up_surely()
@@ -138,13 +139,14 @@ class Loop:
                 self.slots.pause()
             self._fill_slots()
             self.watcher.tick(self)
-            if not self.slots.running:
+            if not self.slots.running and not self.held_up:
                 if self.requests.take(at_once=True):
                     continue
                 break
             event, self._again = self._again or self.pool.next_event(TICK), None
             if event is not None:
                 self.slots.handle(event)
+            self.slots.kill_hanging()
             if self.slots.unable:
                 self.pause()
         state = self.ending or StudyState.COMPLETE
@@ -154,18 +156,29 @@ class Loop:
         return state
 
     def _fill_slots(self) -> None:
+        told, self.held_up = self.held_up, ""
         for slot, device in enumerate(self.pool.devices):
-            if slot not in self.slots.running and (task := self._next_task(device)) is not None:
+            if slot in self.slots.running or (task := self._next_task(device)) is None:
+                continue
+            if users := self.pool.busy(slot):
+                self.held_up = f"{device} is used by others ({users})"
+            else:
                 self.slots.start(slot, task)
+        if self.held_up and not told and not self.slots.running:
+            self.watcher.note(f"waiting for an idle device: {self.held_up}")
 
     def _next_task(self, device: str) -> OpenTask | None:
-        """What to start on a device now; where no task waits, trials are promoted or asked for until one does."""
+        """What to start on a device now; where no task waits, trials are promoted or asked for until one does.
+
+        A task whose worker died there is left to other devices.
+        """
         if self.ending is StudyState.PAUSED:
             return None
         beside, measuring = self.slots.beside(device), device == self.pool.devices[0]
         while True:
             trials = [trial for trial in self.trials.open.values() if trial.begun or self.ending is None]
-            waiting = waiting_tasks(trials, measuring)
+            found = waiting_tasks(trials, measuring)
+            waiting = [task for task in found if not self.slots.is_better_elsewhere(task, device)]
             if waiting or any(task.is_alone for task in beside):
                 return choose_task(waiting, beside)
             if self.ending is not None or not self._find_work():

@@ -71,12 +71,15 @@ def recall(advancing: Advancing, store: Store) -> None:
 
 def _restore_tasks(advancing: Advancing, store: Store) -> None:
     study_id = advancing.ledger.study_id
+    halved = store.halved(study_id)
     for task in store.tasks_at_hand(study_id):
         reason = ""
         if task.state is TaskState.FAIL:
             reason = next((a.reason or "" for a in reversed(store.attempts(study_id, task_id=task.id))), "")
         checkpoints: list[Mapping[str, Any]] = [_location(artifact) for artifact in reversed(task.checkpoints)]
-        advancing.tasks[task.kind, task.key] = OpenTask(task, task.state, task.result, reason, checkpoints)
+        advancing.tasks[task.kind, task.key] = OpenTask(
+            task, task.state, task.result, reason, checkpoints, batch=halved.get(task.id)
+        )
 
 
 def _restore_networks(

@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from moonas.outer.advancing import Advancing
+from moonas.outer.failing import Failures, Patience
 from moonas.outer.work import OpenTask, Running
 from moonas.store.ledger import Ledger
-from moonas.store.reads import CHECKPOINT
+from moonas.store.reads import CHECKPOINT, OUT_OF_MEMORY
 from moonas.store.states import AttemptState, TaskState
 from moonas.store.store import Store
 from moonas.worker.artifacts import delete_artifact
@@ -22,9 +23,10 @@ class Pool(Protocol):
     devices: list[str]
 
     def ready(self, slot: int) -> str: ...
+    def busy(self, slot: int) -> str: ...
     def start(self, slot: int, task: Mapping[str, Any]) -> None: ...
     def command(self, slot: int, command: str) -> None: ...
-    def kill(self, slot: int) -> None: ...
+    def kill(self, slot: int, reason: str = "") -> None: ...
     def next_event(self, timeout: float) -> Any: ...
     def close(self) -> None: ...
 
@@ -42,6 +44,8 @@ class Slots:
         self.note, self.artifacts = note, artifacts
         self.running: dict[int, Running] = {}
         self.unable = ""
+        workers = advancing.config.workers
+        self.failures, self.patience = Failures(workers.max_attempts), Patience(workers.task_timeout)
         self._in_hand: tuple[Any, Running, int] | None = None  # an event that is being stored, and what had counted before
         self._spent = store.device_seconds(ledger.study_id)  # by attempts that have ended, those of dead loops too
 
@@ -55,14 +59,16 @@ class Slots:
         """Let a task run in a free slot, from its newest checkpoint."""
         worker = self.pool.ready(slot)
         attempt = self.ledger.start_attempt(task.record.id, worker, self.pool.devices[slot])
-        task.state, task.tries = TaskState.RUNNING, task.tries + 1
+        task.state = TaskState.RUNNING
         checkpoint: dict[str, Any] | None = None
         for location in task.checkpoints:
             checkpoint = {**location, "previous": checkpoint}
-        self.running[slot] = Running(task, attempt, worker, time.monotonic())
+        now = time.monotonic()
+        self.running[slot] = Running(task, attempt, worker, began=now, heard=now)
         for trial in self.advancing.trials.waiting_for(task):
             trial.begun = True
-        self.pool.start(slot, {"spec": task.record.spec, "artifacts": self.artifacts, "checkpoint": checkpoint})
+        halved = {} if task.batch is None else {"batch": task.batch}
+        self.pool.start(slot, {"spec": task.record.spec, "artifacts": self.artifacts, "checkpoint": checkpoint, **halved})
 
     @property
     def attempts(self) -> list[int]:
@@ -72,6 +78,19 @@ class Slots:
     def beside(self, device: str) -> list[OpenTask]:
         """The tasks that run on a device."""
         return [running.task for slot, running in self.running.items() if self.pool.devices[slot] == device]
+
+    def is_better_elsewhere(self, task: OpenTask, device: str) -> bool:
+        """Whether a task has lost its worker on this device, and there is one that it has not tried and that others do not use."""
+        if device not in task.died_on or task.is_alone:
+            return False
+        untried = [slot for slot, other in enumerate(self.pool.devices) if other not in task.died_on]
+        return any(slot in self.running or not self.pool.busy(slot) for slot in untried)
+
+    def kill_hanging(self) -> None:
+        """Kill the workers of tasks that have not reported for too long; each `died` event says so."""
+        lost = self.patience.lost(self.running.values())
+        for slot in [slot for slot, running in self.running.items() if running in lost]:
+            self.pool.kill(slot, self.patience.reason)
 
     def pause(self) -> None:
         """End all tasks at their next checkpoint."""
@@ -111,7 +130,7 @@ class Slots:
         by_id = {task.record.id: task for task in self.advancing.tasks.values()}
         for task in before.advancing.tasks.values():
             if task.record.id in by_id:
-                by_id[task.record.id].tries = task.tries
+                by_id[task.record.id].died_on = task.died_on
         for slot, running in before.running.items():
             if running.attempt in known:
                 task = by_id[running.task.record.id]
@@ -122,8 +141,11 @@ class Slots:
     def _store(self, event: Any, running: Running) -> None:
         task, message = running.task, event.message
         seconds = time.monotonic() - running.began
-        if event.kind == "progress":
-            self._progress(running, message)
+        if event.kind in ("begun", "progress"):
+            running.begun, running.heard = True, time.monotonic()
+            self.failures.worked()
+            if event.kind == "progress":
+                self._progress(running, message)
             return
         del self.running[event.slot]
         self._spent += seconds
@@ -141,7 +163,7 @@ class Slots:
             self.ledger.fail_attempt(task.record.id, running.attempt, message["reason"], "", final=False, seconds=seconds)
             task.state, self.unable = TaskState.WAITING, message["reason"]
         else:
-            self._attempt_failed(running, event.kind == "died", message, seconds)
+            self._attempt_failed(running, self.pool.devices[event.slot], event.kind, message, seconds)
 
     def _progress(self, running: Running, message: Mapping[str, Any]) -> None:
         if "warning" in message:
@@ -197,19 +219,22 @@ class Slots:
             self.advancing.pruner.learn(self.store.curves(self.ledger.study_id, task.record.id))
         self._remove(dropped)
 
-    def _attempt_failed(self, running: Running, died: bool, message: Mapping[str, Any], seconds: float) -> None:
-        """A worker that died is worth another try, from the last checkpoint; an exception would only come again."""
+    def _attempt_failed(self, running: Running, device: str, kind: str, message: Mapping[str, Any], seconds: float) -> None:
         task = running.task
-        final = not died or task.tries >= self.advancing.config.workers.max_attempts
-        reason, error = message["reason"], message.get("traceback") or message.get("log", "")
+        verdict = self.failures.judge(task, device, kind, message)
+        error = message.get("traceback") or message.get("log", "")
         with self.ledger.together():
-            self.ledger.fail_attempt(task.record.id, running.attempt, reason, error, final=final, seconds=seconds)
-            if final:
-                task.state, task.reason = TaskState.FAIL, reason
+            self.ledger.fail_attempt(task.record.id, running.attempt, verdict.reason, error, final=verdict.final, seconds=seconds)
+            if verdict.batch is not None:
+                halved = {"task": task.record.id, "batch": verdict.batch}
+                self.ledger.add_event(OUT_OF_MEMORY, f"{task.record.kind}: {verdict.reason}", halved)
+            if verdict.final:
+                task.state, task.reason = TaskState.FAIL, verdict.reason
                 self.advancing.advance_waiting(task)
-            else:
-                task.state = TaskState.WAITING
-                self.note(f"{reason}; starting the task again from its last checkpoint")
+                return
+        task.state, task.batch = TaskState.WAITING, verdict.batch or task.batch
+        self.unable = self.unable or verdict.unable
+        self.note(verdict.note)
 
     def _remove(self, urls: list[str]) -> None:
         for url in urls:

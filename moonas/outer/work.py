@@ -38,14 +38,19 @@ class OpenTrial:
 
 @dataclass(eq=False)
 class OpenTask:
-    """A task of this study as the loop knows it. checkpoints: the newest last. progress: what it reported last."""
+    """A task of this study as the loop knows it.
+
+    checkpoints: the newest last. progress: what it reported last. died_on: the device of each worker that died with it. batch: the
+    images of a batch, where memory ran out with those of its spec.
+    """
 
     record: TaskRecord
     state: TaskState
     result: Mapping[str, Any] | None
     reason: str = ""
     checkpoints: list[Mapping[str, Any]] = field(default_factory=list)
-    tries: int = 0
+    died_on: list[str] = field(default_factory=list)
+    batch: int | None = None
     progress: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -61,12 +66,19 @@ class OpenTask:
 
 @dataclass
 class Running:
-    """A task in a slot. worker: the process there, by name. began: by the monotonic clock. killed: why, where it was killed."""
+    """A task in a slot.
+
+    worker: the process there, by name. began, heard: when it started and when it last reported, by the monotonic clock.
+    begun: its worker has taken it up. given_up: the worker hung and was killed. killed: why, where a user asked for it.
+    """
 
     task: OpenTask
     attempt: int
     worker: str
     began: float
+    heard: float
+    begun: bool = False
+    given_up: bool = False
     killed: str = ""
 
 

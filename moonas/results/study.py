@@ -10,6 +10,7 @@ from moonas.errors import UsageError
 from moonas.outer.archive import Archive
 from moonas.outer.candidates import fell_back
 from moonas.outer.plan import Plan
+from moonas.outer.steps import NOUN
 from moonas.results.attainment import Attainment, attainment
 from moonas.results.choosing import choose
 from moonas.results.networks import Network, read_archive
@@ -99,6 +100,18 @@ class Study:
             if fell_back(self.plan.space, results[candidate.trial_id] or {}, Architecture.from_json(candidate.genotype)):
                 found[candidate.trial] = "decoded by an earlier stage: the operations left at the end cannot meet the budget"
         return dict(sorted(found.items()))
+
+    def halved(self) -> dict[int, str]:
+        """Of each trial with a task whose memory ran out and that went on with half the batch, by its number: how many images."""
+        batches = self.store.halved(self.record.id)
+        numbers = {trial.id: trial.number for trial in self.trials()} if batches else {}
+        found: dict[int, list[str]] = {}
+        for task in self.store.tasks(self.record.id) if batches else ():
+            for trial_id in task.trial_ids if task.id in batches else ():
+                found.setdefault(numbers[trial_id], []).append(f"{NOUN.get(task.kind, task.kind)} {batches[task.id]}")
+        return {
+            number: f"half the batch after memory ran out: {', '.join(tasks)} images" for number, tasks in sorted(found.items())
+        }
 
     def front_history(self) -> Records[FrontRecord]:
         """Every change of the front, the oldest first, with its hypervolume."""

@@ -54,6 +54,7 @@ CHECKPOINT = "checkpoint"
 STATE = "state"  # the event of a changed state, its note after a colon
 DEVICE = "device"  # the event that ties a study to the device it measures on
 REQUEST = "request"  # the event of a request that was taken up: what came of it
+OUT_OF_MEMORY = "out of memory"  # the event of a task that goes on with half the batch
 PROMOTION = "promotion"  # the event of a trial that goes on to a longer training
 
 
@@ -260,6 +261,12 @@ class Reads:
         query = select(Event.data).where(Event.study_id == study_id, Event.kind == PROMOTION).order_by(Event.id)
         with self.database.read() as session:
             return {data["trial"]: data["rung"] for data in session.scalars(query) if data}
+
+    def halved(self, study_id: int) -> dict[int, int]:
+        """{id of a task whose memory ran out: the images of a batch it then took}."""
+        query = select(Event.data).where(Event.study_id == study_id, Event.kind == OUT_OF_MEMORY).order_by(Event.id)
+        with self.database.read() as session:
+            return {data["task"]: data["batch"] for data in session.scalars(query) if data}
 
     def state_note(self, study_id: int) -> str:
         """Why the study is in its state, such as the limit that was reached; empty where nothing was said."""

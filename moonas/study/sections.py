@@ -35,11 +35,16 @@ def _each_once(sizes: tuple[int, ...]) -> tuple[int, ...]:
 def _devices(value: Any) -> str | tuple[int, ...]:
     if isinstance(value, str) and value in ("auto", "cpu"):
         return value
-    if not isinstance(value, list | tuple) or not value:
+    try:
+        indices = tuple(map(parse_whole, value)) if isinstance(value, list | tuple) else ()
+    except ValueError:
+        indices = ()
+    if not indices:
         raise ValueError(f"must be auto, cpu, or GPU indices such as [0, 1], got {value!r}")
-    indices = tuple(map(parse_whole, value))
     if min(indices) < 0:
         raise ValueError(f"GPU indices count from 0, got {value!r}")
+    if len(set(indices)) < len(indices):
+        raise ValueError(f"names a GPU twice: {value!r}; for several tasks on each use `tasks_per_device`")
     return indices
 
 
@@ -131,7 +136,8 @@ class Workers:
 
     devices: "auto" (every GPU, else the CPU), "cpu", or GPU indices. tasks_per_device: slots on each, one on a GPU unless given; on
     the CPU one per core. threads_per_task: CPU threads of a task, stored with the study because they change the last digits.
-    max_attempts: how often a task is started whose worker died.
+    only_idle: start nothing on a GPU that others use. max_attempts: how often a task is started whose worker died. task_timeout:
+    seconds without a report after which a worker counts as hanging; absent, none does.
     """
 
     __pydantic_config__ = _FORBID
@@ -140,7 +146,9 @@ class Workers:
     devices: Devices = "auto"
     tasks_per_device: Count | None = None
     threads_per_task: Count = 1
+    only_idle: bool = False
     max_attempts: Count = 3
+    task_timeout: Positive | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

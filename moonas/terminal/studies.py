@@ -91,6 +91,7 @@ def summary(study: Study) -> dict[str, Any]:
         "version": study.record.version,
         "trials": counts,
         "collapsed": list(study.collapses()),
+        "halved": list(study.halved()),
         "pruned": asdict(saved) if saved else None,
         "methods": [runner.to_json() for runner in race(study)],
         "front": len(study.front()),
@@ -119,6 +120,11 @@ def print_study(study: Study) -> None:
         ("methods", ", ".join(method.label for method in study.config.methods)),
         ("budgets", "; ".join(map(budget_shown, study.plan.budgets))),
         ("collapsed", f"the searches of {len(collapsed)} trials; see: moonas trials {study.name}" if collapsed else "no search"),
+        *(
+            [("half the batch", f"{counted(len(found['halved']), 'trial')}; see: moonas trials {study.name}")]
+            if found["halved"]
+            else []
+        ),
         *([("history", _history(study))] if study.config.history else []),
         ("protocol", study.config.protocol.name),
         *([("promotion", _promotion(study.config.promotion))] if study.config.promotion else []),

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from moonas.store.records import TrialRecord
 
 
-def trial_row(trial: TrialRecord, collapse: str | None, fallback: str | None) -> dict[str, Any]:
+def trial_row(trial: TrialRecord, collapse: str | None, fallback: str | None, halved: str | None = None) -> dict[str, Any]:
     """A trial as one flat mapping.
 
     collapse: what became of its search, where that collapsed. fallback: why it was decoded by an earlier stage, where it was.
+    halved: which of its tasks took half the batch, where any did.
     """
     return {
         "number": trial.number,
@@ -40,6 +41,7 @@ def trial_row(trial: TrialRecord, collapse: str | None, fallback: str | None) ->
         "reason": trial.reason,
         "collapse": collapse,
         "fallback": fallback,
+        "halved": halved,
     }
 
 
@@ -59,7 +61,7 @@ def print_trials(study: Study, rows: Sequence[Mapping[str, Any]]) -> None:
         network = [row["budget"], width_of(row)] if study.finds_networks else []
         fixed = [str(row["number"]), row["state"], row["method"], *network, str(row["replicate"])]
         chosen = ["" if key not in row else number_text(row[key]) for key in settings]
-        remarks = "; ".join(row[key] for key in ("reason", "collapse", "fallback") if row[key])
+        remarks = "; ".join(row[key] for key in ("reason", "collapse", "fallback", "halved") if row[key])
         table.add_row(*fixed, *chosen, *("" if v is None else number_text(v) for v in values), escape(remarks))
     console.print(table)
 

@@ -37,8 +37,11 @@ def write_artifact(folder_url: str, name: str, content: bytes) -> Artifact:
         files.makedirs(files._parent(path), exist_ok=True)
         if _is_local(files):
             unfinished = Path(path + ".part")
-            unfinished.write_bytes(content)
-            os.replace(unfinished, path)
+            try:
+                unfinished.write_bytes(content)
+                os.replace(unfinished, path)
+            finally:
+                unfinished.unlink(missing_ok=True)  # where the disk is full, what was written is in the way
         else:
             files.pipe_file(path, content)
     return Artifact(id=number, url=url, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))

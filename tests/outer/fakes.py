@@ -58,7 +58,7 @@ class FakePool:
         self.queue: deque[Event] = deque()
         self.started: list[dict[str, Any]] = []
         self.commands: list[tuple[int, str]] = []
-        self.killed: list[int] = []
+        self.killed: list[tuple[int, str]] = []
 
     def start(self, slot: int, task: Mapping[str, Any]) -> None:
         self.started.append(dict(task))
@@ -77,18 +77,21 @@ class FakePool:
         self.queue = deque(event for event in self.queue if event.slot != slot)
         self._tell(slot, "interrupted", {"action": command})
 
-    def kill(self, slot: int) -> None:
-        """What the slot would still have reported is lost."""
-        self.killed.append(slot)
-        self.queue = deque(event for event in self.queue if event.slot != slot)
-        self._tell(slot, "died", {"reason": "killed by SIGKILL", "log": ""})
-
     def next_event(self, timeout: float) -> Event | None:
         if self.crash_after is not None:
             if self.crash_after == 0:
                 raise Crash
             self.crash_after -= 1
         return self.queue.popleft() if self.queue else None
+
+    def busy(self, slot: int) -> str:
+        return ""
+
+    def kill(self, slot: int, reason: str = "") -> None:
+        """What the slot would still have reported is lost."""
+        self.killed.append((slot, reason))
+        self.queue = deque(event for event in self.queue if event.slot != slot)
+        self._tell(slot, "died", {"reason": reason or "killed by SIGKILL", "log": ""})
 
     def ready(self, slot: int) -> str:
         return f"fake/{slot}"

@@ -189,15 +189,15 @@ def test_cancelling_everything_kills_what_runs_and_ends_the_loop(store: Store, u
 
 def test_a_result_that_was_on_its_way_when_its_trial_was_cancelled_is_kept_and_the_trial_stays_cancelled(store: Store) -> None:
     class TooLate(FakePool):
-        def kill(self, slot: int) -> None:
-            self.killed.append(slot)  # its last report is in the queue already
+        def kill(self, slot: int, reason: str = "") -> None:
+            self.killed.append((slot, reason))  # its last report is in the queue already
 
     def evaluating(loop: Loop) -> bool:
         return any(running.task.record.kind == "evaluate" for running in loop.slots.running.values())
 
     pool = TooLate(slots=1)
     drive(store, small_study(methods=["random"], replicates=1), pool, Asking(evaluating, ("cancel", {"trials": [0]})))
-    assert pool.killed == [0]
+    assert pool.killed == [(0, "")]
     assert states(store) == [FAIL, COMPLETE, COMPLETE]
     attempts = store.attempts(store.study("small").id, trial=0)
     assert [attempt.state for attempt in attempts] == [AttemptState.COMPLETE] * 2

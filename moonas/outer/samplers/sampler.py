@@ -76,6 +76,11 @@ class Draw:
         )
 
 
+def _identity(trial: Told) -> tuple[str, int]:
+    """What tells a trial from all others of its study, as `Design.key` and the replicate do."""
+    return canonical_json(dict(trial.params)), trial.replicate
+
+
 def _kept_once(value: Any) -> Any:
     """Many trials share their texts, which would take most of the memory of a long study."""
     return sys.intern(value) if isinstance(value, str) else value
@@ -98,6 +103,7 @@ class History:
         self.changes: list[int] = []
         self._asked: dict[tuple[str, int], int] = {}  # what `number_of` looks up, of the first `_looked_at` trials
         self._looked_at = 0
+        self._failed: set[tuple[str, int]] = set()
         self._members: list[list[int]] = []  # of each draw, the numbers of its trials
         self._draw_of: list[int] = []
         self._draws: dict[int, Draw] = {}
@@ -123,11 +129,14 @@ class History:
         self._draw_of.append(draw)
         self.trials.append(trial)
         self._changed(draw)
+        if trial.state == "FAIL":
+            self._failed.add(_identity(trial))
 
     def tell(self, number: int, trial: Told) -> None:
         """Replace trial `number` by what is known of it now."""
         self.trials[number] = trial
         self._changed(self._draw_of[number])
+        (self._failed.add if trial.state == "FAIL" else self._failed.discard)(_identity(trial))
 
     def has(self, design: Design, replicate: int) -> bool:
         return self.number_of(design, replicate) is not None
@@ -135,10 +144,13 @@ class History:
     def number_of(self, design: Design, replicate: int) -> int | None:
         """The first trial of a design and replicate."""
         for number in range(self._looked_at, len(self.trials)):
-            trial = self.trials[number]
-            self._asked.setdefault((canonical_json(dict(trial.params)), trial.replicate), number)
+            self._asked.setdefault(_identity(self.trials[number]), number)
         self._looked_at = len(self.trials)
         return self._asked.get((design.key, replicate))
+
+    def failed(self, design: Design, replicate: int) -> bool:
+        """Whether a trial of just this has failed."""
+        return (design.key, replicate) in self._failed
 
     @property
     def drawn(self) -> int:
@@ -194,10 +206,17 @@ class Replicated:
 
 
 def make_sampler(plan: Plan) -> Sampler:
-    """The sampler that the plan's study names. Raises UsageError where it is not installed."""
+    """The sampler that the plan's study names; unless it is one that asks each thing once, see `NotAgain`.
+
+    Raises UsageError where it is not installed.
+    """
+    from moonas.outer.samplers.not_again import NotAgain
+
     check_installed(plan)
-    made = load_object(SAMPLERS[plan.config.sampler.name].load)(plan)
-    return made if hasattr(made, "ask") else Replicated(plan, made)
+    entry = SAMPLERS[plan.config.sampler.name]
+    made = load_object(entry.load)(plan)
+    sampler = made if hasattr(made, "ask") else Replicated(plan, made)
+    return sampler if entry.finite else NotAgain(plan, sampler)
 
 
 def check_installed(plan: Plan) -> None:
