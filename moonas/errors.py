@@ -78,6 +78,10 @@ class CheckpointError(StorageError):
     """A checkpoint that is truncated, of another task, or no checkpoint at all."""
 
 
+class WeightsError(UsageError):
+    """Weights that are not kept, or a file of them that is damaged or of another network."""
+
+
 class SchemaVersionError(StorageError):
     """A database of another version of moonas."""
 

@@ -14,9 +14,12 @@ def delete(
 ) -> None:
     """Delete a study with its trials, fronts and artifacts."""
     from moonas import api
+    from moonas.store.weights import borrowers
 
     study = api.load_study(name, storage)
     if not yes:
+        for other, count in borrowers(study.store.database, study.record.id).items():
+            print(f"The weights of {count} networks on the front of {other} were trained by this study and go with it.")
         typer.confirm(f"Delete study {name!r} with {len(study.trials())} trials?", abort=True)
     study.store.close()
     api.delete_study(name, storage)

@@ -13,6 +13,7 @@ from moonas.outer.plan import Plan
 from moonas.results.attainment import Attainment, attainment
 from moonas.results.choosing import choose
 from moonas.results.networks import Network, read_archive
+from moonas.results.weights import TrainedWeights, trained_weights
 from moonas.store.lease import has_died
 from moonas.store.records import FrontRecord, Records, TrialRecord
 from moonas.store.store import Store
@@ -67,6 +68,14 @@ class Study:
         if not found:
             raise UsageError(f"architecture {key} of study {self.name!r} has not been measured")
         return found
+
+    def weights(self, prefix: str, trial: int | None = None) -> TrainedWeights:
+        """The trained weights of the one network whose key begins with `prefix`, of its best training that still has them.
+
+        trial: the number of the trial that found it, where the study has several networks of that architecture.
+        Raises UsageError where it is not one network, WeightsError where none are kept, StorageError where the file is damaged.
+        """
+        return trained_weights(self, self.networks_of(prefix), trial)
 
     def trials(self) -> Records[TrialRecord]:
         """Every trial, in the order of their numbers."""
