@@ -34,10 +34,17 @@ def upgrade(storage: Storage = None) -> None:
     print("the database is up to date")
 
 
-def check(storage: Storage = None) -> None:
+def check(
+    storage: Storage = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Remove files of artifacts that belong to nothing, and forget artifacts without a file.")
+    ] = False,
+) -> None:
     """Look for inconsistencies; exit code 1 where there are any."""
     from moonas import api
 
+    for line in api.fix_artifacts(storage) if fix else ():
+        print(line)
     found = api.check_database(storage)
     for line in found:
         print(line)

@@ -242,6 +242,11 @@ class Ledger:
             _forget(session, dropped)
             return list(dropped.values())
 
+    def forget_artifacts(self, ids: Collection[str]) -> None:
+        """Forget artifacts whose files are missing; the tasks that would read them start again."""
+        with self._write() as session:
+            _forget(session, ids)
+
     def drop_weights(self, held: Mapping[EvaluationKey, int]) -> dict[EvaluationKey, list[str]]:
         """Forget the weights of evaluations, but for networks on another study's front. held: their tasks' ids. Returns URLs."""
         with self._write() as session:
