@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from moonas.architecture import Architecture
     from moonas.networks.network import build
+    from moonas.sharing import export_study, import_study
     from moonas.skeleton import Skeleton
     from moonas.spaces.costs import Costs, cost
 
@@ -38,7 +39,9 @@ _EXPORTS = {
     "cost": "moonas.spaces.costs",
     "delete_study": "moonas.api",
     "export_optuna": "moonas.api",
+    "export_study": "moonas.sharing",
     "import_optuna": "moonas.api",
+    "import_study": "moonas.sharing",
     "list_studies": "moonas.api",
     "load_study": "moonas.api",
     "resume": "moonas.api",
@@ -57,7 +60,9 @@ __all__ = [
     "cost",
     "delete_study",
     "export_optuna",
+    "export_study",
     "import_optuna",
+    "import_study",
     "list_studies",
     "load_study",
     "resume",

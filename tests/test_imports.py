@@ -38,7 +38,7 @@ LINES = [
     ("report",),
     ("exchange",),
     ("api",),
-    ("preview", "device_table"),
+    ("preview", "device_table", "sharing"),
     ("terminal",),
     ("progress",),
     ("cli", "service", "dashboard", "__main__"),
