@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from moonas.architecture import Architecture
     from moonas.lifecycle import cancel, enqueue, pause, retry, stop
     from moonas.networks.network import build
+    from moonas.sharing import export_study, import_study
     from moonas.skeleton import Skeleton
     from moonas.spaces.costs import Costs, cost
 
@@ -41,7 +42,9 @@ _EXPORTS = {
     "delete_study": "moonas.api",
     "enqueue": "moonas.lifecycle",
     "export_optuna": "moonas.api",
+    "export_study": "moonas.sharing",
     "import_optuna": "moonas.api",
+    "import_study": "moonas.sharing",
     "list_studies": "moonas.api",
     "load_study": "moonas.api",
     "pause": "moonas.lifecycle",
@@ -65,7 +68,9 @@ __all__ = [
     "delete_study",
     "enqueue",
     "export_optuna",
+    "export_study",
     "import_optuna",
+    "import_study",
     "list_studies",
     "load_study",
     "pause",

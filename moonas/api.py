@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import moonas
 from moonas.errors import Interrupted, NoDatabaseError, StudyConflictError, TaskError, UnknownStudyError, UsageError
-from moonas.storage import artifact_url, storage_url
+from moonas.storage import artifact_url, storage_url, study_folder
 from moonas.store.records import Records, StudyRecord, StudySummary
 from moonas.store.states import StudyState
 
@@ -240,13 +240,15 @@ def delete_study(name: str, storage: str | None = None) -> None:
 
     Raises UnknownStudyError; LeaseError while a process drives it.
     """
-    with opened(storage_url(storage), name) as store:
-        urls = store.delete_study(name)
-    if urls:
-        from moonas.worker.artifacts import delete_artifact
+    from moonas.worker.artifacts import delete_artifact, delete_folder
 
-        for url in urls:
-            delete_artifact(url)
+    url = storage_url(storage)
+    with opened(url, name) as store:
+        record = store.study(name)
+        urls = store.delete_study(name)
+    for artifact in urls:
+        delete_artifact(artifact)
+    delete_folder(_artifacts_of(url, record, record.config.get("artifacts")))
 
 
 def upgrade_database(storage: str | None = None) -> None:
@@ -257,10 +259,34 @@ def upgrade_database(storage: str | None = None) -> None:
 
 
 def check_database(storage: str | None = None) -> list[str]:
-    """What is inconsistent in a database, one line each; empty where all is well. Raises StorageError."""
-    from moonas.store import maintenance
+    """What is inconsistent in a database and its folders of artifacts, one line each; empty where all is well.
 
-    return maintenance.check(storage_url(storage))
+    Raises StorageError.
+    """
+    from moonas.store import maintenance, orphans
+    from moonas.store.store import Store
+
+    url = storage_url(storage)
+    found = maintenance.check(url)
+    with Store.open(url, read_only=True) as store:
+        return found + list(orphans.problems(store, lambda record: _artifacts_of(url, record, record.config.get("artifacts"))))
+
+
+def fix_artifacts(storage: str | None = None) -> list[str]:
+    """Forget artifacts whose files are missing and remove files that belong to none; returns what was done, one line each.
+
+    Studies that a process drives are left alone. Raises StorageError.
+    """
+    from moonas.store import orphans
+    from moonas.store.store import Store
+
+    url = storage_url(storage)
+    with Store.open(url) as store:
+        return list(orphans.fix(store, lambda record: _artifacts_of(url, record, record.config.get("artifacts"))))
+
+
+def _artifacts_of(url: str, record: StudyRecord, from_file: str | None) -> str:
+    return artifact_url(url, study_folder(url, record.name, record.created), from_file)
 
 
 @contextmanager
@@ -322,7 +348,7 @@ def _drive(store: Store, record: StudyRecord, plan: Plan, url: str, watcher: Wat
     from moonas.worker.local import LocalPool
 
     workers = plan.config.workers
-    artifacts = artifact_url(url, plan.config.name, plan.config.artifacts)
+    artifacts = _artifacts_of(url, record, plan.config.artifacts)
     with store.ledger(record.id) as ledger:
         local = slot_devices(workers), workers.threads_per_task, workers.only_idle
         pool: Pool = InlinePool() if plan.instant else LocalPool(*local)

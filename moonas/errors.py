@@ -82,6 +82,14 @@ class CheckpointError(StorageError):
     """A checkpoint that is truncated, of another task, or no checkpoint at all."""
 
 
+class WeightsError(UsageError):
+    """Weights that are not kept, or a file of them that is damaged or of another network."""
+
+
+class BundleError(UsageError):
+    """A file that is no bundle of moonas, a damaged one, or one that holds anything else."""
+
+
 class SchemaVersionError(StorageError):
     """A database of another version of moonas."""
 

@@ -29,6 +29,8 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order of the help
     "search": single.search,
     "device-table": single.device_table,
     "report": sharing.report,
+    "export-study": sharing.export_study,
+    "import-study": sharing.import_study,
     "export-optuna": sharing.export_optuna,
     "import-optuna": sharing.import_optuna,
     "delete": upkeep.delete,

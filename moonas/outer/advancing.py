@@ -74,6 +74,7 @@ class Advancing:
         """Do all for a trial that can be done now: find or add its tasks, decode, take in what is known, finish it."""
         trial.waits = []
         spec = weights = given_up = None
+        lost = False
         if self.config.method(trial.design.method).named:
             costs = self.plan.known_costs(trial.design)
             if violation := total_violation(self.config.constraints, costs):
@@ -89,8 +90,9 @@ class Advancing:
             if search.result is None:
                 return None
             weights = (search.result.get("weights") or {}).get("url")
+            lost = weights is None and search.result.get("weights") is not None
             if trial.candidates is None:
-                self._decode(trial, spec, search.result, weights)
+                self._decode(trial, spec, search, weights, lost)
         if trial.candidates is None:
             return None
         if trial.rung < self.rungs.top and self._is_trained(trial, spec, weights):
@@ -108,6 +110,9 @@ class Advancing:
                     return self._arrive(trial, candidate, asked["evaluate"].key)
                 values = self.findings.take_in(candidate, trial, asked["evaluate"].key)
                 primary = values if candidate.origin == "primary" else primary
+                continue
+            if lost and kind == "evaluate" and self.plan.inherits:
+                self._search_again(search, trial)
                 continue
             task = self._task(kind, asked[kind].spec.key, asked[kind].spec, trial)
             if task.state is TaskState.FAIL and candidate.origin == "primary":
@@ -146,14 +151,18 @@ class Advancing:
         asked = steps(self.plan, trial.candidates[0], top, spec, weights, self.findings.device)
         return self.findings.find(asked["evaluate"].key) is not None
 
-    def _decode(self, trial: OpenTrial, spec: SearchSpec, result: Mapping[str, Any], weights: str | None) -> None:
+    def _decode(self, trial: OpenTrial, spec: SearchSpec, search: OpenTask, weights: str | None, lost: bool) -> None:
         """Give a trial whose search is done its candidates, unless it fails, or waits for its shortlist to be compared."""
+        result = search.result
+        assert result is not None
         try:
             few = shortlist(self.plan, trial.design, trial.replicate, result)
         except InfeasibleError as error:
             return self.fail(trial, str(error))
         choice = 0
         if len(few) > 1:
+            if lost:
+                return self._search_again(search, trial)
             reranking = self.plan.rerank_spec(spec, [decoded.architecture for decoded in few], weights)
             rerank = self._task("rerank", reranking.key, reranking, trial)
             if rerank.state is TaskState.FAIL:
@@ -162,6 +171,16 @@ class Advancing:
                 return None
             choice = rerank.result["best"]
         return self._add_candidates(trial, decode_trial(self.plan, trial.design, result, few[choice]))
+
+    def _search_again(self, search: OpenTask, trial: OpenTrial) -> None:
+        """Let a trial wait for the weights of a finished search that are lost: its file, or the bundle that left them out."""
+        if not search.is_open:
+            self.ledger.reopen_task(search.record.id)
+            search.state = TaskState.WAITING
+            self.ledger.add_event("warning", f"the weights of search {search.record.key} are lost; it runs again")
+            self.trials.note(f"warning: the weights of search {search.record.key} are lost; it runs again")
+        if search not in trial.waits:
+            trial.waits.append(search)
 
     def _add_candidates(self, trial: OpenTrial, candidates: list[NewCandidate]) -> None:
         trial.candidates = candidates
@@ -176,6 +195,7 @@ class Advancing:
         elif trial.id not in task.record.trial_ids:
             self.ledger.link(trial.id, task.record.id)
         if task.is_open:
+            task.record = replace(task.record, spec=spec.to_json())  # the stored one may name weights that lie elsewhere now
             trial.waits.append(task)
             trial.begun |= task.state is TaskState.RUNNING
         return task

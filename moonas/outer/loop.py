@@ -134,6 +134,7 @@ class Loop:
             self._keep_lease()
             self.requests.take()
             self._check_limits()
+            self.slots.sweep()
             if self.ending is StudyState.PAUSED and not told:
                 told = True
                 self.slots.pause()
@@ -149,6 +150,8 @@ class Loop:
             self.slots.kill_hanging()
             if self.slots.unable:
                 self.pause()
+        self.findings.keeping.settle(self.findings.members, over=not self.trials.open)
+        self.slots.sweep()
         state = self.ending or StudyState.COMPLETE
         self.ledger.set_state(state, self.slots.unable or self.reached)
         if self.slots.unable:

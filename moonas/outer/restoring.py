@@ -18,6 +18,7 @@ from moonas.outer.work import OpenTask, OpenTrial
 from moonas.store.records import ArtifactRecord, Place, TrialRecord
 from moonas.store.states import TaskState, TrialState
 from moonas.store.store import Store
+from moonas.store.weights import search_weights
 from moonas.study.objectives import minimised
 from moonas.study.schema import StudyConfig
 
@@ -55,6 +56,7 @@ def _restore(advancing: Advancing, store: Store) -> None:
     designs = {trial.id: Design.from_params(trial.params) for trial in records}
     _restore_networks(advancing, store, records, designs, rungs)
     changes = store.front_history(study_id, advancing.plan.protocol_identity)
+    findings.keeping.restore(store)
     findings.hypervolume = changes[-1].hypervolume if changes else 0.0
     advancing.trials.volumes = volumes_after(records, changes)
     _restore_trials(advancing, records, rungs)
@@ -71,15 +73,16 @@ def recall(advancing: Advancing, store: Store) -> None:
 
 def _restore_tasks(advancing: Advancing, store: Store) -> None:
     study_id = advancing.ledger.study_id
-    halved = store.halved(study_id)
+    halved, weights = store.halved(study_id), search_weights(store.database, study_id)
     for task in store.tasks_at_hand(study_id):
         reason = ""
         if task.state is TaskState.FAIL:
             reason = next((a.reason or "" for a in reversed(store.attempts(study_id, task_id=task.id))), "")
         checkpoints: list[Mapping[str, Any]] = [_location(artifact) for artifact in reversed(task.checkpoints)]
-        advancing.tasks[task.kind, task.key] = OpenTask(
-            task, task.state, task.result, reason, checkpoints, batch=halved.get(task.id)
-        )
+        result = task.result
+        if task.kind == "search" and result and result["weights"]:  # where they lie now, if they still do
+            result = {**result, "weights": _location(weights[task.key]) if task.key in weights else {"url": None}}
+        advancing.tasks[task.kind, task.key] = OpenTask(task, task.state, result, reason, checkpoints, batch=halved.get(task.id))
 
 
 def _restore_networks(

@@ -14,6 +14,7 @@ from moonas.store.ledger import Ledger
 from moonas.store.reads import CHECKPOINT, OUT_OF_MEMORY
 from moonas.store.states import AttemptState, TaskState
 from moonas.store.store import Store
+from moonas.store.weights import WEIGHTS
 from moonas.worker.artifacts import delete_artifact
 
 
@@ -67,8 +68,10 @@ class Slots:
         self.running[slot] = Running(task, attempt, worker, began=now, heard=now)
         for trial in self.advancing.trials.waiting_for(task):
             trial.begun = True
+        where = {"artifacts": self.artifacts, "checkpoint": checkpoint}
         halved = {} if task.batch is None else {"batch": task.batch}
-        self.pool.start(slot, {"spec": task.record.spec, "artifacts": self.artifacts, "checkpoint": checkpoint, **halved})
+        keep_weights = self.advancing.findings.keeping.wants(task.record)
+        self.pool.start(slot, {"spec": task.record.spec, **where, **halved, "keep_weights": keep_weights})
 
     @property
     def attempts(self) -> list[int]:
@@ -151,6 +154,8 @@ class Slots:
         self._spent += seconds
         if task.state is TaskState.PRUNED:  # however the attempt ended
             self.ledger.prune_attempt(task.record.id, running.attempt, seconds)
+            left = message.get("result", {}).get("weights")
+            self._remove([left["url"]] if left else [])
         elif event.kind == "result":
             self._finish(running, message["result"], seconds)
         elif running.killed:
@@ -191,15 +196,14 @@ class Slots:
         return dropped
 
     def _finish(self, running: Running, result: Mapping[str, Any], seconds: float) -> None:
-        task, plan = running.task, self.advancing.plan
-        left = result.get("weights")
+        task, findings = running.task, self.advancing.findings
+        left = [{**result["weights"], "kind": WEIGHTS}] if result.get("weights") else []
+        key = None
         with self.ledger.together():
             if task.record.kind in ("search", "rerank"):
-                kept = [{**left, "kind": "weights"}] if left and plan.keeps_weights else []
-                dropped = self.ledger.finish_search(task.record.id, running.attempt, result, seconds, kept)
-                dropped += [left["url"]] if left and not kept else []
+                dropped = self.ledger.finish_search(task.record.id, running.attempt, result, seconds, left)
             else:
-                key = self.advancing.findings.key_of(task.record)
+                key = findings.key_of(task.record)
                 dropped = self.ledger.finish_evaluation(
                     task.record.id,
                     running.attempt,
@@ -209,10 +213,17 @@ class Slots:
                     device=result["device"],
                     versions=result["versions"],
                     data_checksum=result.get("data_checksum", ""),
+                    artifacts=left,
                 )
-                self.advancing.findings.learn(key)
+                counts = findings.learn(key) == task.record.id
+                if left and not counts:  # the weights of a result that does not count
+                    dropped += self.ledger.drop_artifacts(task.record.id, WEIGHTS)
+                elif left:
+                    findings.keeping.held[key] = task.record.id
             task.state, task.result, task.checkpoints = TaskState.COMPLETE, result, []
             self.advancing.advance_waiting(task)
+            if left and key:
+                findings.keeping.settle(findings.members)
         if task.record.kind in ("evaluate", "measure"):  # what it found is known from now on
             del self.advancing.tasks[task.record.kind, task.record.key]
         if self.advancing.pruner.curves and task.record.kind == "evaluate":
@@ -235,6 +246,12 @@ class Slots:
         task.state, task.batch = TaskState.WAITING, verdict.batch or task.batch
         self.unable = self.unable or verdict.unable
         self.note(verdict.note)
+
+    def sweep(self) -> None:
+        """Remove the files of weights that are no longer kept; outside a transaction, so that no row names them."""
+        dropped = self.advancing.findings.keeping.dropped
+        self._remove(dropped)
+        dropped.clear()
 
     def _remove(self, urls: list[str]) -> None:
         for url in urls:

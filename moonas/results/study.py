@@ -14,6 +14,7 @@ from moonas.outer.steps import NOUN
 from moonas.results.attainment import Attainment, attainment
 from moonas.results.choosing import choose
 from moonas.results.networks import Network, read_archive
+from moonas.results.weights import TrainedWeights, trained_weights
 from moonas.store.lease import has_died
 from moonas.store.records import FrontRecord, Records, TrialRecord
 from moonas.store.states import TrialState
@@ -74,6 +75,14 @@ class Study:
     def trials(self, state: TrialState | None = None, offset: int = 0, limit: int | None = None) -> Records[TrialRecord]:
         """Every trial, or those in one state, in the order of their numbers; a page of them with `offset` and `limit`."""
         return Records(self.store.trials(self.record.id, state, offset, limit))
+
+    def weights(self, prefix: str, trial: int | None = None) -> TrainedWeights:
+        """The trained weights of the one network whose key begins with `prefix`, of its best training that still has them.
+
+        trial: the number of the trial that found it, where the study has several networks of that architecture.
+        Raises UsageError where it is not one network, WeightsError where none are kept, StorageError where the file is damaged.
+        """
+        return trained_weights(self, self.networks_of(prefix), trial)
 
     def collapses(self) -> dict[int, str]:
         """Of each trial whose search collapsed, by its number: in which epoch, and what gave it away."""

@@ -31,6 +31,7 @@ from moonas.store.tables import (
     TrialTask,
     database_time,
 )
+from moonas.store.weights import WEIGHTS, on_other_fronts
 
 Json = Mapping[str, Any]
 
@@ -222,6 +223,22 @@ class Ledger(LeasedWrites):
             dropped = dict(run(session, statements.ARTIFACTS, {"the_task": task_id, "the_kind": kind}).all())
             _forget(session, dropped)
             return list(dropped.values())
+
+    def forget_artifacts(self, ids: Collection[str]) -> None:
+        """Forget artifacts whose files are missing; the tasks that would read them start again."""
+        with self._write() as session:
+            _forget(session, ids)
+
+    def drop_weights(self, held: Mapping[EvaluationKey, int]) -> dict[EvaluationKey, list[str]]:
+        """Forget the weights of evaluations, but for networks on another study's front. held: their tasks' ids. Returns URLs."""
+        with self._write() as session:
+            needed = on_other_fronts(session, self.study_id, held)
+            return {key: self.drop_artifacts(task_id, WEIGHTS) for key, task_id in held.items() if key not in needed}
+
+    def reopen_task(self, task_id: int) -> None:
+        """A COMPLETE task waits again: what it left behind is lost, and needed. Its result stays until the next one."""
+        with self._write() as session:
+            session.execute(update(Task).where(Task.id == task_id).values(state=TaskState.WAITING, finished=None))
 
     def finish_search(
         self,

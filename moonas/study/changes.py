@@ -9,7 +9,7 @@ from typing import Any
 from moonas.seeds import digest
 from moonas.study.schema import StudyConfig
 
-FREE = ("storage", "artifacts", "limits", "workers")
+FREE = ("storage", "artifacts", "keep", "limits", "workers")
 FIXED_AFTER_ALL = ("workers.threads_per_task",)  # changes the last digits
 EXTENDABLE = ("budgets", "methods", "replicates", "trials")
 LONGEST = 500  # characters of a value in a message

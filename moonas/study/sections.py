@@ -1,4 +1,4 @@
-"""The plain sections of a study file: skeletons, decoding, workers, limits, performance."""
+"""The plain sections of a study file: skeletons, decoding, workers, limits, what is kept, performance."""
 
 from __future__ import annotations
 
@@ -165,6 +165,18 @@ class Limits:
     device_hours: Positive | None = None
     stagnation: Count | None = None
     stagnation_tolerance: NonNegative = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keep:
+    """Which files stay when the task that wrote them is complete.
+
+    weights: of trained networks: "front" of those on the present front, "all", or "none".
+    """
+
+    __pydantic_config__ = _FORBID
+
+    weights: Literal["front", "all", "none"] = "front"
 
 
 @dataclass(frozen=True, kw_only=True)

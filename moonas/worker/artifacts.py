@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 from uuid import uuid4
 
 import fsspec
 
 from moonas.errors import StorageError
+
+_NAME = re.compile(r"[0-9a-f]{32}-[a-z]+\.safetensors(\.part)?")
 
 
 class Artifact(TypedDict):
@@ -63,6 +69,49 @@ def delete_artifact(url: str) -> None:
         files, path = fsspec.core.url_to_fs(url)
         if files.exists(path):
             files.rm_file(path)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file in a folder of artifacts. seconds: since it was last changed; 0 where that is not known."""
+
+    url: str
+    bytes: int
+    seconds: float
+
+
+def list_artifacts(folder_url: str) -> list[File]:
+    """The files of a folder whose names are those of artifacts, whole or half-written; none where it is not there.
+
+    Raises StorageError.
+    """
+    with _storage_errors("list", folder_url):
+        files, path = fsspec.core.url_to_fs(folder_url)
+        files.invalidate_cache()
+        if not files.isdir(path):
+            return []
+        found = {info["name"].rstrip("/").rpartition("/")[2]: info for info in files.ls(path, detail=True)}
+    return [
+        File(f"{folder_url.rstrip('/')}/{name}", int(info["size"] or 0), _age(info))
+        for name, info in sorted(found.items())
+        if info["type"] == "file" and not info.get("islink") and _NAME.fullmatch(name)
+    ]
+
+
+def delete_folder(folder_url: str) -> None:
+    """Remove all artifacts of a folder, and the folder if nothing else is in it. Raises StorageError."""
+    for file in list_artifacts(folder_url):
+        delete_artifact(file.url)
+    files, path = fsspec.core.url_to_fs(folder_url)
+    with suppress(OSError):  # there is none, something is in it, or the store knows no folders
+        files.rmdir(path)
+
+
+def _age(info: Mapping[str, Any]) -> float:
+    changed = info.get("LastModified") or info.get("mtime") or info.get("created")  # of object stores, of disks, of memory
+    if changed is None:
+        return 0.0
+    return max(0.0, time.time() - (changed.timestamp() if isinstance(changed, datetime) else float(changed)))
 
 
 def _is_local(files: fsspec.AbstractFileSystem) -> bool:

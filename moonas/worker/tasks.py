@@ -6,7 +6,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -22,6 +22,7 @@ from moonas.metrics.device import device_of, fingerprint
 from moonas.metrics.measure import measure as measure_metrics
 from moonas.metrics.subject import Subject
 from moonas.networks.training import Training
+from moonas.networks.weights import pack_weights
 from moonas.skeleton import Skeleton
 from moonas.spaces.space import live_edges, make_space
 from moonas.specs import EvaluateSpec, MeasureSpec, RerankSpec, SearchSpec, device_text
@@ -56,6 +57,7 @@ def run_task(
     *,
     artifacts: str | None = None,
     checkpoint: Saved | None = None,
+    keep_weights: bool = True,
     data_root: str | None = None,
     device: str = "cpu",
     batch: int | None = None,
@@ -66,6 +68,7 @@ def run_task(
     "continue" or None, "stop", "prune" or "pause". It is also called with {"warning": text}, where the answer does not count.
     artifacts: URL of the folder for checkpoints and weights; None keeps nothing.
     checkpoint: where to go on; where it is missing or damaged the one before, else the start.
+    keep_weights: whether a search, or the training of a network, leaves its final weights there.
     batch: images of a batch of a search or an evaluation, instead of what the spec says, after that ran out of memory. It is no
     part of the task's identity; the result's device has it as `halved_batch`.
     A spec `{"kind": "time", "of": spec}` runs a few steps of a task instead and returns what `moonas.worker.timing.time_task` does.
@@ -80,11 +83,12 @@ def run_task(
         return measure(spec, device)
     if spec["kind"] == "rerank":
         return rerank(spec, device, data_root)
-    run = {"search": search, "evaluate": evaluate}.get(spec["kind"])
+    run: Callable[..., dict[str, Any]] | None = {"search": search, "evaluate": evaluate}.get(spec["kind"])
     if run is None:
         raise UsageError(f"{spec['kind']!r} is not a kind of task; known: evaluate, measure, rerank, search, time")
     with _reported_warnings(report):
-        found = run(spec, report, artifacts=artifacts, checkpoint=checkpoint, data_root=data_root, device=device, batch=batch)
+        kept = {"artifacts": artifacts, "checkpoint": checkpoint, "keep_weights": keep_weights}
+        found = run(spec, report, **kept, data_root=data_root, device=device, batch=batch)
     if batch is not None:
         found["device"] = {**found["device"], HALVED: batch}
     return found
@@ -96,6 +100,7 @@ def search(
     *,
     artifacts: str | None = None,
     checkpoint: Saved | None = None,
+    keep_weights: bool = True,
     data_root: str | None = None,
     device: str = "cpu",
     batch: int | None = None,
@@ -114,7 +119,7 @@ def search(
     running = Search(replace(spec, method={**spec.method, "batch": batch}) if batch else spec, data, device)
     health, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
     weights = None
-    if artifacts is not None:
+    if artifacts is not None and keep_weights:
         shape = {"skeleton": running.net.skeleton.to_json(), "method": dict(spec.method)}
         left = {"key": spec.key, **shape, "net": running.net.state_dict()}
         weights = write_artifact(artifacts, "weights.safetensors", pack(left))
@@ -137,6 +142,7 @@ def evaluate(
     *,
     artifacts: str | None = None,
     checkpoint: Saved | None = None,
+    keep_weights: bool = True,
     data_root: str | None = None,
     device: str = "cpu",
     batch: int | None = None,
@@ -144,7 +150,7 @@ def evaluate(
     """Accuracy of one architecture by its protocol.
 
     Returns kind, metrics (accuracy and loss on `valid`, test_accuracy, and train_seconds where the study asks for it; of a table
-    what stands there), train_seconds, data_checksum, versions, device.
+    what stands there), train_seconds, weights (of a training, an artifact or None), data_checksum, versions, device.
     """
     spec = EvaluateSpec.from_json(json_spec)
     name = spec.protocol["name"]
@@ -155,10 +161,11 @@ def evaluate(
     _prepare(spec.threads, device)
     config = settings_of(PROTOCOLS[name].config, {**spec.protocol, "batch": batch} if batch else spec.protocol)
     data = load_data(spec.data, spec.seed, device, data_root)
+    weights = None
     if name == "inherited":
         began = time.perf_counter()
-        skeleton, method, weights = _search_weights(spec.weights, spec.source)
-        metrics = inherited_metrics(spec, config, skeleton, method, weights, data, device)
+        skeleton, method, searched = _search_weights(spec.weights, spec.source)
+        metrics = inherited_metrics(spec, config, skeleton, method, searched, data, device)
         seconds = time.perf_counter() - began
     else:
         if cut := cells_without_a_way(spec):
@@ -167,13 +174,23 @@ def evaluate(
         running = Training(spec, config, data, device)
         _, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
         metrics = running.result() | ({"train_seconds": seconds} if spec.timed else {})
+        if artifacts is not None and keep_weights:
+            weights = write_artifact(artifacts, "weights.safetensors", pack_weights(running.network, _about(spec, metrics)))
     return {
         "kind": "evaluate",
         "metrics": metrics,
         "train_seconds": seconds,
+        "weights": weights,
         "data_checksum": data.checksum,
         **_provenance(device, spec.threads),
     }
+
+
+def _about(spec: EvaluateSpec, metrics: Mapping[str, float]) -> dict[str, Any]:
+    """What a file of weights says of them."""
+    names = ("architecture", "skeleton", "data", "seed", "protocol", "replicate")
+    about = {name: value for name, value in spec.to_json().items() if name in names}
+    return {**about, "metrics": dict(metrics), "versions": _versions()}
 
 
 def cells_without_a_way(spec: EvaluateSpec) -> list[str]:
@@ -313,5 +330,8 @@ def _prepare(threads: int, device: str) -> None:
 
 
 def _provenance(device: str, threads: int) -> dict[str, Any]:
-    versions = {"moonas": version("moonas"), "torch": torch.__version__}
-    return {"versions": versions, "device": device_of(device, threads)}
+    return {"versions": _versions(), "device": device_of(device, threads)}
+
+
+def _versions() -> dict[str, str]:
+    return {"moonas": version("moonas"), "torch": torch.__version__}
