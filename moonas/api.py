@@ -257,10 +257,16 @@ def upgrade_database(storage: str | None = None) -> None:
 
 
 def check_database(storage: str | None = None) -> list[str]:
-    """What is inconsistent in a database, one line each; empty where all is well. Raises StorageError."""
+    """What is inconsistent in a database, one line each with what would do; empty where all is well. Raises StorageError."""
+    from moonas.results.checking import contradictions
     from moonas.store import maintenance
+    from moonas.store.store import Store
 
-    return maintenance.check(storage_url(storage))
+    url = storage_url(storage)
+    if found := maintenance.check(url):  # what follows from rows is only worth a look where the rows are sound
+        return found
+    with Store.open(url, read_only=True) as store:
+        return contradictions(store)
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from moonas.report.html import render
 from moonas.results.study import Study
 from moonas.store import database
 from moonas.store.database import connect
-from moonas.store.maintenance import check
 from moonas.store.states import StudyState, TrialState
 from moonas.store.store import Store
 from tests.outer.fakes import FakePool, drive, small_study
@@ -79,7 +78,7 @@ def test_a_database_of_any_schema_is_read_wholly_after_an_upgrade(old_url, revis
         assert [step.hypervolume for step in study.front_history()] == [step.hypervolume for step in now.front_history()]
     assert len(render(report_data(study))) > 10_000
     study.store.close()
-    assert check(old_url) == [
+    assert api.check_database(old_url) == [
         "study 'broken': 1 tasks are RUNNING but nobody drives the study; moonas resume broken goes on with them"
     ]
 
@@ -93,4 +92,4 @@ def test_an_unfinished_study_of_any_schema_goes_on_after_an_upgrade(old_url, tmp
         assert len(rest.started) < len(whole.started)
         fronts = [[member.to_json() for member in Study(one, "broken").front()] for one in (store, new)]
         assert fronts[0] == fronts[1]
-    assert check(old_url) == []
+    assert api.check_database(old_url) == []
