@@ -259,16 +259,19 @@ def upgrade_database(storage: str | None = None) -> None:
 
 
 def check_database(storage: str | None = None) -> list[str]:
-    """What is inconsistent in a database and its folders of artifacts, one line each; empty where all is well.
+    """What is inconsistent in a database and its folders of artifacts, one line each with what would do; empty where all is well.
 
     Raises StorageError.
     """
+    from moonas.results.checking import contradictions
     from moonas.store import maintenance, orphans
     from moonas.store.store import Store
 
     url = storage_url(storage)
     found = maintenance.check(url)
     with Store.open(url, read_only=True) as store:
+        if not found:  # what follows from rows is only worth a look where the rows are sound
+            found = contradictions(store)
         return found + list(orphans.problems(store, lambda record: _artifacts_of(url, record, record.config.get("artifacts"))))
 
 

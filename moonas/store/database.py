@@ -197,7 +197,7 @@ def _revision(connection: Connection) -> str | None:
     return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
 
 
-def _run_migrations(connection: Connection) -> None:
+def _run_migrations(connection: Connection, to: str = HEAD) -> None:
     from alembic import command
     from alembic.config import Config
 
@@ -205,7 +205,7 @@ def _run_migrations(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
 
 
 def _to_json(value: Any) -> str:

@@ -36,8 +36,16 @@ def new_holder() -> str:
     return f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex}"
 
 
+def is_holder(text: str) -> bool:
+    """Whether a text is what `new_holder` gives."""
+    parts = text.split("/")
+    return len(parts) == 3 and parts[1].isdigit()
+
+
 def has_died(holder: str) -> bool:
-    """Whether the holder's process was on this host and is no more; False where that cannot be told."""
+    """Whether the holder's process was on this host and is no more, or was none; False where that cannot be told."""
+    if not is_holder(holder):
+        return True
     host, pid, _ = holder.split("/")
     if host != socket.gethostname():
         return False
