@@ -59,6 +59,7 @@ class Failures:
             return Verdict(False, known, unable=unable)
         self.worked()
         if kind == OUT_OF_MEMORY:
+            reason = reason.partition("\n")[0]  # torch may add where in its own code it happened
             batch = half_batch(task.record.spec)
             if task.batch is not None or batch is None:
                 return Verdict(True, f"{reason}, with half the batch too" if task.batch else reason)
