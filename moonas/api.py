@@ -294,7 +294,7 @@ def _create_or_match(store: Store, plan: Plan, extend: bool) -> tuple[StudyRecor
         plan = Plan(config)
     data, config_hash = config.to_json(), scientific_hash(config)
     if record is None or stored is None:
-        new = {"schema": SCHEMA, "config_hash": config_hash, "seed": config.seed, "version": moonas.__version__}
+        new: dict[str, Any] = {"schema": SCHEMA, "config_hash": config_hash, "seed": config.seed, "version": moonas.__version__}
         try:
             return store.create_study(config.name, data, **new), plan
         except StudyConflictError:  # another process has just made it
