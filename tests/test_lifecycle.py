@@ -79,6 +79,13 @@ def test_all_that_had_begun_when_its_loop_died_is_cancelled(store: Store, url: s
     assert "opened again" in moonas.retry("small", storage=url)
 
 
+def test_a_retry_that_finds_nothing_to_do_leaves_the_study_complete(store: Store, url: str) -> None:
+    drive(store, small_study(), FakePool())
+    assert moonas.retry("small", storage=url) == "no trial has failed"
+    assert moonas.cancel("small", storage=url) == "no trial was running"
+    assert store.study("small").state is StudyState.COMPLETE
+
+
 def test_a_loop_that_does_not_answer_leaves_the_request_standing_and_the_message_says_who_it_is(store: Store, url: str) -> None:
     drive(store, small_study(), FakePool())
     study_id = store.study("small").id
