@@ -323,10 +323,11 @@ def _create_or_match(store: Store, plan: Plan, extend: bool) -> tuple[StudyRecor
         plan = Plan(config)
     data, config_hash = config.to_json(), scientific_hash(config)
     if record is None or stored is None:
-        created = store.create_study(
-            config.name, data, schema=SCHEMA, config_hash=config_hash, seed=config.seed, version=moonas.__version__
-        )
-        return created, plan
+        new: dict[str, Any] = {"schema": SCHEMA, "config_hash": config_hash, "seed": config.seed, "version": moonas.__version__}
+        try:
+            return store.create_study(config.name, data, **new), plan
+        except StudyConflictError:  # another process has just made it
+            return _create_or_match(store, plan, extend)
     found = changes(stored, config)
     if refused := [change for change in found if change.kind == "refused"]:
         listed = "\n".join(f"  {change}" for change in refused)

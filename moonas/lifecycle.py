@@ -50,9 +50,11 @@ def cancel(name: str, trials: Sequence[int] = (), storage: str | None = None, *,
     """
 
     def alone(store: Store, ledger: Ledger, record: StudyRecord) -> str:
-        text, _ = _changes(store, ledger, record).cancel(trials)
-        if record.state is StudyState.RUNNING:
-            ledger.set_state(StudyState.PAUSED if trials else StudyState.STOPPED)
+        changes = _changes(store, ledger, record)
+        with ledger.together():
+            text, _ = changes.cancel(trials)
+            if record.state is StudyState.RUNNING:
+                ledger.set_state(StudyState.PAUSED if trials else StudyState.STOPPED, text)
         return text
 
     return _ask(name, storage, wait, "cancel", {"trials": list(trials)}, alone)
@@ -69,7 +71,7 @@ def retry(name: str, trials: Sequence[int] = (), storage: str | None = None, *, 
         wait,
         "retry",
         {"trials": list(trials)},
-        lambda store, ledger, record: _opened_to_go_on(ledger, record, _changes(store, ledger, record).retry(trials)),
+        lambda store, ledger, record: _open(store, ledger, record, lambda changes: changes.retry(trials)),
     )
 
 
@@ -105,7 +107,7 @@ def enqueue(
         wait,
         "enqueue",
         {"row": row},
-        lambda store, ledger, record: _opened_to_go_on(ledger, record, _changes(store, ledger, record).enqueue(row)),
+        lambda store, ledger, record: _open(store, ledger, record, lambda changes: changes.enqueue(row)),
     )
 
 
@@ -117,8 +119,7 @@ def _ask(name: str, storage: str | None, wait: float, kind: str, payload: Mappin
             try:
                 with store.ledger(study.id) as ledger:
                     if request is None or store.withdraw(request):
-                        with ledger.together():
-                            return alone(store, ledger, store.study(name))
+                        return alone(store, ledger, store.study(name))
             except LeaseError as held:
                 driven = str(held)
             if request is None:
@@ -153,10 +154,14 @@ def _end(ledger: Ledger, record: StudyRecord, state: StudyState) -> str:
     return f"no process drives {record.name}; it is {record.state}"
 
 
-def _opened_to_go_on(ledger: Ledger, record: StudyRecord, text: str) -> str:
-    if record.state not in UNDRIVEN:
-        ledger.set_state(StudyState.PAUSED, text)
-    return f"{text}. Go on with: moonas resume {record.name}"
+def _open(store: Store, ledger: Ledger, record: StudyRecord, change: Callable[[Changes], str]) -> str:
+    """Make a change that opens trials, for the next loop to go on with."""
+    changes = _changes(store, ledger, record)
+    with ledger.together():
+        text = change(changes)
+        if changes.trials.open and record.state not in UNDRIVEN:
+            ledger.set_state(StudyState.PAUSED, text)
+    return f"{text}. Go on with: moonas resume {record.name}" if changes.trials.open else text
 
 
 def _plan(record: StudyRecord) -> Plan:

@@ -86,7 +86,7 @@ def _view(loop: Loop) -> Group:
         f"{done} of {total} trials{_held(loop)}",
         Text(f"{failed} failed", style="red") if failed else "",
         f"{pruned} pruned" if pruned else "",
-        ending_text(loop) or _left(loop),
+        _left(loop) if loop.ending is None else "",
     )
     slots = Table(box=None, padding=(0, 2), show_header=False)
     for slot, device in enumerate(loop.pool.devices):
@@ -104,7 +104,8 @@ def _view(loop: Loop) -> Group:
             "starting" if not progress else f"epoch {step}/{of}" if of else f"step {step}",
             "" if accuracy is None else f"accuracy {accuracy:.3f}",
         )
-    return Group(head, slots, _front_so_far(loop))
+    ending = [Text(ending_text(loop))] if loop.ending else []
+    return Group(head, *ending, slots, _front_so_far(loop))
 
 
 def _front_so_far(loop: Loop) -> Text | Table:

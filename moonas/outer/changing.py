@@ -11,7 +11,7 @@ from moonas.outer.findings import Findings
 from moonas.outer.plan import Plan
 from moonas.outer.restoring import recall
 from moonas.outer.rows import Row, read_trial
-from moonas.outer.samplers.sampler import ENQUEUED, Proposal, Told
+from moonas.outer.samplers.sampler import ENQUEUED, Proposal, Told, check_installed
 from moonas.outer.trials import Trials
 from moonas.outer.work import OpenTask
 from moonas.store.ledger import Ledger
@@ -61,6 +61,7 @@ class Changes:
 
         Raises UsageError for a trial that is unknown, complete or pruned.
         """
+        check_installed(self.plan)
         chosen = {number: self._told(number) for number in numbers}
         if over := [(n, told) for n, told in chosen.items() if told.state in (TrialState.COMPLETE, TrialState.PRUNED)]:
             raise UsageError(f"trial {over[0][0]} is {over[0][1].state}; only failed trials are tried again")
@@ -89,6 +90,7 @@ class Changes:
 
     def proposal(self, row: Row) -> Proposal:
         """The trial that a row asks for. Raises UsageError."""
+        check_installed(self.plan)
         design, replicate = read_trial(self.plan, row)
         number = self.trials.history.number_of(design, replicate)
         if number is not None:

@@ -72,7 +72,7 @@ class Loop:
 
     def pause(self) -> None:
         """Start nothing new and end running tasks at their next checkpoint; safe to call from a signal handler."""
-        self.ending = StudyState.PAUSED
+        self.ending, self.reached = StudyState.PAUSED, ""
 
     def stop(self, reason: str) -> None:
         """Start nothing new and let running trials finish, unless the loop is to end already."""

@@ -87,6 +87,7 @@ def summary(study: Study) -> dict[str, Any]:
         "state": study.state.value,
         "reason": study.store.state_note(study.record.id),
         "driven_by": study.record.lease_holder,
+        "requests": [request.kind for request in study.store.requests(study.record.id)],
         "created": study.record.created,
         "version": study.record.version,
         "trials": counts,
@@ -114,6 +115,7 @@ def print_study(study: Study) -> None:
     collapsed = found["collapsed"]
     for label, value in (
         ("state", state),
+        *([("asked for", f"{', '.join(found['requests'])}; not taken up yet")] if found["requests"] else []),
         ("trials", ", ".join(f"{count} {name.lower()}" for name, count in found["trials"].items()) or "none yet"),
         ("architectures", str(found["architectures"])),
         ("data", study.config.data.name),

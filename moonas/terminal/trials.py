@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from moonas.outer.samplers.sampler import ENQUEUED
 from moonas.study.metrics import COSTS
 from moonas.terminal.parts import (
     console,
@@ -42,6 +43,7 @@ def trial_row(trial: TrialRecord, collapse: str | None, fallback: str | None, ha
         "collapse": collapse,
         "fallback": fallback,
         "halved": halved,
+        "enqueued": bool(trial.sampler_attrs.get(ENQUEUED)),
     }
 
 
@@ -61,7 +63,8 @@ def print_trials(study: Study, rows: Sequence[Mapping[str, Any]]) -> None:
         network = [row["budget"], width_of(row)] if study.finds_networks else []
         fixed = [str(row["number"]), row["state"], row["method"], *network, str(row["replicate"])]
         chosen = ["" if key not in row else number_text(row[key]) for key in settings]
-        remarks = "; ".join(row[key] for key in ("reason", "collapse", "fallback", "halved") if row[key])
+        told = [row[key] for key in ("reason", "collapse", "fallback", "halved") if row[key]]
+        remarks = "; ".join(told + ["enqueued"] * row["enqueued"])
         table.add_row(*fixed, *chosen, *("" if v is None else number_text(v) for v in values), escape(remarks))
     console.print(table)
 

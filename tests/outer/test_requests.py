@@ -217,6 +217,23 @@ def test_a_trial_that_has_ended_is_not_cancelled_and_an_unknown_one_is_refused(s
         changed(store, lambda changes: changes.cancel([3, 12]))
 
 
+def test_a_trial_that_is_held_at_a_rung_can_be_cancelled_and_the_others_are_ranked_without_it(store: Store) -> None:
+    raw = small_study(
+        methods=["random"], budgets={}, replicates=6, protocol={"name": "short", "epochs": 18}, promotion={"epochs": 2}
+    )
+    asking = Asking(lambda loop: loop.advancing.rungs.held >= 2, ("cancel", {"trials": [0, 1]}))
+    assert drive(store, raw, FakePool(slots=1), asking) is StudyState.COMPLETE
+    found = states(store)
+    assert (found[0], found[1]) != (COMPLETE, COMPLETE)
+    cancelled = [number for number, state in enumerate(found) if state is FAIL]
+    assert cancelled
+    assert answers(store, asking)[0].startswith("cancel: trial")
+    assert COMPLETE in found
+    changed(store, lambda changes: changes.retry(), raw)
+    assert drive(store, raw, FakePool(slots=1)) is StudyState.COMPLETE
+    assert FAIL not in states(store)
+
+
 def dying(times: int) -> Callable[[Mapping[str, Any]], Event | None]:
     """The first search of darts dies so often."""
     left = {"deaths": times}
