@@ -313,7 +313,7 @@ def plain(name: str) -> zipfile.ZipInfo:
 
 
 def put(path: Path, members: Mapping[str, bytes], manifest: Mapping[str, Any] | None = None, true: bool = True) -> Path:
-    """Write a bundle of these members. manifest: what it says instead. true: with the sizes, checksums and counts that they have."""
+    """Write a bundle of these members. manifest: what it says instead. true: with the sizes, checksums and counts there are."""
     told = json.loads(members[MANIFEST])
     if true:
         others = {name: data for name, data in members.items() if name != MANIFEST}
