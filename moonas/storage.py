@@ -33,10 +33,8 @@ def study_folder(storage: str, study: str, created: float) -> str:
     storage: URL of its database. created: when it was made.
     """
     scheme, _, rest = storage.partition("://")
-    if scheme.startswith("sqlite"):
-        place = str(Path(rest.removeprefix("/")).absolute())
-    else:  # without user and password
-        place = rest.rpartition("@")[2].partition("?")[0]
+    server = rest.rpartition("@")[2]  # without user and password
+    place = str(Path(rest.removeprefix("/")).absolute()) if scheme.startswith("sqlite") else server
     return f"{study}-{digest([place, study, created], 8)}"
 
 

@@ -13,6 +13,7 @@ from moonas.front.dominance import non_dominated
 from moonas.outer.archive import Archive
 from moonas.outer.candidates import stored_costs
 from moonas.outer.identity import measurement_of
+from moonas.outer.plan import Design
 from moonas.results.study import Study
 from moonas.skeleton import Skeleton
 from moonas.store.checks import BACKUP
@@ -77,7 +78,7 @@ def _wrong_values(study: Study) -> Iterator[str]:
         if trial.state is not TrialState.COMPLETE:
             continue
         primary = primaries.get(trial.number)
-        measured = known.get(measurement_of(study.plan, primary, trial)) if primary else None
+        measured = known.get(measurement_of(study.plan, primary, trial, Design.from_params(trial.params))) if primary else None
         if measured is None:
             yield f"trial {trial.number} is COMPLETE, but its network was not measured; {BACKUP}"
             continue

@@ -79,8 +79,7 @@ def _trainings(study: Study, network: Network) -> list[EvaluationRecord]:
     keys = {
         measurement_of(study.plan, candidate, trials[candidate.trial_id], designs[candidate.trial_id])
         for candidate in study.store.candidates(study.record.id, architectures=[network.key])
-        if candidate.skeleton == network.skeleton.key
-        and study.plan.recipe(designs[candidate.trial_id]) == network.recipe
+        if candidate.skeleton == network.skeleton.key and study.plan.recipe(designs[candidate.trial_id]) == network.recipe
     }
     measured = study.store.evaluations(study.record.id, architectures=[network.key])
     return [evaluation for evaluation in measured if evaluation.key in keys]

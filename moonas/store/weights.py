@@ -4,15 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, exists, or_, select
 from sqlalchemy.orm import Session
 
 from moonas.store.database import Database
-from moonas.store.queries import columns
+from moonas.store.queries import columns, run, table_of
 from moonas.store.records import ArtifactRecord, EvaluationKey
 from moonas.store.tables import Architecture, Artifact, Evaluation, FrontMember, Study, Task
 
 WEIGHTS = "weights"
+
+_MEMBER, _ARCHITECTURE = table_of(FrontMember), table_of(Architecture)
+# Built once: the loop asks for every evaluation whose weights are not to stay.
+_ON_OTHER_FRONT = (
+    select(_MEMBER.c.id)
+    .join_from(_MEMBER, _ARCHITECTURE, _ARCHITECTURE.c.id == _MEMBER.c.architecture_id)
+    .where(
+        _ARCHITECTURE.c.key == bindparam("the_architecture"),
+        _MEMBER.c.skeleton == bindparam("the_skeleton"),
+        _MEMBER.c.left_front.is_(None),
+        _MEMBER.c.study_id != bindparam("the_study"),
+        or_(
+            _MEMBER.c.recipe == bindparam("the_protocol"),
+            and_(_MEMBER.c.recipe == "", _MEMBER.c.protocol == bindparam("the_protocol")),
+        ),
+    )
+    .limit(1)
+)
 
 
 def evaluations_with_weights(database: Database, study_id: int) -> dict[EvaluationKey, int]:
@@ -46,18 +64,20 @@ def search_weights(database: Database, study_id: int) -> dict[str, ArtifactRecor
 
 def on_other_fronts(session: Session, study_id: int, measured: Iterable[EvaluationKey]) -> set[EvaluationKey]:
     """Those of a network that is on the present front of another study."""
-    query = (
-        select(FrontMember.id)
-        .join(Architecture, Architecture.id == FrontMember.architecture_id)
-        .where(FrontMember.left_front.is_(None), FrontMember.study_id != study_id)
-    )
-    found = set()
-    for key in measured:
-        by = or_(FrontMember.recipe == key.protocol, and_(FrontMember.recipe == "", FrontMember.protocol == key.protocol))
-        same = and_(Architecture.key == key.architecture, FrontMember.skeleton == key.skeleton, by)
-        if session.scalar(query.where(same).limit(1)) is not None:
-            found.add(key)
-    return found
+    return {
+        key
+        for key in measured
+        if run(
+            session,
+            _ON_OTHER_FRONT,
+            {
+                "the_study": study_id,
+                "the_architecture": key.architecture,
+                "the_skeleton": key.skeleton,
+                "the_protocol": key.protocol,
+            },
+        ).first()
+    }
 
 
 def borrowers(database: Database, study_id: int) -> dict[str, int]:
