@@ -265,3 +265,14 @@ def test_a_prefix_names_one_architecture_of_the_study(store, study, new_study, l
             store.architecture_by_prefix(study.id, wrong)
     with pytest.raises(UsageError, match="none yet"):
         store.architecture_by_prefix(new_study("empty").id, alike)
+
+
+def test_text_that_a_worker_printed_is_stored_whatever_it_holds(store, study, ledger, running):
+    log = "Traceback\x00 in \udcff binary \N{SNOWMAN}"
+    ledger.fail_attempt(*running, "died\x00", log, final=True)
+    ledger.add_event("warning", log, {"log": log})
+    (attempt,) = store.attempts(study.id)
+    assert attempt.error.startswith("Traceback")
+    assert attempt.error.endswith("binary \N{SNOWMAN}")
+    assert attempt.reason.startswith("died")
+    assert store.events(study.id)[-1].text == attempt.error
