@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -23,7 +24,7 @@ class Proposal:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Told:
     """One trial as a sampler sees it: its parameters and, once complete, its objectives, minimised.
 
@@ -73,6 +74,11 @@ class Draw:
         )
 
 
+def _kept_once(value: Any) -> Any:
+    """Many trials share their texts, which would take most of the memory of a long study."""
+    return sys.intern(value) if isinstance(value, str) else value
+
+
 def _means(values: Sequence[Sequence[float]]) -> tuple[float, ...] | None:
     """Of every column; None where there are no rows."""
     return tuple(sum(column) / len(values) for column in zip(*values, strict=True)) if values else None
@@ -88,7 +94,8 @@ class History:
     def __init__(self) -> None:
         self.trials: list[Told] = []
         self.changes: list[int] = []
-        self._asked: set[tuple[str, int]] = set()
+        self._asked: set[tuple[str, int]] = set()  # what `has` looks up, of the first `_looked_at` trials
+        self._looked_at = 0
         self._failed: set[tuple[str, int]] = set()
         self._members: list[list[int]] = []  # of each draw, the numbers of its trials
         self._draw_of: list[int] = []
@@ -102,25 +109,27 @@ class History:
         self.changes.append(self.drawn - 1)
 
     def add(self, trial: Told) -> None:
-        params = canonical_json(dict(trial.params))
-        continues = bool(self.trials) and trial.replicate > 0 and canonical_json(dict(self.trials[-1].params)) == params
-        self._asked.add((params, trial.replicate))
+        trial = replace(trial, params={sys.intern(name): _kept_once(value) for name, value in trial.params.items()})
+        continues = trial.replicate > 0 and bool(self.trials) and self.trials[-1].params == trial.params
         if not continues:
             self._members.append([])
         self._members[-1].append(len(self.trials))
         self._draw_of.append(len(self._members) - 1)
         self.trials.append(trial)
         self._changed(len(self._members) - 1)
-        if trial.state == "FAIL":
-            self._failed.add((params, trial.replicate))
+        self._note_failure(trial)
 
     def tell(self, number: int, trial: Told) -> None:
         """Replace trial `number` by what is known of it now."""
         self.trials[number] = trial
         self._changed(self._draw_of[number])
-        (self._failed.add if trial.state == "FAIL" else self._failed.discard)((canonical_json(dict(trial.params)), trial.replicate))
+        self._note_failure(trial)
 
     def has(self, design: Design, replicate: int) -> bool:
+        """Whether a trial of the study is just this."""
+        for trial in self.trials[self._looked_at :]:
+            self._asked.add((canonical_json(dict(trial.params)), trial.replicate))
+        self._looked_at = len(self.trials)
         return (design.key, replicate) in self._asked
 
     def failed(self, design: Design, replicate: int) -> bool:
@@ -136,6 +145,12 @@ class History:
         if number not in self._draws:
             self._draws[number] = Draw.of([self.trials[trial] for trial in self._members[number]])
         return self._draws[number]
+
+    def _note_failure(self, trial: Told) -> None:
+        if trial.state == "FAIL":
+            self._failed.add((canonical_json(dict(trial.params)), trial.replicate))
+        elif self._failed:  # it may have been tried again
+            self._failed.discard((canonical_json(dict(trial.params)), trial.replicate))
 
     def _changed(self, draw: int) -> None:
         self._draws.pop(draw, None)
