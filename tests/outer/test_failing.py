@@ -74,13 +74,25 @@ def test_time_in_which_the_loop_did_not_listen_is_not_held_against_a_worker(monk
     patience, running = Patience(10.0), Running(None, 1, "w", began=100.0, heard=100.0, begun=True)  # type: ignore[arg-type]
     for now, hangs in ((100.9, False), (161.0, False), (161.5, False), (162.4, False), (163.0, False)):
         clock["now"] = now  # at 161 it comes back from a minute's wait for the database
-        assert bool(patience.lost([running])) is hangs, now
-    for _ in range(8):
+        assert bool(patience.lost({0: running})) is hangs, now
+    for _ in range(9):
         clock["now"] += 0.95
-        told = patience.lost([running])
-    assert told == [running]
+        told = patience.lost({0: running})
+    assert told == {0: "no report for 10 s (task_timeout): the worker hung and was killed"}
     clock["now"] += 0.5
-    assert patience.lost([running]) == []
+    assert patience.lost({0: running}) == {}
+
+
+def test_a_worker_has_some_minutes_to_start_before_it_counts_as_hanging(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = {"now": 0.0}
+    monkeypatch.setattr(failing.time, "monotonic", lambda: clock["now"])
+    patience, starting = Patience(10.0), Running(None, 1, "w", began=0.0, heard=0.0)  # type: ignore[arg-type]
+    told = {}
+    while not told:
+        told = patience.lost({3: starting})
+        clock["now"] += 0.5
+    assert clock["now"] == pytest.approx(301)
+    assert told == {3: "no report for 300 s (task_timeout): the worker hung and was killed"}
 
 
 def out_of_memory(spec: Mapping[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
