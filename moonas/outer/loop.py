@@ -67,6 +67,7 @@ class Loop:
         self.slots = Slots(pool, store, ledger, self.advancing, watcher.note, artifacts)
         self.ending: StudyState | None = None
         self.reached = self.held_up = ""
+        self._waits = False
         self.began = self._renewed = time.monotonic()
         restore(self.advancing, store)
         self.done_before = sum(self.trials.finished.values())
@@ -107,13 +108,13 @@ class Loop:
             if self.slots.unable:
                 self.pause()
         state = self.ending or StudyState.COMPLETE
-        self.ledger.set_state(state, self.slots.unable or self.reached)
+        self.ledger.set_state(state, self.slots.unable.partition("\n")[0] or self.reached)
         if self.slots.unable:
             raise TaskError(f"{self.slots.unable}\nThe study is paused. Then go on with: moonas resume {self.config.name}")
         return state
 
     def _fill_slots(self) -> None:
-        told, self.held_up = self.held_up, ""
+        self.held_up = ""
         for slot, device in enumerate(self.pool.devices):
             if slot in self.slots.running or (task := self._next_task(device)) is None:
                 continue
@@ -121,7 +122,8 @@ class Loop:
                 self.held_up = f"{device} is used by others ({users})"
             else:
                 self.slots.start(slot, task)
-        if self.held_up and not told and not self.slots.running:
+        told, self._waits = self._waits, bool(self.held_up) and not self.slots.running
+        if self._waits and not told:
             self.watcher.note(f"waiting for an idle device: {self.held_up}")
 
     def _next_task(self, device: str) -> OpenTask | None:

@@ -199,6 +199,19 @@ def test_what_others_use_is_left_alone_while_the_rest_works(store: Store) -> Non
     assert not any("idle" in line for line in notes.lines)
 
 
+def test_each_time_that_nothing_is_idle_is_told(store: Store) -> None:
+    class Later(OnGpus):
+        looks = 0
+
+        def busy(self, slot: int) -> str:
+            self.looks += 1
+            return "process 7" if slot == 1 or self.looks in (*range(9, 14), *range(30, 34)) else ""
+
+    notes = Notes()
+    assert drive(store, small_study(), Later({}), notes) is StudyState.COMPLETE
+    assert sum("waiting for an idle device" in line for line in notes.lines) == 2
+
+
 @pytest.mark.parametrize("broken", ["cuda:0", "cuda:1"])
 def test_a_task_whose_worker_died_is_started_on_another_device(store: Store, broken: str) -> None:
     assert drive(store, small_study(replicates=4), OnGpus({}, dies_on=(broken,))) is StudyState.COMPLETE
