@@ -354,8 +354,7 @@ def _drive(store: Store, record: StudyRecord, plan: Plan, url: str, watcher: Wat
     workers = plan.config.workers
     artifacts = _artifacts_of(url, record, plan.config.artifacts)
     with store.ledger(record.id) as ledger:
-        local = slot_devices(workers), workers.threads_per_task, workers.only_idle
-        pool: Pool = InlinePool() if plan.instant else LocalPool(*local)
+        pool: Pool = InlinePool() if plan.instant else LocalPool(slot_devices(workers), workers.threads_per_task, workers.only_idle)
         try:
             device = _measuring_device(pool, plan) if plan.measured else None
             loop = Loop(store, ledger, record, plan, pool, artifacts, watcher, device)

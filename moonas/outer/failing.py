@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from moonas.outer.work import OpenTask, Running
@@ -77,24 +78,20 @@ class Patience:
 
     def __init__(self, timeout: float | None) -> None:
         self.timeout = timeout
-        self._looked = time.monotonic()
+        self._looked = -inf  # whatever was before the first look does not count
 
-    def lost(self, running: Iterable[Running]) -> list[Running]:
-        """Those of `running` whose workers hang, each told once."""
+    def lost(self, running: Mapping[int, Running]) -> dict[int, str]:
+        """{slot: why its worker counts as hanging}, each told once."""
         now = time.monotonic()
         away, self._looked = now - self._looked, now
-        found: list[Running] = []
+        found: dict[int, str] = {}
         if self.timeout is None:
             return found
-        for one in running:
+        for slot, one in running.items():
             if away > AWAY:
-                one.heard += away
+                one.heard = min(now, one.heard + away)
             patience = self.timeout if one.begun else max(self.timeout, START_SECONDS)
             if now - one.heard > patience and not one.given_up:
                 one.given_up = True
-                found.append(one)
+                found[slot] = f"no report for {patience:g} s (task_timeout): the worker hung and was killed"
         return found
-
-    @property
-    def reason(self) -> str:
-        return f"no report for {self.timeout:g} s (task_timeout): the worker hung and was killed"

@@ -64,6 +64,7 @@ class Loop:
         self.plan, self.artifacts, self.device, self.watcher = plan, artifacts, device, watcher
         self.ending: StudyState | None = None
         self.reached = self.held_up = ""
+        self._waits = False
         self.began = self._renewed = time.monotonic()
         self._again: Any = None  # what a slot reported, and the database went away before it counted
         self._take_up_surely()
@@ -153,13 +154,13 @@ class Loop:
         self.findings.keeping.settle(self.findings.members, over=not self.trials.open)
         self.slots.sweep()
         state = self.ending or StudyState.COMPLETE
-        self.ledger.set_state(state, self.slots.unable or self.reached)
+        self.ledger.set_state(state, self.slots.unable.partition("\n")[0] or self.reached)
         if self.slots.unable:
             raise TaskError(f"{self.slots.unable}\nThe study is paused. Then go on with: moonas resume {self.config.name}")
         return state
 
     def _fill_slots(self) -> None:
-        told, self.held_up = self.held_up, ""
+        self.held_up = ""
         for slot, device in enumerate(self.pool.devices):
             if slot in self.slots.running or (task := self._next_task(device)) is None:
                 continue
@@ -167,7 +168,8 @@ class Loop:
                 self.held_up = f"{device} is used by others ({users})"
             else:
                 self.slots.start(slot, task)
-        if self.held_up and not told and not self.slots.running:
+        told, self._waits = self._waits, bool(self.held_up) and not self.slots.running
+        if self._waits and not told:
             self.watcher.note(f"waiting for an idle device: {self.held_up}")
 
     def _next_task(self, device: str) -> OpenTask | None:

@@ -91,9 +91,8 @@ class Slots:
 
     def kill_hanging(self) -> None:
         """Kill the workers of tasks that have not reported for too long; each `died` event says so."""
-        lost = self.patience.lost(self.running.values())
-        for slot in [slot for slot, running in self.running.items() if running in lost]:
-            self.pool.kill(slot, self.patience.reason)
+        for slot, reason in self.patience.lost(self.running).items():
+            self.pool.kill(slot, reason)
 
     def pause(self) -> None:
         """End all tasks at their next checkpoint."""

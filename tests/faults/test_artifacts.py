@@ -84,7 +84,7 @@ def limited_files(folder: Path) -> Callable[[Loop], None]:
     return limit
 
 
-@pytest.fixture(params=["a full disk", "a limit on files"])
+@pytest.fixture(params=["a full disk", pytest.param("a limit on files", marks=pytest.mark.slow)])
 def trouble(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Loop], None]]:
     """Lets no further checkpoint be written to the folder of artifacts; mended by taking the filler away, and by new workers."""
     folder = tmp_path / "disk"

@@ -97,6 +97,9 @@ def test_a_broken_installation_stops_the_study_with_the_last_words_of_a_worker(f
         run(tmp_path)
     study = moonas.load_study("tiny", f"sqlite:///{tmp_path}/study.db")
     assert study.state is StudyState.PAUSED
+    assert study.store.state_note(study.record.id) == (
+        "no worker can start here: the worker process ended with exit code 1 before it could take a task"
+    )
     assert [attempt.state for attempt in attempts_of(study)] == [AttemptState.FAIL] * 3
     assert [trial.state for trial in study.trials()] == [TrialState.RUNNING]
 

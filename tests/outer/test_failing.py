@@ -74,13 +74,25 @@ def test_time_in_which_the_loop_did_not_listen_is_not_held_against_a_worker(monk
     patience, running = Patience(10.0), Running(None, 1, "w", began=100.0, heard=100.0, begun=True)  # type: ignore[arg-type]
     for now, hangs in ((100.9, False), (161.0, False), (161.5, False), (162.4, False), (163.0, False)):
         clock["now"] = now  # at 161 it comes back from a minute's wait for the database
-        assert bool(patience.lost([running])) is hangs, now
-    for _ in range(8):
+        assert bool(patience.lost({0: running})) is hangs, now
+    for _ in range(9):
         clock["now"] += 0.95
-        told = patience.lost([running])
-    assert told == [running]
+        told = patience.lost({0: running})
+    assert told == {0: "no report for 10 s (task_timeout): the worker hung and was killed"}
     clock["now"] += 0.5
-    assert patience.lost([running]) == []
+    assert patience.lost({0: running}) == {}
+
+
+def test_a_worker_has_some_minutes_to_start_before_it_counts_as_hanging(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = {"now": 0.0}
+    monkeypatch.setattr(failing.time, "monotonic", lambda: clock["now"])
+    patience, starting = Patience(10.0), Running(None, 1, "w", began=0.0, heard=0.0)  # type: ignore[arg-type]
+    told = {}
+    while not told:
+        told = patience.lost({3: starting})
+        clock["now"] += 0.5
+    assert clock["now"] == pytest.approx(301)
+    assert told == {3: "no report for 300 s (task_timeout): the worker hung and was killed"}
 
 
 def out_of_memory(spec: Mapping[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
@@ -185,6 +197,19 @@ def test_what_others_use_is_left_alone_while_the_rest_works(store: Store) -> Non
     assert drive(store, small_study(), OnGpus({"cuda:1": 10**6}), notes) is StudyState.COMPLETE
     assert {attempt.device for attempt in store.attempts(store.study("small").id)} == {"cuda:0"}
     assert not any("idle" in line for line in notes.lines)
+
+
+def test_each_time_that_nothing_is_idle_is_told(store: Store) -> None:
+    class Later(OnGpus):
+        looks = 0
+
+        def busy(self, slot: int) -> str:
+            self.looks += 1
+            return "process 7" if slot == 1 or self.looks in (*range(9, 14), *range(30, 34)) else ""
+
+    notes = Notes()
+    assert drive(store, small_study(), Later({}), notes) is StudyState.COMPLETE
+    assert sum("waiting for an idle device" in line for line in notes.lines) == 2
 
 
 @pytest.mark.parametrize("broken", ["cuda:0", "cuda:1"])

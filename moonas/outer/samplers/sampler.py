@@ -129,14 +129,13 @@ class History:
         self._draw_of.append(draw)
         self.trials.append(trial)
         self._changed(draw)
-        if trial.state == "FAIL":
-            self._failed.add(_identity(trial))
+        self._note_failure(trial)
 
     def tell(self, number: int, trial: Told) -> None:
         """Replace trial `number` by what is known of it now."""
         self.trials[number] = trial
         self._changed(self._draw_of[number])
-        (self._failed.add if trial.state == "FAIL" else self._failed.discard)(_identity(trial))
+        self._note_failure(trial)
 
     def has(self, design: Design, replicate: int) -> bool:
         return self.number_of(design, replicate) is not None
@@ -161,6 +160,12 @@ class History:
         if number not in self._draws:
             self._draws[number] = Draw.of([self.trials[trial] for trial in self._members[number]])
         return self._draws[number]
+
+    def _note_failure(self, trial: Told) -> None:
+        if trial.state == "FAIL":
+            self._failed.add(_identity(trial))
+        elif self._failed:  # it may have been tried again
+            self._failed.discard(_identity(trial))
 
     def _changed(self, draw: int) -> None:
         self._draws.pop(draw, None)
