@@ -173,6 +173,18 @@ def test_a_task_that_other_open_trials_need_is_not_killed_for_one_of_them(store:
     assert pool.killed == []
 
 
+def test_a_trial_that_joins_a_running_search_is_running(store: Store) -> None:
+    found: list[list[TrialState]] = []
+
+    class Looking(Notes):
+        def tick(self, loop: Loop) -> None:
+            if len(loop.trials.open) == 3:
+                found.append(states(store))
+
+    drive(store, small_study(methods=["darts"], replicates=1), FakePool(slots=3), Looking())
+    assert found[0] == [RUNNING] * 3
+
+
 def test_cancelling_everything_kills_what_runs_and_ends_the_loop(store: Store, undisturbed: str) -> None:
     pool, asking = FakePool(), Asking(after(3), ("cancel", {}))
     assert drive(store, small_study(), pool, asking) is StudyState.STOPPED
