@@ -208,8 +208,9 @@ class Loop:
     def _check_limits(self) -> None:
         """Where a limit is reached and trials wait, are held or left to be asked for: what runs finishes, nothing new starts."""
         asked = len(self.trials.history.trials) >= self.sampler.total
-        wait = self.advancing.rungs.held or not all(trial.begun for trial in self.trials.open.values())
-        if self.ending is not None or (asked and not wait):
+        if self.ending is not None:
+            return
+        if asked and not self.advancing.rungs.held and all(trial.begun for trial in self.trials.open.values()):
             return
         limits = self.config.limits
         hours, device_hours = (time.monotonic() - self.began) / 3600, self.slots.device_seconds / 3600

@@ -186,10 +186,12 @@ class Ledger(LeasedWrites):
                 task_id, kind, key, dict(spec), TaskState.WAITING, None, **times, trial_ids=tuple(served), checkpoints=()
             )
 
-    def link(self, trial_id: int, task_id: int) -> None:
-        """Let a task serve one more trial."""
+    def link(self, trial_id: int, task_id: int, running: bool = False) -> None:
+        """Let a task serve one more trial, which is RUNNING from now on where the task is."""
         with self._write() as session:
             session.merge(TrialTask(trial_id=trial_id, task_id=task_id))
+            if running:
+                run(session, statements.START_TRIALS, {"the_task": task_id})
 
     def start_attempt(self, task_id: int, worker: str, device: str) -> int:
         """A WAITING task becomes RUNNING, and so do the waiting trials it serves; returns the attempt's id."""

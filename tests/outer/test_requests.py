@@ -173,6 +173,18 @@ def test_a_task_that_other_open_trials_need_is_not_killed_for_one_of_them(store:
     assert pool.killed == []
 
 
+def test_a_trial_that_joins_a_running_search_is_running(store: Store) -> None:
+    found: list[list[TrialState]] = []
+
+    class Looking(Notes):
+        def tick(self, loop: Loop) -> None:
+            if len(loop.trials.open) == 3:
+                found.append(states(store))
+
+    drive(store, small_study(methods=["darts"], replicates=1), FakePool(slots=3), Looking())
+    assert found[0] == [RUNNING] * 3
+
+
 def test_cancelling_everything_kills_what_runs_and_ends_the_loop(store: Store, undisturbed: str) -> None:
     pool, asking = FakePool(), Asking(after(3), ("cancel", {}))
     assert drive(store, small_study(), pool, asking) is StudyState.STOPPED
@@ -217,21 +229,22 @@ def test_a_trial_that_has_ended_is_not_cancelled_and_an_unknown_one_is_refused(s
         changed(store, lambda changes: changes.cancel([3, 12]))
 
 
-def test_a_trial_that_is_held_at_a_rung_can_be_cancelled_and_the_others_are_ranked_without_it(store: Store) -> None:
+def test_a_trial_that_is_held_at_a_rung_can_be_cancelled_and_the_others_of_its_network_go_on_without_it(store: Store) -> None:
     raw = small_study(
-        methods=["random"], budgets={}, replicates=6, protocol={"name": "short", "epochs": 18}, promotion={"epochs": 2}
+        methods=[{"name": "darts", "epochs": 3}],
+        budgets={"params": ["90%", "100%", "none"]},  # all three decode to the same network
+        replicates=3,
+        protocol={"name": "short", "epochs": 18},
+        promotion={"epochs": 2},
     )
-    asking = Asking(lambda loop: loop.advancing.rungs.held >= 2, ("cancel", {"trials": [0, 1]}))
+    asking = Asking(lambda loop: loop.advancing.rungs.held >= 3, ("cancel", {"trials": [1]}))
     assert drive(store, raw, FakePool(slots=1), asking) is StudyState.COMPLETE
-    found = states(store)
-    assert (found[0], found[1]) != (COMPLETE, COMPLETE)
-    cancelled = [number for number, state in enumerate(found) if state is FAIL]
-    assert cancelled
-    assert answers(store, asking)[0].startswith("cancel: trial")
-    assert COMPLETE in found
+    assert answers(store, asking) == ["cancel: trial 1 cancelled"]
+    assert [number for number, state in enumerate(states(store)) if state is FAIL] == [1]
     changed(store, lambda changes: changes.retry(), raw)
     assert drive(store, raw, FakePool(slots=1)) is StudyState.COMPLETE
     assert FAIL not in states(store)
+    assert states(store)[1] is states(store)[0]
 
 
 def dying(times: int) -> Callable[[Mapping[str, Any]], Event | None]:
