@@ -14,6 +14,8 @@ import fsspec
 
 from moonas.errors import StorageError
 
+BUCKETS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+
 
 class Artifact(TypedDict):
     """id: opaque, 32 hexadecimal digits. sha256: of the content, in hexadecimal. bytes: its size."""
@@ -34,8 +36,11 @@ def write_artifact(folder_url: str, name: str, content: bytes) -> Artifact:
     url = f"{folder_url.rstrip('/')}/{number}-{name}"
     with _storage_errors("write", url):
         files, path = fsspec.core.url_to_fs(url)
-        files.makedirs(files._parent(path), exist_ok=True)
-        if _is_local(files):
+        if not _is_of(
+            files, BUCKETS
+        ):  # where a folder is but a name, and the parent of all a bucket that none should make by mistake
+            files.makedirs(files._parent(path), exist_ok=True)
+        if _is_of(files, ("file",)):
             unfinished = Path(path + ".part")
             unfinished.write_bytes(content)
             os.replace(unfinished, path)
@@ -62,8 +67,9 @@ def delete_artifact(url: str) -> None:
             files.rm_file(path)
 
 
-def _is_local(files: fsspec.AbstractFileSystem) -> bool:
-    return "file" in files.protocol if isinstance(files.protocol, tuple) else files.protocol == "file"
+def _is_of(files: fsspec.AbstractFileSystem, protocols: tuple[str, ...]) -> bool:
+    own = files.protocol if isinstance(files.protocol, tuple) else (files.protocol,)
+    return any(name in protocols for name in own)
 
 
 @contextmanager
@@ -72,5 +78,8 @@ def _storage_errors(verb: str, url: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise StorageError(f"cannot {verb} the artifact {url}: it is not there") from error
-    except (OSError, ValueError, ImportError) as error:  # also an unknown protocol, or one whose package is absent
+    except ImportError as error:
+        extra = "; pip install 'moonas[s3]'" if url.startswith("s3") else ""
+        raise StorageError(f"cannot {verb} the artifact {url}: {error}{extra}") from error
+    except Exception as error:  # an unknown protocol, a full disk; each object store has errors of its own besides
         raise StorageError(f"cannot {verb} the artifact {url}: {error}") from error
