@@ -19,6 +19,7 @@ import fsspec
 from moonas.errors import StorageError
 
 _NAME = re.compile(r"[0-9a-f]{32}-[a-z]+\.safetensors(\.part)?")
+BUCKETS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 
 
 class Artifact(TypedDict):
@@ -40,8 +41,9 @@ def write_artifact(folder_url: str, name: str, content: bytes) -> Artifact:
     url = f"{folder_url.rstrip('/')}/{number}-{name}"
     with _storage_errors("write", url):
         files, path = fsspec.core.url_to_fs(url)
-        files.makedirs(files._parent(path), exist_ok=True)
-        if _is_local(files):
+        if not _is_of(files, BUCKETS):  # where a folder is but a name, and the topmost a bucket that none should make by mistake
+            files.makedirs(files._parent(path), exist_ok=True)
+        if _is_of(files, ("file",)):
             unfinished = Path(path + ".part")
             try:
                 unfinished.write_bytes(content)
@@ -114,8 +116,9 @@ def _age(info: Mapping[str, Any]) -> float:
     return max(0.0, time.time() - (changed.timestamp() if isinstance(changed, datetime) else float(changed)))
 
 
-def _is_local(files: fsspec.AbstractFileSystem) -> bool:
-    return "file" in files.protocol if isinstance(files.protocol, tuple) else files.protocol == "file"
+def _is_of(files: fsspec.AbstractFileSystem, protocols: tuple[str, ...]) -> bool:
+    own = files.protocol if isinstance(files.protocol, tuple) else (files.protocol,)
+    return any(name in protocols for name in own)
 
 
 @contextmanager
@@ -124,5 +127,8 @@ def _storage_errors(verb: str, url: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise StorageError(f"cannot {verb} the artifact {url}: it is not there") from error
-    except (OSError, ValueError, ImportError) as error:  # also an unknown protocol, or one whose package is absent
+    except ImportError as error:
+        extra = "; pip install 'moonas[s3]'" if url.startswith("s3") else ""
+        raise StorageError(f"cannot {verb} the artifact {url}: {error}{extra}") from error
+    except Exception as error:  # an unknown protocol, a full disk; each object store has errors of its own besides
         raise StorageError(f"cannot {verb} the artifact {url}: {error}") from error
