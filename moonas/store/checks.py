@@ -32,10 +32,7 @@ from moonas.store.tables import (
 
 BACKUP = "go back to a backup, or run its file under another name, which takes over what was measured"
 DAMAGED = "go back to a backup, or save what can be read with: sqlite3 FILE .recover"
-MISSING = {
-    "checkpoint": "its task goes on from the one before, or starts again",
-    "weights": "what still needs them fails; delete the study and run its file again",
-}
+FORGET = "moonas db check --fix forgets it, and what still needs it is done again"
 DRIVEN = "study {name!r}: {what}; moonas resume {name} puts that right"
 
 
@@ -133,7 +130,7 @@ def _missing_files(session: Session) -> Iterator[str]:
     for study, kind, url in session.execute(query.order_by(Study.name, Artifact.url)):
         parts = urlsplit(url)
         if parts.scheme == "file" and not Path(url2pathname(parts.path)).exists():
-            yield f"study {study!r}: the {kind} {url} is missing; {MISSING.get(kind, BACKUP)}"
+            yield f"study {study!r}: the {kind} {url} is missing; {FORGET}"
 
 
 def _half_held(session: Session) -> Iterator[str]:

@@ -11,6 +11,7 @@ from urllib.request import url2pathname
 from sqlalchemy import select
 
 from moonas.errors import LeaseError, StorageError
+from moonas.store.checks import FORGET
 from moonas.store.lease import LEASE_SECONDS
 from moonas.store.queries import columns
 from moonas.store.records import ArtifactRecord, StudyRecord
@@ -38,7 +39,7 @@ def problems(store: Store, folder_of: FolderOf) -> Iterator[str]:
             )
         for artifact in missing:
             if not artifact.url.startswith("file:"):  # those are told of with the rest of the database
-                yield f"study {study.name!r}: the {artifact.kind} {artifact.url} is missing"
+                yield f"study {study.name!r}: the {artifact.kind} {artifact.url} is missing; {FORGET}"
 
 
 def fix(store: Store, folder_of: FolderOf) -> Iterator[str]:

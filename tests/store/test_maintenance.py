@@ -26,8 +26,8 @@ def test_a_sound_database_has_no_faults(store, study, url, ledger, tmp_path):
 def test_a_missing_artifact_is_found(study, url, ledger, tmp_path):
     evaluate(ledger, 0, artifacts=[{"kind": "weights", "url": (tmp_path / "gone").as_uri()}])
     assert check(url) == [
-        f"study 'digits': the weights file://{tmp_path}/gone is missing; what still needs them fails; "
-        "delete the study and run its file again"
+        f"study 'digits': the weights file://{tmp_path}/gone is missing; "
+        "moonas db check --fix forgets it, and what still needs it is done again"
     ]
 
 

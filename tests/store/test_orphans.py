@@ -13,6 +13,7 @@ from moonas import api
 from moonas.cli import app
 from moonas.errors import StorageError, TaskError
 from moonas.storage import artifact_url, study_folder
+from moonas.store.checks import FORGET
 from moonas.store.lease import new_holder
 from moonas.store.orphans import YOUNG, fix, problems
 from moonas.worker.artifacts import list_artifacts, read_artifact, write_artifact
@@ -87,7 +88,7 @@ def test_rows_without_a_file_are_forgotten_on_disks_and_in_object_stores(store, 
         gone = {"kind": "weights", "url": f"{url}/{'9' * 32}-weights.safetensors"}
         elsewhere = {"kind": "weights", "url": "s3://bucket/elsewhere"}
         evaluate(ledger, 0, artifacts=[{**there, "kind": "weights"}, gone, elsewhere])
-    assert list(problems(store, lambda study: url)) == [f"study 'digits': the weights {gone['url']} is missing"]
+    assert list(problems(store, lambda study: url)) == [f"study 'digits': the weights {gone['url']} is missing; {FORGET}"]
     assert list(fix(store, lambda study: url)) == [
         "study 'digits': forgot artifacts whose files are missing: 1 weights; what needs them starts again"
     ]
@@ -187,7 +188,7 @@ def test_a_search_whose_weights_are_lost_runs_again_where_they_are_needed(monkey
     shutil.rmtree(folder.removeprefix("file://"))
     with pytest.raises(TaskError, match="not there"):
         moonas.run({**question, "limits": {}}, url)
-    assert api.check_database(url) == [f"study 'small': the weights {weights.url} is missing"]
+    assert api.check_database(url) == [f"study 'small': the weights {weights.url} is missing; {FORGET}"]
     assert api.fix_artifacts(url) == [
         "study 'small': forgot artifacts whose files are missing: 1 weights; what needs them starts again"
     ]

@@ -163,7 +163,7 @@ def test_without_any_readable_checkpoint_a_task_starts_anew(searched, tmp_path):
 
 
 def test_an_evaluation_returns_its_metrics_and_resumes_exactly(tmp_path):
-    expected = run(evaluate_spec())
+    expected = run(evaluate_spec(), artifacts=str(tmp_path))
     assert set(expected["metrics"]) == {"accuracy", "test_accuracy", "loss"}
     assert 0 <= expected["metrics"]["accuracy"] <= 1
     loop = Loop("pause", step=1)
