@@ -32,7 +32,8 @@ def read_url(text: str) -> URL:
         raise StorageError(f"the driver {driver!r} is not supported; write {backend}://..., which uses {_DRIVERS[backend]}")
     if backend == "postgresql" and "@" in f"{url.host}{url.database}":
         raise StorageError("the storage is not a database URL: in a user's name or password write @ as %40, / as %2F and : as %3A")
-    return url.set(drivername=f"{backend}+{_DRIVERS[backend]}" if backend == "postgresql" else backend)
+    drivername = f"{backend}+{_DRIVERS[backend]}" if backend == "postgresql" else backend
+    return url._replace(drivername=drivername, password=url.password or None)  # `set` takes None for no change
 
 
 def without_secrets(url: URL) -> str:

@@ -96,7 +96,7 @@ class Database:
         if revision != HEAD:
             raise SchemaVersionError(
                 f"{self.shown} has schema revision {revision}, this moonas needs {HEAD}; "
-                f"upgrade it with: moonas db upgrade --storage {self.shown}"
+                f"upgrade it with: moonas db upgrade --storage {self.shown}" + " (and its password)" * (":***@" in self.shown)
             )
 
     def migrate(self) -> None:

@@ -113,10 +113,10 @@ def test_a_connection_cut_at_any_moment_of_many_writes_changes_nothing(postgres:
     whole, writes = undisturbed(postgres)
     assert set(whole["attempts"]) == {1}
     rng, done = random.Random(0), Counter[str]()
-    for _ in range(6):
+    for _ in range(4):
         with opened(postgres) as store:
             # A study that is cut makes more writes; the first two take the lease and create the study, before its loop is there.
-            cutter = Cutter(store, {number: rng.choice(MOMENTS) for number in range(3, 2 * writes) if rng.random() < 0.35})
+            cutter = Cutter(store, {number: rng.choice(MOMENTS) for number in range(3, 2 * writes) if rng.random() < 0.45})
             notes = Notes()
             assert drive(store, FEW, FakePool(slots=1), notes) is StudyState.COMPLETE
             assert left(store) == whole

@@ -95,7 +95,7 @@ def test_an_older_database_is_refused_with_the_command_that_upgrades_it(fresh_ur
     monkeypatch.setattr(database, "HEAD", "9999")
     with pytest.raises(SchemaVersionError, match="moonas db upgrade --storage ") as caught:
         Store.open(fresh_url)
-    assert str(caught.value).endswith(without_secrets(read_url(fresh_url)))
+    assert without_secrets(read_url(fresh_url)) in str(caught.value)
 
 
 def test_upgrading_a_current_database_changes_nothing(store, study, url):

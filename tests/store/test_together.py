@@ -84,9 +84,8 @@ def test_two_writers_that_wait_for_each_other_are_told_apart_as_something_that_p
     assert "deadlock" in ended[0]
 
 
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)  # for a file's lock see the tests of outages
 def test_a_lock_that_is_not_to_be_had_in_time_is_something_that_passes(store, study, url):
-    if not store.database.is_server:
-        pytest.skip("a file's lock is waited for by the driver, see the tests of outages")
     with store.ledger(study.id) as ledger, ledger.together(), Store.open(url) as other:
         began = time.monotonic()
         with pytest.raises(UnavailableError, match="lock"), other.database.write(lock_seconds=0.2) as session:
