@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -23,7 +24,7 @@ class Proposal:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Told:
     """One trial as a sampler sees it: its parameters and, once complete, its objectives, minimised.
 
@@ -73,6 +74,11 @@ class Draw:
         )
 
 
+def _kept_once(value: Any) -> Any:
+    """Many trials share their texts, which would take most of the memory of a long study."""
+    return sys.intern(value) if isinstance(value, str) else value
+
+
 def _means(values: Sequence[Sequence[float]]) -> tuple[float, ...] | None:
     """Of every column; None where there are no rows."""
     return tuple(sum(column) / len(values) for column in zip(*values, strict=True)) if values else None
@@ -88,7 +94,8 @@ class History:
     def __init__(self) -> None:
         self.trials: list[Told] = []
         self.changes: list[int] = []
-        self._asked: set[tuple[str, int]] = set()
+        self._asked: set[tuple[str, int]] = set()  # what `has` looks up, of the first `_looked_at` trials
+        self._looked_at = 0
         self._members: list[list[int]] = []  # of each draw, the numbers of its trials
         self._draw_of: list[int] = []
         self._draws: dict[int, Draw] = {}
@@ -101,9 +108,8 @@ class History:
         self.changes.append(self.drawn - 1)
 
     def add(self, trial: Told) -> None:
-        params = canonical_json(dict(trial.params))
-        continues = bool(self.trials) and trial.replicate > 0 and canonical_json(dict(self.trials[-1].params)) == params
-        self._asked.add((params, trial.replicate))
+        trial = replace(trial, params={sys.intern(name): _kept_once(value) for name, value in trial.params.items()})
+        continues = trial.replicate > 0 and bool(self.trials) and self.trials[-1].params == trial.params
         if not continues:
             self._members.append([])
         self._members[-1].append(len(self.trials))
@@ -117,6 +123,10 @@ class History:
         self._changed(self._draw_of[number])
 
     def has(self, design: Design, replicate: int) -> bool:
+        """Whether a trial of the study is just this."""
+        for trial in self.trials[self._looked_at :]:
+            self._asked.add((canonical_json(dict(trial.params)), trial.replicate))
+        self._looked_at = len(self.trials)
         return (design.key, replicate) in self._asked
 
     @property
