@@ -16,7 +16,7 @@ from moonas.cli import app
 from moonas.data.dataset import load_data
 from moonas.errors import MoonasError, StorageError, UsageError, WeightsError
 from moonas.results.study import Study
-from moonas.store.weights import WEIGHTS, borrowers
+from moonas.store.weights import borrowers
 from moonas.worker.artifacts import write_artifact
 from moonas.worker.local import Event
 from tests.outer.fakes import DEVICE, FakePool, result_of, small_study
@@ -232,4 +232,3 @@ def test_asking_for_weights_changes_no_key_of_a_task(weighing) -> None:
         keys.append({(task.kind, task.key) for task in study.store.tasks(study.record.id) if task.kind == "search"})
     assert keys[0] == keys[1]
     assert study.store.tasks(study.record.id, kind="evaluate") == []  # the second took all results over
-    assert WEIGHTS == "weights"

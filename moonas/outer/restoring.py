@@ -80,7 +80,7 @@ def _restore_tasks(advancing: Advancing, store: Store) -> None:
             reason = next((a.reason or "" for a in reversed(store.attempts(study_id, task_id=task.id))), "")
         checkpoints: list[Mapping[str, Any]] = [_location(artifact) for artifact in reversed(task.checkpoints)]
         result = task.result
-        if task.kind == "search" and result and result["weights"]:  # where they lie now, if they still do
+        if task.kind == "search" and result and result.get("weights"):  # where they lie now, if they still do
             result = {**result, "weights": _location(weights[task.key]) if task.key in weights else {"url": None}}
         advancing.tasks[task.kind, task.key] = OpenTask(task, task.state, result, reason, checkpoints, batch=halved.get(task.id))
 

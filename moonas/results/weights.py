@@ -75,12 +75,12 @@ def _settings(network: Network) -> str:
 def _trainings(study: Study, network: Network) -> list[EvaluationRecord]:
     """The evaluations that the network's accuracy is the mean of."""
     trials = {trial.id: trial for trial in study.store.trials(study.record.id, architectures=[network.key])}
-    designs = {id: Design.from_params(trial.params) for id, trial in trials.items()}
-    keys = {
-        measurement_of(study.plan, candidate, trials[candidate.trial_id], designs[candidate.trial_id])
-        for candidate in study.store.candidates(study.record.id, architectures=[network.key])
-        if candidate.skeleton == network.skeleton.key and study.plan.recipe(designs[candidate.trial_id]) == network.recipe
-    }
+    keys = set()
+    for candidate in study.store.candidates(study.record.id, architectures=[network.key]):
+        trial = trials[candidate.trial_id]
+        design = Design.from_params(trial.params)
+        if (candidate.skeleton, study.plan.recipe(design)) == (network.skeleton.key, network.recipe):
+            keys.add(measurement_of(study.plan, candidate, trial, design))
     measured = study.store.evaluations(study.record.id, architectures=[network.key])
     return [evaluation for evaluation in measured if evaluation.key in keys]
 
