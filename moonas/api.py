@@ -263,10 +263,9 @@ def check_database(storage: str | None = None) -> list[str]:
     from moonas.store.store import Store
 
     url = storage_url(storage)
-    if found := maintenance.check(url):  # what follows from rows is only worth a look where the rows are sound
-        return found
+    found = maintenance.check(url)
     with Store.open(url, read_only=True) as store:
-        return contradictions(store)
+        return found + contradictions(store, found)
 
 
 @contextmanager
