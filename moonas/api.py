@@ -270,8 +270,7 @@ def check_database(storage: str | None = None) -> list[str]:
     url = storage_url(storage)
     found = maintenance.check(url)
     with Store.open(url, read_only=True) as store:
-        if not found:  # what follows from rows is only worth a look where the rows are sound
-            found = contradictions(store)
+        found = found + contradictions(store, found)
         return found + list(orphans.problems(store, lambda record: _artifacts_of(url, record, record.config.get("artifacts"))))
 
 

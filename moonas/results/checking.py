@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import isclose
 
 import numpy as np
@@ -24,9 +24,17 @@ from moonas.study.changes import hash_of
 from moonas.study.objectives import minimised
 
 
-def contradictions(store: Store) -> list[str]:
-    """A sentence per fault, with what would do. A study that is driven at the moment is left out: it changes while it is read."""
-    return [f"study {summary.name!r}: {fault}" for summary in store.studies() for fault in _of_study(store, summary.name)]
+def contradictions(store: Store, found: Sequence[str]) -> list[str]:
+    """A sentence per fault, with what would do.
+
+    found: what the rows show by themselves. The studies named there are left out, and all of a damaged file: what follows from such
+    rows says nothing. So is a study that is driven at the moment, which changes while it is read.
+    """
+    if any(fault.startswith(("the file", "row")) for fault in found):
+        return []
+    names = [summary.name for summary in store.studies()]
+    sound = [name for name in names if not any(fault.startswith(f"study {name!r}") for fault in found)]
+    return [f"study {name!r}: {fault}" for name in sound for fault in _of_study(store, name)]
 
 
 def _of_study(store: Store, name: str) -> Iterator[str]:

@@ -36,6 +36,16 @@ def test_a_study_that_is_driven_is_left_alone(url, store, finished, plant):
         assert found(url) == []
 
 
+def test_a_study_whose_rows_are_wrong_hides_nothing_of_another(url, store, plant, finished, new_study):
+    with store.ledger(new_study("broken").id) as ledger:
+        ledger.start_attempt(ledger.add_task("search", "k", {}, [ledger.add_trial(0, {}, 0)]).id, "slot 0", "cpu:0")
+    plant("UPDATE moonas_front SET hypervolume = 0.5")
+    lines = found(url)
+    assert lines[0] == "study 'broken': 1 tasks are RUNNING but nobody drives the study"
+    assert len(lines) == 2
+    assert lines[1].startswith("study 'small': the hypervolume of front")
+
+
 def test_a_changed_configuration_is_found_by_its_hash(url, plant, finished):
     plant("UPDATE moonas_study SET config = " + replaced(url, "config", '"seed": 3', '"seed": 4'))
     assert found(url)[0] == "study 'small': its configuration is not the one it was stored with, by its hash"
