@@ -12,6 +12,7 @@ import numpy as np
 
 from moonas.architecture import Architecture, Edge
 from moonas.outer.identity import measurement_of
+from moonas.outer.plan import Design
 from moonas.results.study import Study
 from moonas.spaces.choices import Choices
 from moonas.spaces.scores import scores_from_json
@@ -59,7 +60,7 @@ def outcomes(study: Study) -> list[Outcome]:
     found = []
     for trial in store.trials(study_id, TrialState.COMPLETE):
         primary = primaries[trial.id]
-        evaluation = known[measurement_of(study.plan, primary, trial)]
+        evaluation = known[measurement_of(study.plan, primary, trial, Design.from_params(trial.params))]
         found.append(
             Outcome(
                 method=trial.params["method"],

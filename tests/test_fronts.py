@@ -13,6 +13,7 @@ from moonas.cli import app
 from moonas.errors import UsageError
 from moonas.infeasible import infeasibility
 from moonas.results.study import Study
+from moonas.store.states import TrialState
 from moonas.store.store import Store
 from moonas.study.bounds import parse_bound
 from tests.outer.fakes import FakePool, drive, small_study
@@ -111,6 +112,21 @@ def test_a_limit_that_nothing_meets_is_answered_with_what_would_do(study: Study)
     with pytest.raises(UsageError) as caught:
         study.best(under={"params": smallest - 1})
     assert str(caught.value).splitlines()[1:] == [f"params<={smallest} would admit {cheapest.key[:8]}"]
+
+
+def test_the_front_is_that_part_of_the_archive_however_it_is_read(study: Study, monkeypatch) -> None:
+    members = [network for network in study.archive() if network.on_front]
+    assert len(members) >= 3
+    assert study.front() == members
+    monkeypatch.setattr("moonas.results.networks.MOST_KEYS", 2)
+    assert study.front() == members
+
+
+def test_trials_come_in_pages(study: Study) -> None:
+    trials = study.trials()
+    assert study.trials(offset=2, limit=3) == trials[2:5]
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    assert study.trials(TrialState.COMPLETE, offset=1) == complete[1:]
 
 
 # Attainment

@@ -50,6 +50,8 @@ def trials(
     name: Name,
     storage: Storage = None,
     state: Annotated[str | None, typer.Option(help="Only trials in this state.")] = None,
+    offset: Annotated[int, typer.Option(min=0, help="Leave out so many of the first ones.")] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="So many at most.", show_default="all")] = None,
     output: FormatOption = Format.table,
 ) -> None:
     """List the trials of a study."""
@@ -58,12 +60,13 @@ def trials(
     from moonas.store.states import TrialState
     from moonas.terminal.trials import print_trials, trial_row
 
-    if state is not None and state.upper() not in list(TrialState):
-        raise UsageError(f"{state!r} is not a state{nearest(state.upper(), TrialState)}\nKnown: {', '.join(TrialState)}.")
+    wanted = None if state is None else state.upper()
+    if wanted is not None and wanted not in list(TrialState):
+        raise UsageError(f"{state!r} is not a state{nearest(wanted, TrialState)}\nKnown: {', '.join(TrialState)}.")
     study = api.load_study(name, storage)
     collapses, fallbacks = study.collapses(), study.fallbacks()
-    trials = [trial for trial in study.trials() if state is None or trial.state == state.upper()]
-    rows = [trial_row(trial, collapses.get(trial.number), fallbacks.get(trial.number)) for trial in trials]
+    page = study.trials(None if wanted is None else TrialState(wanted), offset, limit)
+    rows = [trial_row(trial, collapses.get(trial.number), fallbacks.get(trial.number)) for trial in page]
     if output is Format.table:
         print_trials(study, rows)
     else:

@@ -129,7 +129,8 @@ class _Writer:
     def _take_in(self, candidate: Mapping[str, Any], trial: Mapping[str, Any]) -> None:
         measured = candidate["measured"]
         as_stored = _stored(candidate, trial)
-        key = measurement_of(self.plan, as_stored, TrialRecord(**{n: v for n, v in trial.items() if n != "candidates"}))
+        record = TrialRecord(**{n: v for n, v in trial.items() if n != "candidates"})
+        key = measurement_of(self.plan, as_stored, record, Design.from_params(record.params))
         keys = {"evaluate": key}
         if self.device:
             keys["measure"] = measured_key(self.plan, as_stored.architecture, as_stored.skeleton, self.device)

@@ -148,7 +148,8 @@ def _records(study: Study) -> dict[int, list[dict[str, Any]]]:
     trials = {trial.id: trial for trial in study.trials()}
     found: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for candidate in study.store.candidates(study.record.id):
-        keys = {"evaluate": measurement_of(study.plan, candidate, trials[candidate.trial_id])}
+        trial = trials[candidate.trial_id]
+        keys = {"evaluate": measurement_of(study.plan, candidate, trial, Design.from_params(trial.params))}
         if device:
             keys["measure"] = measured_key(study.plan, candidate.architecture, candidate.skeleton, device)
         measured = {kind: _evaluation(known[key]) for kind, key in keys.items() if key in known}

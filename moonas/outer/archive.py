@@ -14,7 +14,7 @@ from moonas.study.bounds import Bound, total_violation
 from moonas.study.objectives import Objective, best_value, minimised, worst_value
 
 
-@dataclass
+@dataclass(slots=True)
 class Point:
     """One architecture at one skeleton, trained by one recipe.
 

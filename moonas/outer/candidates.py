@@ -19,7 +19,7 @@ from moonas.spaces.sampling import FeasibleSet
 from moonas.spaces.scores import scores_from_json
 from moonas.spaces.space import Space, chosen_edges
 from moonas.specs import Bounds
-from moonas.store.records import CandidateRecord, NewCandidate
+from moonas.store.records import CandidateRecord, DecodedRecord, NewCandidate
 from moonas.study.budgets import budget_text
 
 
@@ -73,13 +73,17 @@ def decode_trial(plan: Plan, design: Design, result: Mapping[str, Any], primary:
     ]
 
 
-def stored_costs(plan: Plan, candidate: CandidateRecord) -> dict[str, int]:
-    """What was known of a stored candidate before anything was run: as stored, and what the study's device tables say."""
+def stored_costs(plan: Plan, candidate: CandidateRecord | DecodedRecord) -> dict[str, int]:
+    """What was known of a stored candidate before anything was run: as stored, and what the study's device tables say.
+
+    candidate: with its genotype, for a study that has such tables.
+    """
     if not plan.space.groups:
         return {}
     exact = {"params": candidate.params, "macs": candidate.macs}
     if not plan.config.device_tables:
         return exact
+    assert isinstance(candidate, CandidateRecord)
     return exact | plan.costs(Architecture.from_json(candidate.genotype), Skeleton.from_json(candidate.skeleton_json))
 
 

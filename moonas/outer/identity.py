@@ -6,15 +6,16 @@ from moonas.outer.continuing import start_of
 from moonas.outer.plan import Design, Plan
 from moonas.seeds import digest
 from moonas.specs import Device, EvaluateSpec
-from moonas.store.records import CandidateRecord, EvaluationKey, Place, TrialRecord
+from moonas.store.records import CandidateRecord, DecodedRecord, EvaluationKey, Place, TrialRecord
 
 
-def measurement_of(plan: Plan, candidate: CandidateRecord, trial: TrialRecord, rung: int | None = None) -> EvaluationKey:
+def measurement_of(
+    plan: Plan, candidate: CandidateRecord | DecodedRecord, trial: TrialRecord, design: Design, rung: int | None = None
+) -> EvaluationKey:
     """The evaluation that a candidate of a trial asked for, which counts for its study; others' measurements do not.
 
-    rung: as of `Plan.protocol`.
+    design: of the trial's parameters. rung: as of `Plan.protocol`.
     """
-    design = Design.from_params(trial.params)
     return EvaluationKey(
         architecture=candidate.architecture,
         skeleton=plan.search_skeleton.key if plan.inherits else candidate.skeleton,

@@ -57,8 +57,13 @@ class Design:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Design:
-        parts = _without("setting.", params), _without("choice.", params)
-        return cls(params["method"], parse_budget(params["budget"]), params["channels"], params["cells"], *parts)
+        parts: dict[str, dict[str, Any]] = {"setting": {}, "choice": {}}
+        for name, value in params.items():
+            kind, dot, rest = name.partition(".")
+            if dot:
+                parts[kind][rest] = value
+        budget = parse_budget(params["budget"])
+        return cls(params["method"], budget, params["channels"], params["cells"], parts["setting"], parts["choice"])
 
 
 class Plan:
@@ -404,10 +409,6 @@ class Plan:
 
 def _prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{prefix}{name}": value for name, value in values.items()}
-
-
-def _without(prefix: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    return {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}
 
 
 def _rows(edges: Mapping[str, Any]) -> dict[str, list[int]]:

@@ -17,9 +17,9 @@ import numpy as np
 from moonas.front.selection import best
 from moonas.outer.archive import Archive
 from moonas.outer.identity import measurement_of
-from moonas.outer.plan import Plan
+from moonas.outer.plan import Design, Plan
 from moonas.outer.work import OpenTrial
-from moonas.store.records import CandidateRecord, EvaluationKey, TrialRecord
+from moonas.store.records import CandidateRecord, DecodedRecord, EvaluationKey, TrialRecord
 from moonas.store.states import TrialState
 from moonas.study.bounds import total_violation
 from moonas.study.metrics import METRICS, is_measured
@@ -110,19 +110,21 @@ class Rungs:
     def restore(
         self,
         trial: TrialRecord,
-        candidate: CandidateRecord,
+        design: Design,
+        candidate: CandidateRecord | DecodedRecord,
         reached: int,
         known: Mapping[EvaluationKey, Mapping[str, float]],
         costs: Mapping[str, float],
     ) -> None:
         """Take in again what a stored trial has finished below the protocol.
 
-        candidate, costs: its primary one, with all that is known without training. reached: the rung that it was promoted to.
+        design: of its parameters. candidate, costs: its primary one, with all that is known without training. reached: the rung
+        that it was promoted to.
         A complete trial that was not promoted to the top had never stood at `reached`: its accuracy was known already.
         """
         finished = 0 if trial.state is TrialState.FAIL else reached + (trial.state is not TrialState.COMPLETE)
         for rung in range(min(finished, self.top)):
-            key = measurement_of(self.plan, candidate, trial, rung)
+            key = measurement_of(self.plan, candidate, trial, design, rung)
             if key in known:
                 self.enter(rung, key, trial.number, {**known[key], **costs}).went_on |= rung < reached
 

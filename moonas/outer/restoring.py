@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from moonas.outer.advancing import Advancing
@@ -26,6 +28,23 @@ def restore(advancing: Advancing, store: Store) -> None:
     advancing: without any trial as yet. What a dead loop left running waits already, see `Ledger.reset_running`.
     Raises DeviceError where the study has measured on another device.
     """
+    with _no_collection():
+        _restore(advancing, store)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Python's search for cycles among objects that are all being kept takes as long as all else."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _restore(advancing: Advancing, store: Store) -> None:
     study_id, findings = advancing.ledger.study_id, advancing.findings
     findings.bound = store.device(study_id)
     if findings.device is not None:
@@ -33,7 +52,8 @@ def restore(advancing: Advancing, store: Store) -> None:
     advancing.pruner.restore(store, study_id)
     _restore_tasks(advancing, store)
     records, rungs = store.trials(study_id), store.rungs(study_id)
-    _restore_networks(advancing, store, records, rungs)
+    designs = {trial.id: Design.from_params(trial.params) for trial in records}
+    _restore_networks(advancing, store, records, designs, rungs)
     changes = store.front_history(study_id, advancing.plan.protocol_identity)
     findings.hypervolume = changes[-1].hypervolume if changes else 0.0
     advancing.trials.volumes = volumes_after(records, changes)
@@ -45,8 +65,9 @@ def restore(advancing: Advancing, store: Store) -> None:
 def recall(advancing: Advancing, store: Store) -> None:
     """Take in the trials and tasks of a study, to change some of them; nothing goes on."""
     study_id = advancing.ledger.study_id
-    _restore_tasks(advancing, store)
-    _restore_trials(advancing, store.trials(study_id), store.rungs(study_id))
+    with _no_collection():
+        _restore_tasks(advancing, store)
+        _restore_trials(advancing, store.trials(study_id), store.rungs(study_id))
 
 
 def _restore_tasks(advancing: Advancing, store: Store) -> None:
@@ -59,15 +80,18 @@ def _restore_tasks(advancing: Advancing, store: Store) -> None:
         advancing.tasks[task.kind, task.key] = OpenTask(task, task.state, task.result, reason, checkpoints)
 
 
-def _restore_networks(advancing: Advancing, store: Store, records: Sequence[TrialRecord], rungs: Mapping[int, int]) -> None:
-    """Fill the archive and the rungs. rungs: {number of a trial: the rung it was promoted to}."""
+def _restore_networks(
+    advancing: Advancing, store: Store, records: Sequence[TrialRecord], designs: Mapping[int, Design], rungs: Mapping[int, int]
+) -> None:
+    """Fill the archive and the rungs. designs: by a trial's id. rungs: {number of a trial: the rung it was promoted to}."""
     plan, findings, device = advancing.plan, advancing.findings, advancing.findings.device
     findings.known.update(store.measurements(advancing.ledger.study_id))
     by_id = {trial.id: trial for trial in records}
-    for candidate in store.candidates(advancing.ledger.study_id):
-        trial = by_id[candidate.trial_id]
-        key = measurement_of(plan, candidate, trial)
-        place = Place(candidate.architecture, candidate.skeleton, plan.recipe(Design.from_params(trial.params)))
+    read = store.candidates if plan.config.device_tables else store.decoded  # the tables speak of genotypes
+    for candidate in read(advancing.ledger.study_id):
+        trial, design = by_id[candidate.trial_id], designs[candidate.trial_id]
+        key = measurement_of(plan, candidate, trial, design)
+        place = Place(candidate.architecture, candidate.skeleton, plan.recipe_of(key.protocol))
         on_device = measured_key(plan, candidate.architecture, candidate.skeleton, device) if device else None
         measured = findings.known.get(on_device) if on_device else {}
         if measured is None:
@@ -75,8 +99,8 @@ def _restore_networks(advancing: Advancing, store: Store, records: Sequence[Tria
         costs = stored_costs(plan, candidate) | measured_values(plan, measured)
         if key in findings.known and place not in advancing.pruner.given_up:
             findings.archive.add(place, costs, key, findings.known[key])
-        if candidate.origin == "primary":
-            advancing.rungs.restore(trial, candidate, rungs.get(trial.number, 0), findings.known, costs)
+        if candidate.origin == "primary" and advancing.rungs.top:
+            advancing.rungs.restore(trial, design, candidate, rungs.get(trial.number, 0), findings.known, costs)
     findings.members = findings.archive.front()
 
 

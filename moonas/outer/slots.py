@@ -154,6 +154,8 @@ class Slots:
                 self.advancing.findings.learn(key)
             task.state, task.result, task.checkpoints = TaskState.COMPLETE, result, []
             self.advancing.advance_waiting(task)
+        if task.record.kind in ("evaluate", "measure"):  # what it found is known from now on
+            del self.advancing.tasks[task.record.kind, task.record.key]
         if self.advancing.pruner.curves and task.record.kind == "evaluate":
             self.advancing.pruner.learn(self.store.curves(self.ledger.study_id, task.record.id))
         self._remove(dropped)

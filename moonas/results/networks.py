@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,9 @@ from moonas.study.metrics import METRICS, spread_name
 
 if TYPE_CHECKING:
     from moonas.results.study import Study
+
+
+MOST_KEYS = 1000  # that are looked up one by one; for more, everything is read
 
 
 @dataclass(frozen=True)
@@ -113,23 +116,25 @@ class Network:
         }
 
 
-def read_archive(study: Study) -> Records[Network]:
-    """Every network measured by the study's protocol, the cheapest first."""
+def read_archive(study: Study, keys: Collection[str] | None = None) -> Records[Network]:
+    """Every network measured by the study's protocol, the cheapest first; of all architectures, or of those with these keys."""
+    if keys is not None and len(keys) > MOST_KEYS:
+        return Records(network for network in read_archive(study) if network.key in keys)
     present = {member.place for member in study.store.front(study.record.id)}
-    candidates = sorted(study.store.candidates(study.record.id), key=lambda c: (c.trial, c.id))
-    trials = {trial.id: trial for trial in study.trials()}
+    candidates = sorted(study.store.candidates(study.record.id, architectures=keys), key=lambda c: (c.trial, c.id))
+    trials = {trial.id: trial for trial in study.store.trials(study.record.id, architectures=keys)}
     designs = {id: Design.from_params(trial.params) for id, trial in trials.items()}
     recipes = {id: study.plan.recipe(design) for id, design in designs.items()}
     first: dict[Place, CandidateRecord] = {}
     for candidate in candidates:
         first.setdefault(Place(candidate.architecture, candidate.skeleton, recipes[candidate.trial_id]), candidate)
-    known = {evaluation.key: evaluation for evaluation in study.store.evaluations(study.record.id)}
+    known = {evaluation.key: evaluation for evaluation in study.store.evaluations(study.record.id, architectures=keys)}
     found: dict[Place, dict[EvaluationKey, EvaluationRecord]] = {}
     measured: dict[Place, dict[str, Measured]] = {}
     device = study.store.device(study.record.id)
     given_up = networks_given_up(study.store, study.record.id, study.plan)
     for candidate in candidates:
-        key = measurement_of(study.plan, candidate, trials[candidate.trial_id])
+        key = measurement_of(study.plan, candidate, trials[candidate.trial_id], designs[candidate.trial_id])
         place = Place(candidate.architecture, candidate.skeleton, recipes[candidate.trial_id])
         if study.plan.measured:
             on_device = known.get(measured_key(study.plan, *place[:2], device)) if device else None

@@ -15,6 +15,7 @@ from moonas.results.choosing import choose
 from moonas.results.networks import Network, read_archive
 from moonas.store.lease import has_died
 from moonas.store.records import FrontRecord, Records, TrialRecord
+from moonas.store.states import TrialState
 from moonas.store.store import Store
 from moonas.study.bounds import Bound
 from moonas.study.loading import study_from
@@ -51,7 +52,8 @@ class Study:
         if number is not None:
             self.front_step(number)
         members = {member.place for member in self.store.front(self.record.id, number)}
-        return Records(network for network in self.archive() if network.place in members)
+        keys = {member.architecture for member in members}
+        return Records(network for network in read_archive(self, keys) if network.place in members)
 
     def archive(self) -> Records[Network]:
         """Every network measured by the study's protocol, the cheapest first."""
@@ -63,32 +65,32 @@ class Study:
         Raises UsageError where no architecture or several match, or where it was never measured.
         """
         key = self.store.architecture_by_prefix(self.record.id, prefix).key
-        found = Records(network for network in self.archive() if network.key == key)
+        found = read_archive(self, [key])
         if not found:
             raise UsageError(f"architecture {key} of study {self.name!r} has not been measured")
         return found
 
-    def trials(self) -> Records[TrialRecord]:
-        """Every trial, in the order of their numbers."""
-        return Records(self.store.trials(self.record.id))
+    def trials(self, state: TrialState | None = None, offset: int = 0, limit: int | None = None) -> Records[TrialRecord]:
+        """Every trial, or those in one state, in the order of their numbers; a page of them with `offset` and `limit`."""
+        return Records(self.store.trials(self.record.id, state, offset, limit))
 
     def collapses(self) -> dict[int, str]:
         """Of each trial whose search collapsed, by its number: in which epoch, and what gave it away."""
-        numbers = {trial.id: trial.number for trial in self.trials()}
+        tasks = self.store.tasks(self.record.id, kind="search", telling="collapse")
+        numbers = {trial.id: trial.number for trial in self.trials()} if tasks else {}
         found: dict[int, str] = {}
-        for task in self.store.tasks(self.record.id, kind="search"):
-            collapse = (task.result or {}).get("collapse")
-            if collapse:
-                text = f"collapsed in epoch {collapse['epoch']}: {collapse['reason']}"
-                found |= {numbers[trial_id]: text for trial_id in task.trial_ids}
+        for task in tasks:
+            collapse = (task.result or {})["collapse"]
+            text = f"collapsed in epoch {collapse['epoch']}: {collapse['reason']}"
+            found |= {numbers[trial_id]: text for trial_id in task.trial_ids}
         return dict(sorted(found.items()))
 
     def fallbacks(self) -> dict[int, str]:
         """Of each trial that was decoded by an earlier stage of its search, by its number: why."""
         results = {
             trial_id: task.result
-            for task in self.store.tasks(self.record.id, kind="search")
-            for trial_id in (task.trial_ids if (task.result or {}).get("earlier") else ())
+            for task in self.store.tasks(self.record.id, kind="search", telling="earlier")
+            for trial_id in task.trial_ids
         }
         found: dict[int, str] = {}
         for candidate in self.store.candidates(self.record.id) if results else ():

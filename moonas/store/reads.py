@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Select, and_, func, select
@@ -17,6 +18,7 @@ from moonas.store.records import (
     ArtifactRecord,
     AttemptRecord,
     CandidateRecord,
+    DecodedRecord,
     EvaluationKey,
     EvaluationRecord,
     EventRecord,
@@ -76,12 +78,20 @@ class Reads:
         return study_summaries(self.database)
 
     def trials(
-        self, study_id: int, state: TrialState | None = None, offset: int = 0, limit: int | None = None
+        self,
+        study_id: int,
+        state: TrialState | None = None,
+        offset: int = 0,
+        limit: int | None = None,
+        architectures: Collection[str] | None = None,
     ) -> list[TrialRecord]:
-        """In the order of their numbers."""
+        """In the order of their numbers. architectures: keys; only trials that decoded one of these."""
         query = select(*columns(TrialRecord, Trial)).where(Trial.study_id == study_id)
         if state is not None:
             query = query.where(Trial.state == state)
+        if architectures is not None:
+            decoded = select(Candidate.trial_id).join(Architecture, Architecture.id == Candidate.architecture_id)
+            query = query.where(Trial.id.in_(decoded.where(Architecture.key.in_(architectures))))
         return self._records(TrialRecord, query.order_by(Trial.number).offset(offset).limit(limit))
 
     def trial(self, study_id: int, number: int) -> TrialRecord:
@@ -95,13 +105,20 @@ class Reads:
         return TrialRecord(*row)
 
     def tasks(
-        self, study_id: int, state: TaskState | None = None, kind: str | None = None, trial: int | None = None
+        self,
+        study_id: int,
+        state: TaskState | None = None,
+        kind: str | None = None,
+        trial: int | None = None,
+        telling: str | None = None,
     ) -> list[TaskRecord]:
-        """In the order they were added."""
+        """In the order they were added. telling: only those whose result has an entry of this name, neither null nor empty."""
         wanted = select(Task.id).where(Task.study_id == study_id)
         for column, value in ((Task.state, state), (Task.kind, kind)):
             if value is not None:
                 wanted = wanted.where(column == value)
+        if telling is not None:
+            wanted = wanted.where(Task.result[telling].as_string().not_in(("[]", "{}")))
         if trial is not None:
             wanted = wanted.where(Task.id.in_(_tasks_of(trial)))
         with self.database.read() as session:
@@ -157,8 +174,10 @@ class Reads:
         with self.database.read() as session:
             return session.scalar(query) or 0.0
 
-    def candidates(self, study_id: int, trial: int | None = None, architecture: str | None = None) -> list[CandidateRecord]:
-        """In the order they were decoded, each trial's primary one first; `architecture` is a key."""
+    def candidates(
+        self, study_id: int, trial: int | None = None, architectures: Collection[str] | None = None
+    ) -> list[CandidateRecord]:
+        """In the order they were decoded, each trial's primary one first; of all architectures, or of those with these keys."""
         chosen = columns(
             CandidateRecord,
             Candidate,
@@ -179,19 +198,37 @@ class Reads:
         )
         if trial is not None:
             query = query.where(Trial.number == trial)
-        if architecture is not None:
-            query = query.where(Architecture.key == architecture)
+        if architectures is not None:
+            query = query.where(Architecture.key.in_(architectures))
         return self._records(CandidateRecord, query.order_by(Candidate.id))
 
+    def decoded(self, study_id: int) -> list[DecodedRecord]:
+        """Of all `candidates`, in their order, what needs no JSON to be read: a tenth of the time."""
+        query = (
+            select(Candidate.trial_id, Architecture.key, Candidate.skeleton, Candidate.origin, Cost.params, Cost.macs)
+            .join(Trial, Trial.id == Candidate.trial_id)
+            .join(Architecture, Architecture.id == Candidate.architecture_id)
+            .join(Cost, and_(Cost.architecture_id == Candidate.architecture_id, Cost.skeleton == Candidate.skeleton))
+            .where(Trial.study_id == study_id)
+        )
+        with self.database.read() as session:
+            return [DecodedRecord(*row) for row in run(session, query.order_by(Candidate.id)).all()]
+
     def evaluations(
-        self, study_id: int, data: str | None = None, protocol: str | None = None, architecture: str | None = None
+        self,
+        study_id: int,
+        data: str | None = None,
+        protocol: str | None = None,
+        architectures: Collection[str] | None = None,
     ) -> list[EvaluationRecord]:
-        """Every measurement of the architectures that the study met, whichever study made it."""
+        """Every measurement of the architectures that the study met, whichever study made it; or of those with these keys."""
         met = select(Candidate.architecture_id).join(Trial).where(Trial.study_id == study_id)
         query = _evaluations().where(Evaluation.architecture_id.in_(met))
-        for column, value in ((Evaluation.data, data), (Evaluation.protocol, protocol), (Architecture.key, architecture)):
+        for column, value in ((Evaluation.data, data), (Evaluation.protocol, protocol)):
             if value is not None:
                 query = query.where(column == value)
+        if architectures is not None:
+            query = query.where(Architecture.key.in_(architectures))
         return self._records(EvaluationRecord, query.order_by(Evaluation.id))
 
     def measurements(self, study_id: int) -> dict[EvaluationKey, dict[str, float]]:
@@ -200,8 +237,8 @@ class Reads:
         met = select(Candidate.architecture_id).join(Trial).where(Trial.study_id == study_id)
         query = select(*chosen).join(Architecture, Architecture.id == Evaluation.architecture_id)
         with self.database.read() as session:
-            rows = session.execute(query.where(Evaluation.architecture_id.in_(met)))
-            return {EvaluationKey(*key): metrics for *key, metrics in rows}
+            rows = run(session, query.where(Evaluation.architecture_id.in_(met)))
+            return {EvaluationKey(*row[:-1]): row[-1] for row in rows.all()}
 
     def known_evaluation(self, key: EvaluationKey) -> EvaluationRecord | None:
         """The measurement with this identity, if any study has made it."""
@@ -270,7 +307,7 @@ class Reads:
 
     def _records(self, record: type[Any], query: Select[Any]) -> list[Any]:
         with self.database.read() as session:
-            return [record(*row) for row in session.execute(query)]
+            return [record(*row) for row in run(session, query).all()]
 
 
 def task_records(session: Session, wanted: Select[Any]) -> list[TaskRecord]:

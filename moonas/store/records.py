@@ -211,6 +211,17 @@ class CandidateRecord:
     budget: dict[str, Any] | None
 
 
+class DecodedRecord(NamedTuple):
+    """Of a `CandidateRecord`, what needs no JSON to be read."""
+
+    trial_id: int
+    architecture: str
+    skeleton: str
+    origin: str
+    params: int
+    macs: int
+
+
 @dataclass(frozen=True)
 class EvaluationRecord:
     id: int

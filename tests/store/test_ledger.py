@@ -134,7 +134,7 @@ def test_a_finished_search_leaves_its_result_weights_and_candidates(store, study
 def test_two_trials_may_find_the_same_architecture(store, study, ledger):
     for number in range(2):
         ledger.add_candidates(ledger.add_trial(number, {}, 0), [candidate(3)])
-    assert [record.trial for record in store.candidates(study.id, architecture=architecture(3).key)] == [0, 1]
+    assert [record.trial for record in store.candidates(study.id, architectures=[architecture(3).key])] == [0, 1]
     assert [record.trial for record in store.candidates(study.id, trial=1)] == [1]
 
 
@@ -149,7 +149,7 @@ def test_an_evaluation_is_known_whichever_study_made_it(store, study, new_study,
     with store.ledger(later.id) as ledger:
         ledger.add_candidates(ledger.add_trial(0, {}, 0), [candidate(2)])
     assert store.evaluations(later.id) == [found]
-    assert store.evaluations(study.id, data="digits", protocol="short", architecture=architecture(2).key) == [found]
+    assert store.evaluations(study.id, data="digits", protocol="short", architectures=[architecture(2).key]) == [found]
     assert store.evaluations(study.id, protocol="full") == []
 
 

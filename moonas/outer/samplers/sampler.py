@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -25,7 +26,7 @@ class Proposal:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Told:
     """One trial as a sampler sees it: its parameters and, once complete, its objectives, minimised.
 
@@ -75,6 +76,11 @@ class Draw:
         )
 
 
+def _kept_once(value: Any) -> Any:
+    """Many trials share their texts, which would take most of the memory of a long study."""
+    return sys.intern(value) if isinstance(value, str) else value
+
+
 def _means(values: Sequence[Sequence[float]]) -> tuple[float, ...] | None:
     """Of every column; None where there are no rows."""
     return tuple(sum(column) / len(values) for column in zip(*values, strict=True)) if values else None
@@ -90,7 +96,8 @@ class History:
     def __init__(self) -> None:
         self.trials: list[Told] = []
         self.changes: list[int] = []
-        self._asked: dict[tuple[str, int], int] = {}
+        self._asked: dict[tuple[str, int], int] = {}  # what `number_of` looks up, of the first `_looked_at` trials
+        self._looked_at = 0
         self._members: list[list[int]] = []  # of each draw, the numbers of its trials
         self._draw_of: list[int] = []
         self._draws: dict[int, Draw] = {}
@@ -104,17 +111,17 @@ class History:
         self.changes.append(self.drawn - 1)
 
     def add(self, trial: Told) -> None:
-        params, number, draw = canonical_json(dict(trial.params)), len(self.trials), self.drawn
+        trial = replace(trial, params={sys.intern(name): _kept_once(value) for name, value in trial.params.items()})
+        number, draw = len(self.trials), self.drawn
         if not trial.attributes.get(ENQUEUED):
-            if trial.replicate > 0 and self.last_asked is not None:
-                before = self.trials[self.last_asked]
-                draw = self._draw_of[self.last_asked] if canonical_json(dict(before.params)) == params else draw
+            last = self.last_asked
+            if trial.replicate > 0 and last is not None and self.trials[last].params == trial.params:
+                draw = self._draw_of[last]
             self.last_asked = number
         if draw == self.drawn:
             self._members.append([])
         self._members[draw].append(number)
         self._draw_of.append(draw)
-        self._asked.setdefault((params, trial.replicate), number)
         self.trials.append(trial)
         self._changed(draw)
 
@@ -124,10 +131,14 @@ class History:
         self._changed(self._draw_of[number])
 
     def has(self, design: Design, replicate: int) -> bool:
+        """Whether a trial of the study is just this."""
         return self.number_of(design, replicate) is not None
 
     def number_of(self, design: Design, replicate: int) -> int | None:
         """The first trial of a design and replicate."""
+        for number, trial in enumerate(self.trials[self._looked_at :], start=self._looked_at):
+            self._asked.setdefault((canonical_json(dict(trial.params)), trial.replicate), number)
+        self._looked_at = len(self.trials)
         return self._asked.get((design.key, replicate))
 
     @property
