@@ -67,8 +67,9 @@ def _restore(advancing: Advancing, store: Store) -> None:
 def recall(advancing: Advancing, store: Store) -> None:
     """Take in the trials and tasks of a study, to change some of them; nothing goes on."""
     study_id = advancing.ledger.study_id
-    _restore_tasks(advancing, store)
-    _restore_trials(advancing, store.trials(study_id), store.rungs(study_id))
+    with _no_collection():
+        _restore_tasks(advancing, store)
+        _restore_trials(advancing, store.trials(study_id), store.rungs(study_id))
 
 
 def _restore_tasks(advancing: Advancing, store: Store) -> None:

@@ -46,8 +46,8 @@ class Trials:
         """Open a failed trial again. rung: that it was promoted to."""
         self.ledger.reopen_trial(record.id)
         self.finished[TrialState.FAIL] -= 1
-        told = Told(record.params, record.replicate, TrialState.WAITING, None, record.sampler_attrs)
-        self.history.tell(record.number, told)
+        told = self.history.trials[record.number]
+        self.history.tell(record.number, Told(told.params, told.replicate, TrialState.WAITING, None, told.attributes))
         self.open[record.id] = OpenTrial.of(record, rung)
         return self.open[record.id]
 

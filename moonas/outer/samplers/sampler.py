@@ -120,8 +120,9 @@ class History:
         trial = replace(trial, params={sys.intern(name): _kept_once(value) for name, value in trial.params.items()})
         number, draw = len(self.trials), self.drawn
         if not trial.attributes.get(ENQUEUED):
-            if trial.replicate > 0 and self.last_asked is not None and self.trials[self.last_asked].params == trial.params:
-                draw = self._draw_of[self.last_asked]
+            last = self.last_asked
+            if trial.replicate > 0 and last is not None and self.trials[last].params == trial.params:
+                draw = self._draw_of[last]
             self.last_asked = number
         if draw == self.drawn:
             self._members.append([])
@@ -138,6 +139,7 @@ class History:
         self._note_failure(trial)
 
     def has(self, design: Design, replicate: int) -> bool:
+        """Whether a trial of the study is just this."""
         return self.number_of(design, replicate) is not None
 
     def number_of(self, design: Design, replicate: int) -> int | None:
