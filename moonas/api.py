@@ -317,12 +317,11 @@ def _create_or_match(store: Store, plan: Plan, extend: bool) -> tuple[StudyRecor
 def _drive(store: Store, record: StudyRecord, plan: Plan, url: str, watcher: Watcher) -> StudyState:
     from moonas.outer.loop import Loop
     from moonas.worker.inline import InlinePool
-    from moonas.worker.local import LocalPool, slot_devices
+    from moonas.worker.pools import make_pool
 
-    workers = plan.config.workers
     artifacts = artifact_url(url, plan.config.name, plan.config.artifacts)
     with store.ledger(record.id) as ledger:
-        pool: Pool = InlinePool() if plan.instant else LocalPool(slot_devices(workers), workers.threads_per_task)
+        pool: Pool = InlinePool() if plan.instant else make_pool(plan.config.workers, watcher.note)
         try:
             device = _measuring_device(pool, plan) if plan.measured else None
             loop = Loop(store, ledger, record, plan, pool, artifacts, watcher, device)

@@ -30,7 +30,7 @@ LINES = [
         *("worker.artifacts", "worker.checkpoint", "worker.functions", "worker.instant", "worker.outcome"),
         *("worker.timing", "worker.tasks", "worker.process"),
     ),
-    ("worker.local", "worker.inline", "worker.ray"),
+    ("worker.local", "worker.inline", "worker.host", "worker.cluster", "worker.ray", "worker.pools"),
     ("outer",),
     ("results",),
     ("race", "infeasible", "comparison", "savings"),
@@ -43,7 +43,7 @@ LINES = [
     ("cli", "service", "dashboard", "__main__"),
 ]
 TORCH_LINES = ("data", "networks", "metrics", "inner", "worker.checkpoint", "worker.timing", "worker.tasks", "worker.process")
-HEAVY = ("torch", "torchvision", "optuna", "pymoo", "plotly", "alembic", "fastapi", "dash", "pandas", "sklearn")
+HEAVY = ("torch", "torchvision", "optuna", "pymoo", "plotly", "alembic", "fastapi", "dash", "pandas", "sklearn", "ray")
 DANGEROUS_CALLS = {"eval", "exec", "compile", "__import__"}
 
 

@@ -97,7 +97,7 @@ class Loop:
                 self.slots.pause()
             self._fill_slots()
             self.watcher.tick(self)
-            if not self.slots.running:
+            if not self.slots.running and (self.ending is StudyState.PAUSED or any(self.pool.devices)):
                 break
             event = self.pool.next_event(TICK)
             if event is not None:
@@ -112,7 +112,7 @@ class Loop:
 
     def _fill_slots(self) -> None:
         for slot, device in enumerate(self.pool.devices):
-            if slot not in self.slots.running and (task := self._next_task(device)) is not None:
+            if device and slot not in self.slots.running and (task := self._next_task(device)) is not None:
                 self.slots.start(slot, task)
 
     def _next_task(self, device: str) -> OpenTask | None:

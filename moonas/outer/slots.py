@@ -16,10 +16,10 @@ from moonas.worker.artifacts import delete_artifact
 
 
 class Pool(Protocol):
-    """Slots that run tasks elsewhere."""
+    """Slots that run tasks elsewhere. devices: of each slot, empty while it has no worker; slots may be added."""
 
-    devices: list[str]
-
+    @property
+    def devices(self) -> list[str]: ...
     def ready(self, slot: int) -> str: ...
     def start(self, slot: int, task: Mapping[str, Any]) -> None: ...
     def command(self, slot: int, command: str) -> None: ...
