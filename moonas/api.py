@@ -346,14 +346,12 @@ def _create_or_match(store: Store, plan: Plan, extend: bool) -> tuple[StudyRecor
 
 def _drive(store: Store, record: StudyRecord, plan: Plan, url: str, watcher: Watcher) -> StudyState:
     from moonas.outer.loop import Loop
-    from moonas.worker.devices import slot_devices
     from moonas.worker.inline import InlinePool
-    from moonas.worker.local import LocalPool
+    from moonas.worker.pools import make_pool
 
-    workers = plan.config.workers
     artifacts = _artifacts_of(url, record, plan.config.artifacts)
     with store.ledger(record.id) as ledger:
-        pool: Pool = InlinePool() if plan.instant else LocalPool(slot_devices(workers), workers.threads_per_task, workers.only_idle)
+        pool: Pool = InlinePool() if plan.instant else make_pool(plan.config.workers, watcher.note)
         try:
             device = _measuring_device(pool, plan) if plan.measured else None
             loop = Loop(store, ledger, record, plan, pool, artifacts, watcher, device)

@@ -114,6 +114,10 @@ class TaskError(MoonasError):
     """A search or an evaluation that failed."""
 
 
+class ClusterError(MoonasError):
+    """A Ray cluster that cannot be joined, or whose machines cannot run tasks."""
+
+
 class DeviceError(MoonasError):
     """A device that cannot measure what is asked, or another one than a study has measured on."""
 

@@ -49,7 +49,7 @@ class LineWatcher:
         """Say once that the study is under way."""
         if self.loop is None:
             self.loop = loop
-            slots = f"{len(loop.pool.devices)} slots on {loop.pool.devices[0]}"
+            slots = f"{len(loop.pool.devices)} slots on {loop.pool.devices[0] or 'no machine yet'}"
             done = f", {loop.done_before} already done" if loop.done_before else ""
             self.note(f"{loop.config.name}: {loop.sampler.total} trials{done}; {slots}")
 
@@ -91,7 +91,7 @@ def _view(loop: Loop) -> Group:
     slots = Table(box=None, padding=(0, 2), show_header=False)
     for slot, device in enumerate(loop.pool.devices):
         if (running := loop.slots.running.get(slot)) is None:
-            slots.add_row(device, "idle" if loop.ending is None else "done", "", "", "")
+            slots.add_row(device, "done" if loop.ending else "idle" if device else "waits for a machine", "", "", "")
             continue
         record, progress = running.task.record, running.task.progress
         trial = min((t.number for t in trials.waiting_for(running.task)), default=None)

@@ -10,6 +10,7 @@ from moonas.seeds import digest
 
 DEFAULT_STORAGE = "sqlite:///moonas.db"
 ARTIFACT_FOLDER = "moonas-artifacts"
+SECRETS = ("MOONAS_STORAGE", "PGPASSWORD")  # variables of the loop alone, which may hold a password
 
 
 def storage_url(option: str | None = None, from_file: str | None = None) -> str:
@@ -19,7 +20,7 @@ def storage_url(option: str | None = None, from_file: str | None = None) -> str:
 
 def without_storage(environment: Mapping[str, str]) -> dict[str, str]:
     """An environment for processes that have nothing to do with the study database, and so need no password of it."""
-    return {name: value for name, value in environment.items() if name not in ("MOONAS_STORAGE", "PGPASSWORD")}
+    return {name: value for name, value in environment.items() if name not in SECRETS}
 
 
 def cache_folder() -> Path:

@@ -32,7 +32,7 @@ LINES = [
         *("worker.timing", "worker.tasks", "worker.process"),
     ),
     ("worker.devices", "worker.idle"),
-    ("worker.local", "worker.inline", "worker.ray"),
+    ("worker.local", "worker.inline", "worker.host", "worker.cluster", "worker.ray", "worker.pools"),
     ("outer",),
     ("results",),
     ("race", "infeasible", "comparison", "savings"),
@@ -45,7 +45,7 @@ LINES = [
     ("cli", "service", "dashboard", "__main__"),
 ]
 TORCH_LINES = ("data", "networks", "metrics", "inner", "worker.checkpoint", "worker.timing", "worker.tasks", "worker.process")
-HEAVY = ("torch", "torchvision", "optuna", "pymoo", "plotly", "alembic", "fastapi", "dash", "pandas", "sklearn", "pynvml")
+HEAVY = ("torch", "torchvision", "optuna", "pymoo", "plotly", "alembic", "fastapi", "dash", "pandas", "sklearn", "pynvml", "ray")
 DANGEROUS_CALLS = {"eval", "exec", "compile", "__import__"}
 
 

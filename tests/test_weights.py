@@ -135,7 +135,7 @@ class Weighing(FakePool):
 @pytest.fixture
 def weighing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The folder of artifacts of studies whose evaluations are made up."""
-    monkeypatch.setattr("moonas.worker.local.LocalPool", lambda devices, threads=1, only_idle=False: Weighing(len(devices)))
+    monkeypatch.setattr("moonas.worker.local.LocalPool", lambda devices, *more: Weighing(len(devices)))
     monkeypatch.setenv("MOONAS_STORAGE", f"sqlite:///{tmp_path}/study.db")
     return tmp_path / "moonas-artifacts"
 

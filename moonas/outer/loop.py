@@ -141,7 +141,7 @@ class Loop:
                 self.slots.pause()
             self._fill_slots()
             self.watcher.tick(self)
-            if not self.slots.running and not self.held_up:
+            if not (self.slots.running or self.held_up) and (self.ending is StudyState.PAUSED or any(self.pool.devices)):
                 if self.requests.take(at_once=True):
                     continue
                 break
@@ -162,7 +162,7 @@ class Loop:
     def _fill_slots(self) -> None:
         self.held_up = ""
         for slot, device in enumerate(self.pool.devices):
-            if slot in self.slots.running or (task := self._next_task(device)) is None:
+            if not device or slot in self.slots.running or (task := self._next_task(device)) is None:
                 continue
             if users := self.pool.busy(slot):
                 self.held_up = f"{device} is used by others ({users})"

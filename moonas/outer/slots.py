@@ -19,10 +19,10 @@ from moonas.worker.artifacts import delete_artifact
 
 
 class Pool(Protocol):
-    """Slots that run tasks elsewhere."""
+    """Slots that run tasks elsewhere. devices: of each slot, empty while it has no worker; slots may be added."""
 
-    devices: list[str]
-
+    @property
+    def devices(self) -> list[str]: ...
     def ready(self, slot: int) -> str: ...
     def busy(self, slot: int) -> str: ...
     def start(self, slot: int, task: Mapping[str, Any]) -> None: ...
@@ -86,7 +86,7 @@ class Slots:
         """Whether a task has lost its worker on this device, and there is one that it has not tried and that others do not use."""
         if device not in task.died_on or task.is_alone:
             return False
-        untried = [slot for slot, other in enumerate(self.pool.devices) if other not in task.died_on]
+        untried = [slot for slot, other in enumerate(self.pool.devices) if other and other not in task.died_on]
         return any(slot in self.running or not self.pool.busy(slot) for slot in untried)
 
     def kill_hanging(self) -> None:

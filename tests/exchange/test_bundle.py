@@ -54,8 +54,8 @@ class Carrying(FakePool):
 def pools(monkeypatch: pytest.MonkeyPatch) -> list[FakePool]:
     """Those that were made; `crash` of the list's next one may be set by `crash_after`."""
     made: list[FakePool] = []
-    monkeypatch.setattr("moonas.worker.local.LocalPool", lambda devices, threads=1: made.append(Carrying(2)) or made[-1])
-    monkeypatch.setattr("moonas.worker.local.slot_devices", lambda workers: ["cpu"] * 2)
+    monkeypatch.setattr("moonas.worker.local.LocalPool", lambda devices, *more: made.append(Carrying(2)) or made[-1])
+    monkeypatch.setattr("moonas.worker.pools.slot_devices", lambda workers: ["cpu"] * 2)
     return made
 
 
@@ -65,11 +65,9 @@ def crashing(monkeypatch: pytest.MonkeyPatch, pools: list[FakePool]) -> Callable
 
     def after(events: int) -> None:
         pool = Carrying(2, crash_after=events)
-        later = lambda devices, threads=1: pools.append(Carrying(2)) or pools[-1]  # noqa: E731
+        later = lambda devices, *more: pools.append(Carrying(2)) or pools[-1]  # noqa: E731
         queue = [pool]
-        monkeypatch.setattr(
-            "moonas.worker.local.LocalPool", lambda devices, threads=1: queue.pop() if queue else later(devices, threads)
-        )
+        monkeypatch.setattr("moonas.worker.local.LocalPool", lambda devices, *more: queue.pop() if queue else later(devices, *more))
 
     return after
 
@@ -291,7 +289,7 @@ def good(tmp_path_factory) -> Path:
     """A bundle of a study with weights."""
     folder = tmp_path_factory.mktemp("good")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("moonas.worker.local.LocalPool", lambda devices, threads=1: Carrying(2))
+        patch.setattr("moonas.worker.local.LocalPool", lambda devices, *more: Carrying(2))
         moonas.run(small_study(), f"sqlite:///{folder}/study.db")
     moonas.export_study("small", folder / "good.zip", f"sqlite:///{folder}/study.db")
     return folder / "good.zip"

@@ -122,7 +122,7 @@ def test_two_databases_of_one_folder_never_touch_each_other_s_files(tmp_path):
 @pytest.fixture
 def finished(monkeypatch, tmp_path):
     """A study whose loop left nothing, its artifact folder and its URL."""
-    monkeypatch.setattr("moonas.worker.local.LocalPool", lambda devices, threads=1, only_idle=False: FakePool(len(devices)))
+    monkeypatch.setattr("moonas.worker.local.LocalPool", lambda devices, *more: FakePool(len(devices)))
     url = f"sqlite:///{tmp_path}/study.db"
     study = moonas.run(small_study(methods=["random"]), url)
     return url, Path(artifact_url(url, study_folder(url, "small", study.record.created)).removeprefix("file://"))
@@ -177,7 +177,7 @@ class Inheriting(FakePool):
 
 
 def test_a_search_whose_weights_are_lost_runs_again_where_they_are_needed(monkeypatch, tmp_path):
-    monkeypatch.setattr("moonas.worker.local.LocalPool", lambda devices, threads=1, only_idle=False: Inheriting(1))
+    monkeypatch.setattr("moonas.worker.local.LocalPool", lambda devices, *more: Inheriting(1))
     question = small_study(methods=[{"name": "darts", "epochs": 3}], protocol="inherited", replicates=1)
     whole = moonas.run(question, f"sqlite:///{tmp_path}/whole.db")
     url = f"sqlite:///{tmp_path}/study.db"
