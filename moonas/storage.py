@@ -32,3 +32,9 @@ def artifact_url(storage: str, study: str, from_file: str | None = None) -> str:
     if "://" not in folder:
         folder = Path(folder).absolute().as_uri()
     return f"{folder.rstrip('/')}/{study}"
+
+
+def storage_folder(storage: str) -> Path:
+    """Where files beside a database go: the folder of an SQLite file, else the working directory."""
+    start, _, path = storage.partition(":///")
+    return Path(path).parent if start.startswith("sqlite") and path and path != ":memory:" else Path()
