@@ -34,7 +34,10 @@ def choose(
 
 
 def _fitting(study: Study, bounds: Sequence[Bound]) -> list[Network]:
-    """The networks that meet all bounds. Raises UsageError where there are none."""
+    """The networks that meet all bounds, or those of them that none of the others beats. Raises UsageError where there are none."""
+    on_front = study.front() if all(_keeps_to_front(study, bound) for bound in bounds) else ()
+    if fitting := [network for network in on_front if not missed(bounds, network.values)]:
+        return fitting
     networks = study.archive()
     if not networks:
         raise UsageError(f"study {study.name!r} has measured nothing yet")
@@ -49,6 +52,19 @@ def _fitting(study: Study, bounds: Sequence[Bound]) -> list[Network]:
         message = f"no measured network of {study.name!r} meets {asked}; it has {', '.join(dict.fromkeys(ends))}"
         raise UsageError("\n".join([message, *told]))
     return fitting
+
+
+def _keeps_to_front(study: Study, bound: Bound) -> bool:
+    """Whether the front has a network that meets the bound and is no worse, for each that meets it: so that it need not be sought
+    in the whole archive.
+
+    So it is for the study's constraints, and for limits of an objective in its worse direction alone.
+    """
+    if bound in study.config.constraints:
+        return True
+    signs = {objective.metric: objective.sign for objective in study.config.objectives}
+    other_end = bound.lower if signs.get(bound.metric, 0) > 0 else bound.upper
+    return bound.metric in signs and other_end is None
 
 
 def _factors(study: Study, weights: Mapping[str, float]) -> np.ndarray:
