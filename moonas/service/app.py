@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from moonas.report.theme import css_variables
 from moonas.service.api import ROUTERS
+from moonas.service.api.parts import OpenStudies
 from moonas.service.pages import login
 from moonas.service.pages.html import STYLE
 from moonas.service.pages.reference import reference
@@ -65,6 +66,7 @@ def _api(settings: Settings, store: Store) -> FastAPI:
         strict_content_type=True,
     )
     api.state.settings, api.state.store = settings, store
+    api.state.studies = OpenStudies()
     api.state.counts, api.state.streams, api.state.closing = Counter(), 0, threading.Event()
     for router in ROUTERS:
         api.include_router(router)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from moonas.sheets import to_csv
 from moonas.store.store import Store
 
 MOST_ROWS = 1000
+MOST_OPEN = 32
 
 
 def _settings(request: Request) -> Settings:
@@ -32,8 +34,31 @@ Whole = 2**31 - 1  # what every database takes for a number
 Offset = Annotated[int, Query(ge=0, le=Whole, description="Leave out so many of the first ones.")]
 
 
-def _study(name: Name, store: Reader) -> Study:
-    return Study(store, name)
+class OpenStudies:
+    """Studies as they were first asked for: what follows from a study's file is worked out once, not at every request.
+
+    Of their records only what never changes may be used; `Store.study` tells the rest.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, Study] = {}
+        self._lock = threading.Lock()
+
+    def get(self, store: Store, name: str) -> Study:
+        """Raises UnknownStudyError."""
+        record = store.study(name)
+        with self._lock:
+            study = self._known.pop(name, None)
+            if study is None or (study.record.id, study.record.config) != (record.id, record.config):
+                study = Study(store, name)
+            self._known[name] = study  # at the end: those in front were asked for least lately
+            if len(self._known) > MOST_OPEN:
+                del self._known[next(iter(self._known))]
+        return study
+
+
+def _study(name: Name, store: Reader, request: Request) -> Study:
+    return request.app.state.studies.get(store, name)
 
 
 StudyOf = Annotated[Study, Depends(_study)]

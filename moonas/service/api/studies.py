@@ -33,9 +33,9 @@ def list_studies(store: Reader) -> list[StudyOut]:
 
 
 @router.get("/studies/{name}", dependencies=[VIEWER])
-def read_study(study: StudyOf) -> StudyDetail:
+def read_study(name: Name, store: Reader) -> StudyDetail:
     """A study: its progress and its study file."""
-    return _detail(study.store, study.name)
+    return _detail(store, name)
 
 
 @router.post("/studies", dependencies=[OPERATOR], status_code=201, openapi_extra=BODY, response_model=StudyDetail)
