@@ -22,6 +22,7 @@ STATUSES: dict[type[errors.MoonasError], int] = {  # the first that fits; kinds 
     errors.StudyFileError: 422,
     errors.InfeasibleError: 422,
     errors.UnknownStudyError: 404,
+    errors.WeightsError: 404,
     errors.StudyConflictError: 409,
     errors.LeaseError: 409,
     errors.DataError: 409,

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from moonas.service.problems import ErrorOut
 from tests.service.conftest import Door
 
-EXAMPLES = 8  # of valid requests for each operation, and as many of invalid ones
+EXAMPLES = 4  # of valid requests for each operation, and as many of invalid ones
 ENDLESS = "/studies/{name}/stream"
 
 

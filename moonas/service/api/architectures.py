@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from moonas.architecture import Architecture
 from moonas.results.networks import read_archive
 from moonas.results.study import Study
-from moonas.service.api.parts import StudyOf, download
+from moonas.service.api.parts import StudyOf, Whole, download
 from moonas.service.models import ArchitectureOut, EvaluationOut, FoundBy, NetworkOut
 from moonas.service.problems import absent
 from moonas.service.roles import VIEWER
@@ -51,6 +51,18 @@ def download_text(study: StudyOf, key: Key) -> Response:
     """The architecture in the community's notation where there is one for its space, to be kept as a file."""
     record = _found(study, key)
     return download(Architecture.from_json(record.genotype).to_text(), f"{record.key}.txt", "text/plain; charset=utf-8")
+
+
+@router.get("/weights.safetensors", dependencies=[VIEWER], response_class=Response)
+def download_weights(
+    study: StudyOf,
+    key: Key,
+    trial: Annotated[int | None, Query(ge=0, le=Whole, description="Where it has several networks, the one of this trial.")] = None,
+) -> Response:
+    """The trained weights of a network on the front, as `moonas.build` loads them; 404 where none are kept, saying why."""
+    _found(study, key)
+    weights = study.weights(key, trial)
+    return download(weights.content, f"{weights.network.key}.safetensors", "application/octet-stream")
 
 
 def _found(study: Study, key: str) -> ArchitectureRecord:
