@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import dash
 from dash import set_props
-from dash.backends._fastapi import FastAPIDashServer
+from dash.backends._fastapi import FastAPIDashServer, reset_current_request, set_current_request
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse
+from starlette.concurrency import run_in_threadpool
 
 from moonas.dashboard import shell
 from moonas.dashboard.library import Library
@@ -68,6 +69,7 @@ def create(library: Library) -> Dash:
         page.register(app, library)
     for path in PAGES:
         _serve(app, library, path)
+    app._setup_server()  # which Dash puts off until its first address is asked for; ours may be asked for before
     return app
 
 
@@ -76,7 +78,12 @@ def _serve(app: Dash, library: Library, path: str) -> None:
 
     async def index(request: Request) -> HTMLResponse:
         name = request.path_params.get("name")
-        return HTMLResponse(app.index(), status_code=200 if name is None or library.holds(name) else 404)
+        found = name is None or await run_in_threadpool(library.holds, name)
+        token = set_current_request(request)
+        try:
+            return HTMLResponse(app.index(), status_code=200 if found else 404)
+        finally:
+            reset_current_request(token)
 
     if path != "/":
         app.server.add_api_route(path, index, methods=["GET"], include_in_schema=False)

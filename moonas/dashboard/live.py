@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import RLock
 from typing import NamedTuple
 
 from sqlalchemy import func, select
 
 from moonas.dashboard.trials import TrialTable
-from moonas.results.networks import Network
+from moonas.results.networks import Measured, Network
 from moonas.results.study import Study
 from moonas.store.records import FrontRecord, Records, StudyRecord
 from moonas.store.states import StudyState, TrialState
@@ -81,10 +82,20 @@ class LiveStudy:
         """The present front, the cheapest first, or front `number`: with the values its members had then."""
         with self._lock:
             if number is not None and (not self.history or number != self.history[-1].number):
-                return self.study.front(number)
+                return self._then(number)
             if self._front is None or self._front[0] != self.now:
                 self._front = (self.now, self.study.front())
             return self._front[1]
+
+    def _then(self, number: int) -> Records[Network]:
+        values = {member.place: member.values for member in self.store.front(self.record.id, number)}
+        return Records(
+            replace(
+                network,
+                metrics={name: _as_of(measured, values[network.place].get(name)) for name, measured in network.metrics.items()},
+            )
+            for network in self.study.front(number)
+        )
 
     def _read_stamp(self) -> Stamp:
         of = self.record.id
@@ -94,3 +105,8 @@ class LiveStudy:
             counted = select(Trial.state, func.count()).where(Trial.study_id == of).group_by(Trial.state)
             trials = tuple(sorted((TrialState(state).value, count) for state, count in connection.execute(counted)))
         return Stamp(self.record.state.value, front or 0, event or 0, trials)
+
+
+def _as_of(measured: Measured, value: float | None) -> Measured:
+    """A metric with the value it had when it entered a front."""
+    return measured if value is None else replace(measured, value=value)

@@ -14,8 +14,6 @@ from moonas.dashboard.library import Library
 from moonas.errors import MoonasError
 from moonas.report.theme import FONT
 
-SCHEME = Input("scheme", "computedColorScheme")  # "light" or "dark", whatever the reader chose or the system has
-
 
 def layout() -> Any:
     """The frame, in which the page is still to come."""

@@ -9,8 +9,10 @@ import numpy as np
 from sqlalchemy import select, type_coerce
 from sqlalchemy.types import Text
 
+from moonas.report import text
 from moonas.store.database import Database
 from moonas.store.tables import Trial
+from moonas.study.budgets import parse_budget
 
 
 class TrialTable:
@@ -53,6 +55,22 @@ class TrialTable:
         """(n,) text of a column; empty where a trial has nothing there."""
         return self._column(f"word {name}", lambda: np.array([_word(value) for value in self._raw(name)], dtype=object))
 
+    def word_of(self, number: int, name: str) -> str:
+        """A trial's entry in a column, as text; empty where it has no values yet."""
+        row = self._rows.get(number)
+        return _word(_entry(row, name)) if row else ""
+
+    def groups(self, by: str) -> np.ndarray:
+        """(n,) text: a column, or "width", the channels and cells together, or "budget", as people read it."""
+        if by == "width":
+            both = zip(self.words("channels"), self.words("cells"), strict=True)
+            return self._column("group width", lambda: np.array([f"{channels}×{cells}" for channels, cells in both], dtype=object))
+        if by == "budget":
+            found, places = np.unique(self.words(by).astype(str), return_inverse=True)
+            told = np.array([text.budget(parse_budget(one)) for one in found], dtype=object)
+            return self._column("group budget", lambda: told[places])
+        return self.words(by)
+
     def parameters(self) -> list[str]:
         """Names of the parameters that some trial has, in the order they were met."""
         return list(dict.fromkeys(name for row in self._rows.values() for name in row[5]))
@@ -67,14 +85,15 @@ class TrialTable:
         return self._columns[key]
 
     def _raw(self, name: str) -> list[Any]:
-        if name in _FIXED:
-            place = _FIXED.index(name)
-            return [row[place] for row in self._rows.values()]
-        return [row[5].get(name, row[6].get(name)) for row in self._rows.values()]
+        return [_entry(row, name) for row in self._rows.values()]
 
 
-_FIXED = ("number", "state", "replicate", "seconds", "finished")
+_FIXED = {"number": 0, "state": 1, "replicate": 2, "seconds": 3, "finished": 4}
 _HAS_VALUES = Trial.values.is_not(None)
+
+
+def _entry(row: tuple[Any, ...], name: str) -> Any:
+    return row[_FIXED[name]] if name in _FIXED else row[5].get(name, row[6].get(name))
 
 
 def _number(value: Any) -> float:

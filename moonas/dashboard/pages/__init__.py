@@ -13,7 +13,7 @@ from dash import Dash
 
 from moonas.dashboard.components import Page
 from moonas.dashboard.library import Library
-from moonas.dashboard.pages import studies
+from moonas.dashboard.pages import studies, study
 
 
 class Module(Protocol):
@@ -28,4 +28,5 @@ class Module(Protocol):
 
 PAGES: dict[str, Module] = {
     "/": studies,
+    "/studies/{name}": study,
 }
