@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +23,7 @@ from moonas.report.theme import css_variables
 if TYPE_CHECKING:
     from dash import Dash
 
+log = logging.getLogger("moonas")
 DARK = '[data-mantine-color-scheme="dark"]'
 
 
@@ -97,7 +99,10 @@ def _index() -> str:
 
 
 def _tell(error: Exception) -> None:
-    """Say what went wrong at the top of the page; what was there stays. Other errors than our own are the server's to report."""
-    if not isinstance(error, MoonasError):
-        raise error
-    set_props("notice", {"children": shell.notice(str(error))})
+    """Say what went wrong at the top of the page; what was there stays. Where it is our mistake, the log has its traceback."""
+    if isinstance(error, MoonasError):
+        told = str(error)
+    else:
+        log.error("the dashboard failed", exc_info=error)
+        told = "This is a mistake in moonas itself; the server's log says more."
+    set_props("notice", {"children": shell.notice(told)})

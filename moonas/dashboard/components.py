@@ -65,7 +65,7 @@ def empty(title: str, text: str, command: str = "") -> Any:
     )
 
 
-def graph(graph_id: str, label: str, height: int = 460, **more: Any) -> Any:
+def graph(graph_id: str | dict[str, str], label: str, height: int = 460, **more: Any) -> Any:
     """A place for a figure, which a callback fills."""
     figure = {"layout": {"height": height, "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", **_BLANK}}
     drawing = dcc.Graph(id=graph_id, figure=figure, config=GRAPH, responsive=True, style={"height": f"{height}px"}, **more)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from threading import RLock
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import func, select
 
@@ -15,6 +16,8 @@ from moonas.store.records import FrontRecord, Records, StudyRecord
 from moonas.store.states import StudyState, TrialState
 from moonas.store.store import Store
 from moonas.store.tables import Event, Front, Trial
+
+Made = TypeVar("Made")
 
 
 class Stamp(NamedTuple):
@@ -45,7 +48,7 @@ class LiveStudy:
         self.stamp: Stamp | None = None
         self.history: list[FrontRecord] = []
         self._lock = RLock()
-        self._front: tuple[Stamp, Records[Network]] | None = None
+        self._made: dict[str, tuple[Stamp, Any]] = {}
 
     @property
     def name(self) -> str:
@@ -83,9 +86,14 @@ class LiveStudy:
         with self._lock:
             if number is not None and (not self.history or number != self.history[-1].number):
                 return self._then(number)
-            if self._front is None or self._front[0] != self.now:
-                self._front = (self.now, self.study.front())
-            return self._front[1]
+            return self.once("front", self.study.front)
+
+    def once(self, what: str, make: Callable[[], Made]) -> Made:
+        """What `make` gives, made again only when the study has changed since."""
+        with self._lock:
+            if what not in self._made or self._made[what][0] != self.now:
+                self._made[what] = (self.now, make())
+            return self._made[what][1]
 
     def _then(self, number: int) -> Records[Network]:
         values = {member.place: member.values for member in self.store.front(self.record.id, number)}

@@ -2,4 +2,4 @@
 
 from dash import Input
 
-SCHEME = Input("scheme", "computedColorScheme")  # "light" or "dark", whatever the reader chose or the system has
+SCHEME = Input("scheme", "data")  # "light" or "dark", whatever the reader chose or the system has

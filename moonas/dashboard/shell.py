@@ -32,7 +32,7 @@ def layout() -> Any:
                 className="search",
             ),
             dmc.ColorSchemeToggle(
-                id="scheme",
+                id="switch",
                 lightIcon=_icon("moon"),
                 darkIcon=_icon("sun"),
                 size="lg",
@@ -45,11 +45,17 @@ def layout() -> Any:
         [
             dcc.Location(id="address", refresh="callback-nav"),
             dcc.Store(id="title"),
+            dcc.Store(id="scheme"),
             html.A("Skip to the content", href="#content", className="skip"),
             header,
             html.Div(id="notice", role="status", **{"aria-live": "polite"}),
             dcc.Loading(
-                html.Main(id="content", tabIndex=-1), delay_show=400, overlay_style={"visibility": "visible", "opacity": 0.5}
+                html.Main(id="content", tabIndex=-1),
+                target_components={"content": "children"},
+                delay_show=400,
+                overlay_style={"visibility": "visible", "opacity": 0.5},
+                type="dot",
+                color="var(--accent)",
             ),
         ],
         theme=theme,
@@ -81,6 +87,7 @@ def register(app: Dash, library: Library) -> None:
     app.clientside_callback(
         ClientsideFunction("moonas", "go"), Output("address", "pathname"), Input("search", "value"), prevent_initial_call=True
     )
+    app.clientside_callback(ClientsideFunction("moonas", "scheme"), Output("scheme", "data"), Input("scheme", "id"))
     app.clientside_callback(ClientsideFunction("moonas", "title"), Output("title", "id"), Input("title", "data"))
 
 

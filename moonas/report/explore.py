@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 MOST = 2500  # markers off the front: as many as a browser draws at once without a wait
-CELLS = (240, 140, 100)  # of the screen along each axis, one marker each, before there are too many
+CELLS = (300, 240, 120)  # of the screen along each axis, one marker each, before there are too many
 IN_SPACE = {"cross": "cross", "square": "square", "diamond": "diamond"}  # symbols that Plotly has in three dimensions, too
 
 Scale = Literal["auto", "linear", "log"]
@@ -122,12 +122,12 @@ def explore_figure(
         for group, (colour, symbol) in styles.items():
             chosen = marks.take(np.flatnonzero(marks.groups == group))
             if chosen.ids:
-                look = {"size": 11, "line": {"width": 0}} if strong else {"size": 6, "opacity": 0.32}
+                look = {"size": 11, "line": {"width": 0}} if strong else {"size": 6.5, "opacity": 0.4}
                 figure.add_scatter(
                     x=chosen.values[x],
                     y=chosen.values[y],
                     marker={"color": colour, "symbol": symbol, **look},
-                    **_said(chosen, group, strong),
+                    **_said(chosen, group, strong, members),
                 )
     lines = [found for metric, axis in ((x, "x"), (y, "y")) for found in budget_lines(data.budgets, metric, axis)]
     for name, axis in ((x, figure.layout.xaxis), (y, figure.layout.yaxis)):
@@ -145,13 +145,13 @@ def _add_ring(figure: go.Figure, kind: Any, axes: Sequence[str]) -> None:
     figure.add_trace(kind(**empty, mode="markers", marker=ring, hoverinfo="skip", showlegend=False, name="chosen"))
 
 
-def _said(chosen: Marks, group: str, strong: bool) -> dict[str, Any]:
-    """Name, hovers and ids of a trace of markers."""
-    name = safe(group) or "none"
+def _said(chosen: Marks, group: str, strong: bool, members: Marks) -> dict[str, Any]:
+    """Hovers, ids and the name of a trace of markers, which stands in the legend once for the strong and the faint of a group."""
     return {
         "mode": "markers",
-        "name": name if strong else f"{name}, off the front",
-        "legendgroup": f"{name} {strong}",
+        "name": safe(group) or "none",
+        "legendgroup": group,
+        "showlegend": strong or group not in members.groups,
         "legendrank": 1 if strong else 3,
         "customdata": [[one] for one in chosen.ids],
         "hovertext": list(chosen.told),
@@ -173,7 +173,7 @@ def _add_in_space(
                 figure.add_scatter3d(
                     **{letter: chosen.values[name] for letter, name in zip("xyz", axes, strict=True)},
                     marker={"color": colour, "symbol": IN_SPACE.get(symbol, "circle"), **look},
-                    **_said(chosen, group, strong),
+                    **_said(chosen, group, strong, members),
                 )
 
 

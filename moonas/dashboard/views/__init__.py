@@ -12,7 +12,7 @@ from dash import Dash
 
 from moonas.dashboard.library import Library
 from moonas.dashboard.live import LiveStudy
-from moonas.dashboard.views import front
+from moonas.dashboard.views import budgets, front, methods, parameters, volume, workers
 
 
 class View(Protocol):
@@ -27,4 +27,11 @@ class View(Protocol):
     def register(self) -> Callable[[Dash, Library], None]: ...
 
 
-VIEWS: dict[str, View] = {"front": front}
+VIEWS: dict[str, View] = {
+    "front": front,
+    "hypervolume": volume,
+    "methods": methods,
+    "budgets": budgets,
+    "parameters": parameters,
+    "workers": workers,
+}

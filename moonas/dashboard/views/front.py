@@ -44,8 +44,13 @@ def layout(live: LiveStudy) -> list[Any]:
             _select("z", "Deep", [{"value": NONE, "label": "–"}, *labels], NONE),
             _select("colour", "Colour", [{"value": name, "label": label} for name, label in COLOURS.items()], "method"),
             _select("scale", "Scales", [{"value": name, "label": name} for name in ("auto", "linear", "log")], "auto"),
-            dmc.Switch(id="others", label="off the front", checked=True),
-            *[dmc.Switch(id="band", label="band over replicates", checked=True, display="block" if replicated else "none")],
+            html.Div(
+                [
+                    dmc.Switch(id="others", label="off the front", checked=True, size="sm"),
+                    dmc.Switch(id="band", label="replicates", checked=True, size="sm", display="block" if replicated else "none"),
+                ],
+                className="switches",
+            ),
         ],
         className="controls",
     )
@@ -234,9 +239,13 @@ def members_table(live: LiveStudy, number: int | None, colour: str) -> Any:
     settings = list(dict.fromkeys(name for point in data.points for name in point.settings))
     styles = group_styles(_colours_only(live, data, colour), _nothing(()))
     columns: list[dict[str, Any]] = [
-        {"field": "key", "headerName": "Network", "cellRenderer": "PageLink", "width": 170},
+        {"field": "key", "headerName": "Network", "cellRenderer": "PageLink", "width": 145},
         {"field": "group", "headerName": COLOURS[colour].capitalize(), "cellRenderer": "Dot", "minWidth": 110, "flex": 1},
-        *[{"field": name, "headerName": name.capitalize(), "width": 120} for name in ("method", "budget") if name != colour],
+        *[
+            {"field": name, "headerName": name.capitalize(), "minWidth": 110, "flex": 1}
+            for name in ("method", "budget")
+            if name != colour
+        ],
         {"field": "width", "headerName": "Width", "width": 90},
         numeric("trial", "Trial", "whole", 80),
         *[{"field": f"setting-{place}", "headerName": name, "width": 110} for place, name in enumerate(settings)],
