@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote
 
 import dash_ag_grid as dag
+import dash_mantine_components as dmc
 from dash import dcc, html
 from starlette.concurrency import run_in_threadpool
 
@@ -44,7 +45,8 @@ def anchor(href: str, content: Any, **more: Any) -> Any:
 def panel(*content: Any, title: str = "", note: str = "", **more: Any) -> Any:
     """A card with a title and a note."""
     head = [html.H3(title)] * bool(title) + [html.P(note, className="note")] * bool(note)
-    return html.Section([*head, *content], className="panel", **({"aria-label": title} if title else {}), **more)
+    look = {"className": "panel", **({"aria-label": title} if title else {}), **more}
+    return html.Section([*head, *content], **look)
 
 
 def cards(facts: Sequence[tuple[str, str, str]]) -> Any:
@@ -65,11 +67,16 @@ def empty(title: str, text: str, command: str = "") -> Any:
     )
 
 
+def loading(part: Any) -> Any:
+    """A part that shows dots while a callback takes longer than a moment over it."""
+    return dcc.Loading(part, delay_show=400, type="dot", color="var(--accent)")
+
+
 def graph(graph_id: str | dict[str, str], label: str, height: int = 460, **more: Any) -> Any:
     """A place for a figure, which a callback fills."""
     figure = {"layout": {"height": height, "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", **_BLANK}}
     drawing = dcc.Graph(id=graph_id, figure=figure, config=GRAPH, responsive=True, style={"height": f"{height}px"}, **more)
-    return html.Div(dcc.Loading(drawing, delay_show=400, type="dot", color="var(--accent)"), role="img", **{"aria-label": label})
+    return html.Div(loading(drawing), role="img", **{"aria-label": label})
 
 
 _COLUMN = {
@@ -80,6 +87,12 @@ _COLUMN = {
     "cellDataType": False,  # what is no text or number has a renderer of its own
 }
 _BLANK = {"xaxis": {"visible": False}, "yaxis": {"visible": False}}
+
+
+def code(content: str) -> Any:
+    """Lines to be copied."""
+    button = dmc.CopyButton(value=content, children="Copy", copiedChildren="Copied", size="compact-sm", variant="default")
+    return html.Div([html.Pre(content, tabIndex=0), button], className="code")
 
 
 def study_address(name: str, *parts: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from moonas.race import Runner
+from moonas.report import text
 from moonas.report.axes import safe
 from moonas.report.theme import NEUTRAL, PALETTE, SCHEMES, method_styles, template
 
@@ -135,8 +136,12 @@ def _place(column: np.ndarray) -> tuple[np.ndarray, list[tuple[float, str]]]:
     shown = np.log(column) if logarithmic else column
     start, span = np.nanmin(shown), float(np.nanmax(shown) - np.nanmin(shown)) or 1.0
     middle = float(np.sqrt(low * high)) if logarithmic else (low + high) / 2
-    ticks = [(0.0, f"{low:.4g}"), (0.5, f"{middle:.4g}"), (1.0, f"{high:.4g}")] if high > low else [(0.0, f"{low:.4g}")]
+    ticks = [(0.0, _tick(low)), (0.5, _tick(middle)), (1.0, _tick(high))] if high > low else [(0.0, _tick(low))]
     return np.nan_to_num((shown - start) / span), ticks
+
+
+def _tick(value: float) -> str:
+    return text.short(value) if abs(value) >= 1000 else f"{value:.4g}"
 
 
 class Bar(NamedTuple):

@@ -20,22 +20,26 @@ if TYPE_CHECKING:
 
 
 def choose(
-    study: Study, under: Mapping[str, float] | Sequence[Bound] | None, knee: bool, weights: Mapping[str, float] | None
+    study: Study,
+    under: Mapping[str, float] | Sequence[Bound] | None,
+    knee: bool,
+    weights: Mapping[str, float] | None,
+    archive: Sequence[Network] | None = None,
 ) -> Network:
-    """See `Study.best`."""
+    """See `Study.best`. archive: what `study.archive()` gives, where it is at hand."""
     if knee and weights is not None:
         raise UsageError("the knee weighs all objectives alike; ask for it or give weights, not both")
     factors = _factors(study, weights or {})
-    fitting = _fitting(study, [*_as_bounds(under), *study.config.constraints])
+    networks = study.archive() if archive is None else archive
+    fitting = _fitting(study, networks, [*_as_bounds(under), *study.config.constraints])
     points = np.array([minimised(study.config.objectives, network.values) for network in fitting])
     if knee:
         return fitting[choices.knee(points)]
     return fitting[int(points[:, 0].argmin()) if weights is None else choices.compromise(points, factors)]
 
 
-def _fitting(study: Study, bounds: Sequence[Bound]) -> list[Network]:
+def _fitting(study: Study, networks: Sequence[Network], bounds: Sequence[Bound]) -> list[Network]:
     """The networks that meet all bounds. Raises UsageError where there are none."""
-    networks = study.archive()
     if not networks:
         raise UsageError(f"study {study.name!r} has measured nothing yet")
     for bound in bounds:

@@ -6,6 +6,7 @@ const written = (write) => ({ value }) => (value === null || value === undefined
 
 tables.percent = written((value) => `${(100 * value).toFixed(2)} %`);
 tables.decimals = written((value) => value.toFixed(4));
+tables.signed = written((value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(4)}`);
 tables.whole = written((value) => Math.round(value).toLocaleString("en"));
 tables.number = written((value) => (Number.isInteger(value) ? value.toLocaleString("en") : Number(value.toPrecision(4)).toString()));
 tables.hours = written((value) => (value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(1) : value.toFixed(3)));

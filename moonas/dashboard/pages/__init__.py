@@ -13,7 +13,7 @@ from dash import Dash
 
 from moonas.dashboard.components import Page
 from moonas.dashboard.library import Library
-from moonas.dashboard.pages import studies, study
+from moonas.dashboard.pages import architecture, compare, pick, studies, study
 
 
 class Module(Protocol):
@@ -29,4 +29,7 @@ class Module(Protocol):
 PAGES: dict[str, Module] = {
     "/": studies,
     "/studies/{name}": study,
+    "/studies/{name}/pick": pick,
+    "/studies/{name}/networks/{key}": architecture,
+    "/compare": compare,
 }

@@ -7,7 +7,7 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
-from moonas.dashboard.components import Page, empty, grid, in_thread, numeric, study_address
+from moonas.dashboard.components import Page, anchor, empty, grid, in_thread, numeric, study_address
 from moonas.dashboard.library import Library
 from moonas.dashboard.overview import StudyLine
 from moonas.report import text
@@ -38,7 +38,7 @@ def page(library: Library, query: dict[str, str]) -> Page:
     )
     nothing = empty("No study yet", "Studies show up here as soon as one is started with this database:", "moonas run STUDY.yaml")
     content = [
-        html.Div([html.H1("Studies"), find], className="head"),
+        html.Div([html.H1("Studies"), anchor("/compare", "Compare", className="action"), find], className="head"),
         html.Div(table, id="some", hidden=not rows),
         html.Div(nothing, id="none", hidden=bool(rows)),
         dcc.Interval(id="again", interval=EVERY),

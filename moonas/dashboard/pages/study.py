@@ -7,7 +7,7 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html, no_update
 
-from moonas.dashboard.components import Page, cards, in_thread
+from moonas.dashboard.components import Page, anchor, cards, in_thread, study_address
 from moonas.dashboard.library import Library
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.overview import planned_trials, seconds_per_trial
@@ -30,9 +30,13 @@ def page(library: Library, query: dict[str, str], name: str) -> Page:
         value=opened,
         className="tabs",
     )
+    links = [
+        anchor(study_address(name, "pick"), "Pick a network", className="action"),
+        anchor(f"/compare?studies={name}", "Compare", className="action"),
+    ]
     content = [
         html.Div(
-            [html.H1(name), html.Span(id="state"), html.Span(className="actions"), html.P(facts(live), className="facts")],
+            [html.H1(name), html.Span(id="state"), html.Span(links, className="actions"), html.P(facts(live), className="facts")],
             className="head",
         ),
         html.Div(headline(live), id="headline"),

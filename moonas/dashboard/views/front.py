@@ -144,12 +144,11 @@ def register(app: Dash, library: Library) -> None:
 
 def drawable(live: LiveStudy) -> list[str]:
     """Metrics that a front can be drawn over: objectives first, then what else trials have."""
+    if not len(live.trials):
+        return []
     objectives = [objective.metric for objective in live.study.config.objectives]
-    return (
-        [name for name in dict.fromkeys((*objectives, *live.trials.metrics())) if not text.reported_only(name)]
-        if len(live.trials)
-        else []
-    )
+    names = dict.fromkeys((*objectives, *live.trials.metrics()))
+    return [name for name in names if name in METRICS and not text.reported_only(name)]
 
 
 def front_data(live: LiveStudy, number: int | None) -> ReportData:
@@ -168,12 +167,7 @@ def drawn(
     """The figure, and what has to be known to read it."""
     data = front_data(live, number)
     data = replace(data, points=tuple(point for point in data.points if all(name in point.metrics for name in axes)))
-    members = Marks(
-        values={name: np.array([point.metrics[name].value for point in data.points]) for name in axes},
-        groups=np.array([group_of(live, point, colour) for point in data.points], dtype=object),
-        ids=[point.id for point in data.points],
-        told=[hover_text(data, point) for point in data.points],
-    )
+    members = member_marks(live, data, axes, colour)
     behind, total = trial_marks(live, axes, colour, asked) if others else (_nothing(axes), 0)
     if band and len(axes) == 2 and len(live.trials) <= FEW and live.study.config.replicates > 1:
         data = replace(data, bands=bands(live.study, [(axes[0], axes[1])]))
@@ -183,6 +177,16 @@ def drawn(
     if data.bands:
         note += " The dotted line is what half of the replicates attain alone; the band is what a quarter to three quarters do."
     return explore_figure(data, members, behind, axes, asked, scheme), note
+
+
+def member_marks(live: LiveStudy, data: ReportData, axes: Sequence[str], colour: str) -> Marks:
+    """The members of a front, as markers."""
+    return Marks(
+        values={name: np.array([point.metrics[name].value for point in data.points]) for name in axes},
+        groups=np.array([group_of(live, point, colour) for point in data.points], dtype=object),
+        ids=[point.id for point in data.points],
+        told=[hover_text(data, point) for point in data.points],
+    )
 
 
 def group_of(live: LiveStudy, point: Point, by: str) -> str:

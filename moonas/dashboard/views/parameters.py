@@ -76,11 +76,8 @@ def varied(live: LiveStudy) -> dict[str, np.ndarray]:
     found = {}
     for name in [*live.trials.parameters(), "replicate"]:
         numbers, words = live.trials.numbers(name), live.trials.words(name)
-        column = (
-            numbers
-            if np.isfinite(numbers).any() and not any(word and np.isnan(n) for word, n in zip(words, numbers, strict=True))
-            else words
-        )
+        numeric = np.isfinite(numbers).any() and not np.any((words != "") & np.isnan(numbers))
+        column = numbers if numeric else live.trials.groups(name)
         if len(set(words)) > 1:
             found[name.removeprefix("setting.").removeprefix("choice.")] = column
     return found
