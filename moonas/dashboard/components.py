@@ -76,7 +76,7 @@ def graph(graph_id: str | dict[str, str], label: str, height: int = 460, **more:
     """A place for a figure, which a callback fills."""
     figure = {"layout": {"height": height, "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", **_BLANK}}
     drawing = dcc.Graph(id=graph_id, figure=figure, config=GRAPH, responsive=True, style={"height": f"{height}px"}, **more)
-    return html.Div(loading(drawing), role="img", **{"aria-label": label})
+    return html.Div(loading(drawing), role="img", className="drawing", **{"aria-label": label})
 
 
 _COLUMN = {

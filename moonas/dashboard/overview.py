@@ -88,16 +88,16 @@ def seconds_per_trial(database: Database, study_id: int) -> float | None:
     return (times[0] - times[-1]) / (len(times) - 1) if len(times) > 2 else None
 
 
-_PLANNED: dict[str, int] = {}  # by the hash of a study's file, which a plan is made of once
+_PLANNED: dict[tuple[str, str], int] = {}  # by a study's name and the hash of its file, which a plan is made of once
 
 
 def planned_trials(name: str, config_hash: str, config: dict[str, Any]) -> int:
     """How many trials a study asks for."""
-    if config_hash not in _PLANNED:
+    if (name, config_hash) not in _PLANNED:
         settings = study_from(config, f"study {name}")
         grid = settings.sampler.name == "grid"
-        _PLANNED[config_hash] = Grid(Plan(settings)).total if grid else settings.trials or 0
-    return _PLANNED[config_hash]
+        _PLANNED[name, config_hash] = Grid(Plan(settings)).total if grid else settings.trials or 0
+    return _PLANNED[name, config_hash]
 
 
 def _thinned(steps: list[float]) -> list[float]:

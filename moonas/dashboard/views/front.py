@@ -112,12 +112,12 @@ def register(app: Dash, library: Library) -> None:
         Output("choice", "data"),
         Input("front-figure", "clickData"),
         Input("members", "selectedRows"),
+        State("choice", "data"),
         prevent_initial_call=True,
     )
-    def choose(click: dict[str, Any] | None, rows: list[dict[str, Any]] | None) -> Any:
-        if ctx.triggered_id == "members":
-            return rows[0]["id"] if rows else no_update
-        return click["points"][0]["customdata"][0] if click and "customdata" in click["points"][0] else no_update
+    def choose(click: dict[str, Any] | None, rows: Any, before: str | None) -> Any:
+        found = row_id(rows) if ctx.triggered_id == "members" else clicked(click)
+        return no_update if found in (None, before) else found
 
     @app.callback(
         Output("front-figure", "figure", allow_duplicate=True),
@@ -128,18 +128,31 @@ def register(app: Dash, library: Library) -> None:
         State("y", "value"),
         State("z", "value"),
         State("moment", "value"),
+        State("members", "selectedRows"),
         State("study", "data"),
         prevent_initial_call=True,
     )
     @in_thread
-    def point(choice: str, x: str, y: str, z: str, moment: int, name: str) -> tuple[Any, Any, Any]:
+    def point(choice: str, x: str, y: str, z: str, moment: int, selected: Any, name: str) -> tuple[Any, Any, Any]:
         live = library.live(name)
         found = chosen(live, choice, moment)
         ring = Patch()
         for letter, metric in zip("xyz", [x, y, *[z] * (z != NONE)], strict=False):
             ring["data"][0][letter] = [found.metrics[metric].value] if found and metric in found.metrics else []
         rows = {"ids": [choice]} if choice.startswith("network-") else []
-        return ring, chosen_text(live, found), rows
+        return ring, chosen_text(live, found), no_update if row_id(selected) == choice else rows
+
+
+def row_id(rows: Any) -> str | None:
+    """The id of the selected row: the table tells whole rows, and takes ids."""
+    found = rows["ids"] if isinstance(rows, dict) else [row["id"] for row in rows or ()]
+    return found[0] if found else None
+
+
+def clicked(click: dict[str, Any] | None) -> str | None:
+    """What a marker stands for; nothing where a line was clicked."""
+    ids = click["points"][0].get("customdata") if click else None
+    return ids[0] if ids else None
 
 
 def drawable(live: LiveStudy) -> list[str]:
