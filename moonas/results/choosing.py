@@ -20,25 +20,29 @@ if TYPE_CHECKING:
 
 
 def choose(
-    study: Study, under: Mapping[str, float] | Sequence[Bound] | None, knee: bool, weights: Mapping[str, float] | None
+    study: Study,
+    under: Mapping[str, float] | Sequence[Bound] | None,
+    knee: bool,
+    weights: Mapping[str, float] | None,
+    archive: Sequence[Network] | None = None,
 ) -> Network:
-    """See `Study.best`."""
+    """See `Study.best`. archive: what `study.archive()` gives, where it is at hand."""
     if knee and weights is not None:
         raise UsageError("the knee weighs all objectives alike; ask for it or give weights, not both")
     factors = _factors(study, weights or {})
-    fitting = _fitting(study, [*_as_bounds(under), *study.config.constraints])
+    fitting = _fitting(study, [*_as_bounds(under), *study.config.constraints], archive)
     points = np.array([minimised(study.config.objectives, network.values) for network in fitting])
     if knee:
         return fitting[choices.knee(points)]
     return fitting[int(points[:, 0].argmin()) if weights is None else choices.compromise(points, factors)]
 
 
-def _fitting(study: Study, bounds: Sequence[Bound]) -> list[Network]:
+def _fitting(study: Study, bounds: Sequence[Bound], archive: Sequence[Network] | None) -> list[Network]:
     """The networks that meet all bounds, or those of them that none of the others beats. Raises UsageError where there are none."""
-    on_front = study.front() if all(_keeps_to_front(study, bound) for bound in bounds) else ()
+    on_front = study.front() if archive is None and all(_keeps_to_front(study, bound) for bound in bounds) else ()
     if fitting := [network for network in on_front if not missed(bounds, network.values)]:
         return fitting
-    networks = study.archive()
+    networks = study.archive() if archive is None else archive
     if not networks:
         raise UsageError(f"study {study.name!r} has measured nothing yet")
     for bound in bounds:

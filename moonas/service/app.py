@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
 from importlib.resources import files
-from importlib.util import find_spec
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
+from moonas.dashboard.app import mount
 from moonas.report.theme import css_variables
 from moonas.service.api import ROUTERS
 from moonas.service.api.parts import OpenStudies
@@ -41,9 +40,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.store = store
     app.mount(ROOT, api)
     app.include_router(login.router)
-    app.add_api_route("/api", lambda: reference(api.openapi(), ROOT), include_in_schema=False)
+    for path in ("/api", "/docs"):
+        app.add_api_route(path, lambda: reference(api.openapi(), ROOT), include_in_schema=False)
     app.add_api_route(STYLE, _style, include_in_schema=False)
-    scripts = _mount_pages(app, settings)
+    scripts = mount(app, settings)  # behind every route there is by now
     handle_errors(app)
     app.add_middleware(Faults)  # each stands before those that were added earlier
     app.add_middleware(Callers, settings=settings, store=store)
@@ -53,16 +53,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(AccessLog, counts=api.state.counts)
     app.state.closing = api.state.closing
     return app
-
-
-def _mount_pages(app: FastAPI, settings: Settings) -> Sequence[str]:
-    """Serve the dashboard behind every route there is by now; returns the hashes of its inline scripts."""
-    if find_spec("moonas.dashboard") is None:
-        app.add_api_route("/", lambda: RedirectResponse("/api"), include_in_schema=False)
-        return ()
-    from moonas.dashboard.app import mount
-
-    return mount(app, settings)
 
 
 def _api(settings: Settings, store: Store) -> FastAPI:
