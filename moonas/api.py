@@ -83,6 +83,20 @@ def run(
     return load_study(plan.config.name, url)
 
 
+def create(
+    question: str | Path | Mapping[str, Any] | StudyConfig, storage: str | None = None, *, extend: bool = False
+) -> StudyRecord:
+    """Create the study a file asks for, or find the stored one, without working on it; `resume` does that.
+
+    extend, raises: as of `run`.
+    """
+    from moonas.store.store import Store
+
+    plan = validate(question)
+    with Store.open(storage_url(storage, plan.config.storage), create=True) as store:
+        return _create_or_match(store, plan, extend)[0]
+
+
 def resume(name: str, storage: str | None = None, *, watcher: Watcher | None = None) -> Study:
     """Go on with a study from its database alone, until it is complete; returns it.
 

@@ -106,6 +106,10 @@ class LeaseError(MoonasError):
     """Another process drives this study, or took it over."""
 
 
+class ServiceError(MoonasError):
+    """A server that cannot start where it was asked to."""
+
+
 class NonFiniteLossError(MoonasError):
     """A training or search whose loss became NaN or infinite."""
 

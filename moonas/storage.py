@@ -47,9 +47,13 @@ def artifact_url(storage: str, folder: str, from_file: str | None = None) -> str
     """
     above = from_file or os.environ.get("MOONAS_ARTIFACTS")
     if above is None:
-        start, _, path = storage.partition(":///")
-        beside = Path(path).parent if start.startswith("sqlite") and path and path != ":memory:" else Path()
-        above = str(beside / ARTIFACT_FOLDER)
+        above = str(storage_folder(storage) / ARTIFACT_FOLDER)
     if "://" not in above:
         above = Path(above).absolute().as_uri()
     return f"{above.rstrip('/')}/{folder}"
+
+
+def storage_folder(storage: str) -> Path:
+    """Where files beside a database go: the folder of an SQLite file, else the working directory."""
+    start, _, path = storage.partition(":///")
+    return Path(path).parent if start.startswith("sqlite") and path and path != ":memory:" else Path()

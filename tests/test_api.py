@@ -175,9 +175,10 @@ def test_every_command_that_reads_works_in_every_format(tmp_path: Path) -> None:
 
 
 def test_cells_that_a_spreadsheet_would_run_are_defused() -> None:
-    from moonas.cli.output import _flat
+    from moonas.sheets import to_csv
 
-    assert _flat({"name": "=1+1", "metrics": {"a": -1.5}}) == {"name": "'=1+1", "metrics.a": -1.5}
+    assert to_csv([{"name": "=1+1", "metrics": {"a": -1.5}}]) == "name,metrics.a\n'=1+1,-1.5\n"
+    assert to_csv([{"@x": ["=1"], "cell": "\t=1"}, {"@x": {"y": "-1"}}]) == '\'@x,cell,\'@x.y\n"[""=1""]",\'\t=1,\n,,\'-1\n'
 
 
 def test_plan_counts_without_measuring(tmp_path: Path) -> None:

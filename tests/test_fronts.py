@@ -106,6 +106,34 @@ def test_the_command_line_takes_limits_several_times_and_weights(storage: str, s
             cli(*asked, *wrong)
 
 
+@pytest.mark.parametrize("name", ["both", "turned", "three"])
+def test_limits_of_objectives_are_answered_by_the_front_alone_and_as_by_the_whole_archive(
+    storage: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = moonas.load_study(name, storage)
+    archive, objectives = study.archive(), study.config.objectives
+    first = objectives[0]
+    limits = [{o.metric: network.values[o.metric]} for o in objectives for network in archive]
+    limits += [{o.metric: network.values[o.metric] for o in objectives} for network in archive]
+    monkeypatch.setattr(Study, "archive", lambda self: pytest.fail("the whole archive was read"))
+    for under in [{}, *limits]:
+        signs = {o.metric: o.sign for o in objectives}
+        fitting = [n for n in archive if all(signs[m] * n.values[m] <= signs[m] * end for m, end in under.items())]
+        best = min(first.sign * network.values[first.metric] for network in fitting)
+        found = study.best(under)
+        assert found.place in [network.place for network in fitting]
+        assert first.sign * found.values[first.metric] == best
+
+
+def test_limits_of_what_is_no_objective_are_met_by_networks_off_the_front_too(study: Study) -> None:
+    dominated = next(network for network in study.archive() if not network.on_front)
+    macs = dominated.values["macs"]
+    found = study.best([parse_bound(f"{macs:.0f}<=macs<={macs:.0f}")])
+    assert found.values["macs"] == macs
+    accuracy = dominated.values["accuracy"]
+    assert study.best([parse_bound(f"accuracy<={accuracy}"), parse_bound(f"accuracy>={accuracy}")]).values["accuracy"] == accuracy
+
+
 def test_a_limit_that_nothing_meets_is_answered_with_what_would_do(study: Study) -> None:
     cheapest = study.front()[0]
     smallest = int(cheapest.metrics["params"].value)

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from moonas import __version__
-from moonas.cli import lifecycle, reading, sharing, single, studies, upkeep
+from moonas.cli import lifecycle, reading, serving, sharing, single, studies, upkeep
 from moonas.errors import Interrupted, MoonasError
 
 COMMANDS: dict[str, Callable[..., None]] = {  # in the order of the help
@@ -34,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order of the help
     "export-optuna": sharing.export_optuna,
     "import-optuna": sharing.import_optuna,
     "delete": upkeep.delete,
+    "serve": serving.serve,
 }
 LIFECYCLE_COMMANDS: dict[str, Callable[..., None]] = {
     "pause": lifecycle.pause,
@@ -43,6 +44,7 @@ LIFECYCLE_COMMANDS: dict[str, Callable[..., None]] = {
     "enqueue": lifecycle.enqueue,
 }
 DATABASE_COMMANDS: dict[str, Callable[..., None]] = {"upgrade": upkeep.upgrade, "check": upkeep.check}
+TOKEN_COMMANDS: dict[str, Callable[..., None]] = {"create": serving.create, "list": serving.list_, "revoke": serving.revoke}
 
 app = typer.Typer(
     name="moonas",
@@ -53,13 +55,17 @@ app = typer.Typer(
     help="Pareto fronts of neural architectures: budget sweeps over differentiable searches, kept in a study database.",
 )
 database = typer.Typer(no_args_is_help=True, help="Look after a study database.")
+tokens = typer.Typer(no_args_is_help=True, help="Who may call the service.")
 app.add_typer(database, name="db")
+app.add_typer(tokens, name="token")
 for _name, _function in COMMANDS.items():
     app.command(name=_name)(_function)
 for _name, _function in LIFECYCLE_COMMANDS.items():
     app.command(name=_name, rich_help_panel=lifecycle.PANEL)(_function)
 for _name, _function in DATABASE_COMMANDS.items():
     database.command(name=_name)(_function)
+for _name, _function in TOKEN_COMMANDS.items():
+    tokens.command(name=_name)(_function)
 
 
 @app.callback(invoke_without_command=True)

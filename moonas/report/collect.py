@@ -36,33 +36,42 @@ def report_data(study: Study) -> ReportData:
     measured = sum(network.evaluations for network in archive)
     if steps and measured > steps[-1].evaluations:
         steps.append(HypervolumeStep(evaluations=measured, hypervolume=steps[-1].hypervolume, cause="the latest evaluation"))
-    data = ReportData(
-        name=study.name,
-        state=study.state.value,
-        created=study.record.created,
-        version=study.record.version,
+    data = replace(
+        outline(study),
         versions=_versions(study),
         settings=_settings(study),
-        objectives=tuple(
-            ObjectiveInfo(name=o.metric, label=o.entry.label, direction=o.entry.direction, unit=o.entry.unit)
-            for o in study.config.objectives
-        ),
-        points=tuple(_point(network) for network in archive),
-        budgets=tuple(
-            BudgetInfo(text=text, metric=bound.metric, lower=bound.lower, upper=bound.upper)
-            for text, bound in _bounds(study).items()
-        ),
+        points=tuple(point_of(network) for network in archive),
         history=tuple(steps),
         trials=tuple(_trial(trial, of_trial.get(trial.number, [])) for trial in study.trials()),
         reference=study.reference,
         device_seconds=store.device_seconds(study_id),
-        knee=_point(study.best(knee=True)).id if sum(network.on_front for network in archive) > 2 else "",
+        knee=point_of(study.best(knee=True)).id if sum(network.on_front for network in archive) > 2 else "",
         infeasibility=infeasibility(study),
     )
-    return replace(data, bands=_bands(study, front_axes(data))) if archive else data
+    return replace(data, bands=bands(study, front_axes(data))) if archive else data
 
 
-def _bands(study: Study, axes: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Band]:
+def outline(study: Study) -> ReportData:
+    """What a study asks, without anything that it has found."""
+    return ReportData(
+        name=study.name,
+        state=study.state.value,
+        created=study.record.created,
+        version=study.record.version,
+        versions={},
+        settings={},
+        objectives=tuple(
+            ObjectiveInfo(name=o.metric, label=o.entry.label, direction=o.entry.direction, unit=o.entry.unit)
+            for o in study.config.objectives
+        ),
+        budgets=tuple(
+            BudgetInfo(text=text, metric=bound.metric, lower=bound.lower, upper=bound.upper)
+            for text, bound in _bounds(study).items()
+        ),
+    )
+
+
+def bands(study: Study, axes: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Band]:
     """What the replicates alone attain in each pair of metrics; nothing where there are no two, or none attains anything."""
     bands = {}
     for pair in axes:
@@ -88,7 +97,8 @@ def _bounds(study: Study) -> dict[str, Bound]:
     return {str(bound): bound for bound in bounds}
 
 
-def _point(network: Network) -> Point:
+def point_of(network: Network) -> Point:
+    """A measured network as figures and tables take it."""
     return Point(
         key=network.key,
         architecture=network.architecture,

@@ -6,22 +6,19 @@ stands for, nearest first: a network's `Point.id`, and `trial-N`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from html import escape
-from math import ceil, floor, isfinite, log10
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Literal
 
 from moonas.report import text
+from moonas.report.axes import budget_lines, draw_budgets, safe, scale, step_line
 from moonas.report.overlays import add_band, add_knee
-from moonas.report.records import BudgetInfo, Point, ReportData, TrialInfo
+from moonas.report.records import Point, ReportData, TrialInfo
 from moonas.report.theme import NEUTRAL, PALETTE, method_styles, template
-from moonas.study.metrics import METRICS
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-WIDE = 20  # an axis whose largest value is more than so many times its smallest is drawn on a logarithmic scale
-LABEL_ROOM = 0.17  # of the axis: what a budget's label takes on a narrow screen; nearer ones stand in another row
 HOVER = "%{hovertext}<extra></extra>"
 
 
@@ -49,10 +46,10 @@ def front_figure(data: ReportData, x: str, y: str) -> go.Figure:
     figure = go.Figure()
     if (x, y) in data.bands:
         add_band(figure, data.bands[x, y])
-    steps = _steps(data, [point for point in shown if point.on_front], x, y)
+    line = step_line(data, [point for point in shown if point.on_front], x, y)
     figure.add_scatter(
-        x=[point.metrics[x].value for point in steps],
-        y=[point.metrics[y].value for point in steps],
+        x=[point.metrics[x].value for point in line],
+        y=[point.metrics[y].value for point in line],
         mode="lines",
         line={"shape": "hv", "width": 1.6, "color": NEUTRAL},
         hoverinfo="skip",
@@ -67,30 +64,32 @@ def front_figure(data: ReportData, x: str, y: str) -> go.Figure:
     for point in shown:
         if point.id == data.knee:
             add_knee(figure, point, x, y)
-    lines = [line for metric, axis in ((x, "x"), (y, "y")) for line in _budget_lines(data.budgets, metric, axis)]
+    lines = [line for metric, axis in ((x, "x"), (y, "y")) for line in budget_lines(data.budgets, metric, axis)]
     values = {name: [point.metrics[name].value for point in shown] for name in (x, y)}
-    _scale(figure.layout.xaxis, values[x] + [at for axis, at, _ in lines if axis == "x"])
-    rows = _draw_budgets(figure, lines)
-    figure.update_xaxes(title_text=_safe(text.metric_label(data, x)))
-    figure.update_yaxes(title_text=_safe(text.metric_label(data, y)))
+    scale(figure.layout.xaxis, values[x] + [at for axis, at, _ in lines if axis == "x"])
+    rows = draw_budgets(figure, lines)
+    figure.update_xaxes(title_text=safe(text.metric_label(data, x)))
+    figure.update_yaxes(title_text=safe(text.metric_label(data, y)))
     for name, axis in ((x, figure.layout.xaxis), (y, figure.layout.yaxis)):
         axis.tickformat = ".1~%" if name in text.FRACTIONS else "~s" if max(map(abs, values[name]), default=0) >= 1000 else ""
     figure.update_layout(template=template(), height=460, hovermode="closest", margin_t=24 + 17 * rows)
     return figure
 
 
-def hypervolume_figure(data: ReportData) -> go.Figure:
-    """The front's normalised hypervolume over evaluations, with what caused each step."""
+def hypervolume_figure(data: ReportData, over: Literal["evaluations", "device-hours"] = "evaluations") -> go.Figure:
+    """The front's normalised hypervolume over evaluations or over the device time of all attempts, with what caused each step."""
     import plotly.graph_objects as go
 
+    spent = [step.evaluations if over == "evaluations" else (step.seconds or 0.0) / 3600 for step in data.history]
+
     told = [
-        f"<b>{step.hypervolume:.4f}</b> after {text.counted(step.evaluations, 'evaluation')}<br>{_safe(step.cause)}"
+        f"<b>{step.hypervolume:.4f}</b> after {text.counted(step.evaluations, 'evaluation')}<br>{safe(step.cause)}"
         + (f"<br>device time {text.duration(step.seconds)}" if step.seconds is not None else "")
         for step in data.history
     ]
     figure = go.Figure()
     figure.add_scatter(
-        x=[step.evaluations for step in data.history],
+        x=spent,
         y=[step.hypervolume for step in data.history],
         mode="lines+markers",
         line={"shape": "hv", "width": 2, "color": PALETTE[0]},
@@ -99,7 +98,7 @@ def hypervolume_figure(data: ReportData) -> go.Figure:
         hovertemplate=HOVER,
         showlegend=False,
     )
-    figure.update_xaxes(title_text="evaluations", rangemode="tozero", tickformat=",d")
+    figure.update_xaxes(title_text=over, rangemode="tozero", tickformat=",d" if over == "evaluations" else "")
     figure.update_yaxes(title_text="hypervolume")
     figure.update_layout(template=template(), height=340, hovermode="closest")
     return figure
@@ -132,47 +131,27 @@ def budget_figure(data: ReportData, metric: str) -> go.Figure:
             y=[trial.values[metric] for trial, _ in mine],
             mode="markers",
             marker={"color": colour, "symbol": symbol, "size": 10, "opacity": 0.8},
-            name=_safe(method),
+            name=safe(method),
             customdata=[(f"trial-{trial.number}",) for trial, _ in mine],
             hovertext=[
-                f"<b>trial {trial.number}</b>, {_safe(method)}<br>{_safe(text.budget(trial.budget))}<br>achieved "
+                f"<b>trial {trial.number}</b>, {safe(method)}<br>{safe(text.budget(trial.budget))}<br>achieved "
                 f"{text.number(metric, trial.values[metric])}, {trial.values[metric] / limit:.1%} of the budget"
                 for trial, limit in mine
             ],
             hovertemplate=HOVER,
         )
-    label = _safe(text.metric_label(data, metric))
+    label = safe(text.metric_label(data, metric))
     for axis, title in ((figure.layout.xaxis, "requested"), (figure.layout.yaxis, "achieved")):
         axis.update(title_text=f"{label}, {title}", tickformat="~s" if max(values) >= 1000 else "")
-        _scale(axis, values)
+        scale(axis, values)
     figure.update_layout(template=template(), height=400, hovermode="closest")
     return figure
-
-
-def _safe(name: str) -> str:
-    """Text that Plotly shows as it is. It knows no entity for quotes, which stand in no attribute here."""
-    return escape(name, quote=False)
 
 
 def _held(data: ReportData, metric: str) -> list[tuple[TrialInfo, float]]:
     """Trials with an upper bound on a metric and a value to hold against it."""
     bounds = ((trial, (trial.budget or {}).get(metric, {}).get("upper")) for trial in data.trials if metric in trial.values)
     return [(trial, upper) for trial, upper in bounds if upper]
-
-
-def _steps(data: ReportData, members: Iterable[Point], x: str, y: str) -> list[Point]:
-    """Members that no other dominates in two metrics, from the best x to the worst."""
-    sign = {name: -1 if _maximised(data, name) else 1 for name in (x, y)}
-    steps: list[Point] = []
-    for point in sorted(members, key=lambda p: (sign[x] * p.metrics[x].value, sign[y] * p.metrics[y].value)):
-        if not steps or sign[y] * point.metrics[y].value < sign[y] * steps[-1].metrics[y].value:
-            steps.append(point)
-    return steps
-
-
-def _maximised(data: ReportData, name: str) -> bool:
-    directions = {objective.name: objective.direction for objective in data.objectives}
-    return (directions.get(name) or METRICS[name].direction) == "maximize"
 
 
 def _markers(data: ReportData, points: Sequence[Point], x: str, y: str, colour: str, symbol: str, on_front: bool) -> go.Scatter:
@@ -191,64 +170,27 @@ def _markers(data: ReportData, points: Sequence[Point], x: str, y: str, colour: 
         x=[point.metrics[x].value for point in points],
         y=[point.metrics[y].value for point in points],
         mode="markers",
-        name=_safe(method) if on_front else f"{_safe(method)}, off the front",
+        name=safe(method) if on_front else f"{safe(method)}, off the front",
         customdata=[(point.id, f"trial-{point.trial}") for point in points],
-        hovertext=[_told(data, point) for point in points],
+        hovertext=[hover_text(data, point) for point in points],
         hovertemplate=HOVER,
         legendrank=1 if on_front else 3,
         **look,
     )
 
 
-def _told(data: ReportData, point: Point) -> str:
+def hover_text(data: ReportData, point: Point) -> str:
     """What a network's hover says; metrics that are only reported, such as test accuracy, for front members only."""
     lines = [
-        f"<b>{_safe(point.key)}</b>" + (" (extra)" if point.origin == "extra" else ""),
-        f"{_safe(point.method)}, trial {point.trial}",
-        f"budget: {_safe(text.budget(point.budget))}",
+        f"<b>{safe(point.key)}</b>" + (" (extra)" if point.origin == "extra" else ""),
+        f"{safe(point.method)}, trial {point.trial}",
+        f"budget: {safe(text.budget(point.budget))}",
         f"{point.skeleton.channels} channels, {point.skeleton.cells} cells",
-        *(f"{_safe(name)}: {_safe(text.setting(value))}" for name, value in point.settings.items()),
+        *(f"{safe(name)}: {safe(text.setting(value))}" for name, value in point.settings.items()),
     ]
     lines += [
-        f"{_safe(text.metric_label(data, name))}: {text.measured(name, value)}"
+        f"{safe(text.metric_label(data, name))}: {text.measured(name, value)}"
         for name, value in point.metrics.items()
         if point.on_front or not text.reported_only(name)
     ]
     return "<br>".join(lines)
-
-
-def _scale(axis: Any, values: Sequence[float]) -> None:
-    """Make an axis logarithmic where its values span much: ticks at 1, 2, 5, 10 ... over two decades, at 1, 10 ... over more."""
-    if values and min(values) > 0 and max(values) / min(values) > WIDE:
-        lowest, highest = floor(log10(min(values))), ceil(log10(max(values)))
-        steps = (1, 2, 5) if max(values) / min(values) <= 100 else (1,)
-        axis.update(type="log", tickvals=[step * 10.0**power for power in range(lowest, highest + 1) for step in steps])
-
-
-def _budget_lines(budgets: Iterable[BudgetInfo], metric: str, axis: str) -> list[tuple[str, float, str]]:
-    """(axis, place, label) of each bound on a metric, lowest first; equal places are drawn once."""
-    ends = ((info, sign, at) for info in budgets if info.metric == metric for sign, at in (("≥", info.lower), ("≤", info.upper)))
-    lines = {at: (axis, at, f"{sign} {text.short(at)}") for _, sign, at in ends if at is not None}
-    return [lines[at] for at in sorted(lines)]
-
-
-def _draw_budgets(figure: go.Figure, lines: Sequence[tuple[str, float, str]]) -> int:
-    """Dashed lines with their labels outside the plot; returns how many rows of labels stand above it."""
-    rows: list[float] = []  # where the last label of each row stands, as a share of the x axis
-    along_x = [at for trace in figure.data for at in trace.x] + [at for axis, at, _ in lines if axis == "x"]
-    logarithmic = figure.layout.xaxis.type == "log"
-    shares = [log10(at) if logarithmic else at for at in along_x]
-    for axis, at, label in lines:
-        line = {"dash": "dash", "width": 1.2, "color": NEUTRAL}
-        if axis == "y":
-            figure.add_hline(y=at, line=line)
-            figure.add_annotation(x=1, xref="paper", y=at, text=label, showarrow=False, xanchor="right", yanchor="bottom")
-            continue
-        figure.add_vline(x=at, line=line)
-        share = ((log10(at) if logarithmic else at) - min(shares)) / ((max(shares) - min(shares)) or 1)
-        row = next((row for row, last in enumerate(rows) if share - last >= LABEL_ROOM), len(rows))
-        rows[row : row + 1] = [share]
-        place = log10(at) if logarithmic else at  # Plotly reads an annotation's place on such an axis as a logarithm
-        above = {"y": 1, "yref": "paper", "yanchor": "bottom", "yshift": 2 + 17 * row}
-        figure.add_annotation(x=place, text=label, showarrow=False, font={"size": 12}, **above)
-    return len(rows)

@@ -70,9 +70,9 @@ def _card(data: ReportData, point: Point, names: list[str]) -> str:
         for name in names
     )
     cells = "".join(
-        f'<figure class="cell-figure"><figcaption>{escape(_title(group))}</figcaption>'
-        f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(_title(group))} of {escape(point.key)}">'
-        f"{_drawing(point.architecture, group)}</div>{_links(point.architecture, group)}</figure>"
+        f'<figure class="cell-figure"><figcaption>{escape(group_title(group))}</figcaption>'
+        f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(group_title(group))} of {escape(point.key)}">'
+        f"{drawing(point.architecture, group)}</div>{_links(point.architecture, group)}</figure>"
         for group in point.architecture.groups
     )
     trained = ("mean of " if point.replicates > 1 else "") + text.counted(point.replicates, "evaluation")
@@ -88,10 +88,11 @@ def _card(data: ReportData, point: Point, names: list[str]) -> str:
     )
 
 
-def _drawing(architecture: Architecture, group: str) -> str:
+def drawing(architecture: Architecture, group: str) -> str:
+    """The cell of a group as SVG, without the edges that carry nothing."""
     edges = [edge for edge in architecture.groups[group] if edge[2] != "none"]
     inputs = space_of(architecture).groups[group].inputs
-    return draw_cell(edges, architecture.concat.get(group, ()), inputs, _title(group))
+    return draw_cell(edges, architecture.concat.get(group, ()), inputs, group_title(group))
 
 
 def _links(architecture: Architecture, group: str) -> str:
@@ -101,5 +102,6 @@ def _links(architecture: Architecture, group: str) -> str:
     return f'<p class="note">{escape(told)}</p>' if edges else ""
 
 
-def _title(group: str) -> str:
+def group_title(group: str) -> str:
+    """What a group of cells is called."""
     return group if group == "cell" else f"{group} cell"

@@ -64,12 +64,16 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetInfo:
-    """One bound that the study asks for. text: as its file has it, such as `10%`; lower, upper: None where open."""
+    """One bound that the study asks for. text: as its file has it, such as `10%`; lower, upper: None where open.
+
+    required: a constraint, which every member of the front meets, and no budget of some trials.
+    """
 
     text: str
     metric: str
     lower: float | None = None
     upper: float | None = None
+    required: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,10 +48,14 @@ def method_styles(methods: Sequence[str]) -> dict[str, tuple[str, str]]:
     return {name: (PALETTE[i % len(PALETTE)], SYMBOLS[i % len(SYMBOLS)]) for i, name in enumerate(methods)}
 
 
-def css_variables() -> str:
-    """Both schemes as CSS custom properties: light by default, dark where the reader prefers it."""
+def css_variables(switch: str = "") -> str:
+    """Both schemes as CSS custom properties: light by default, dark where the reader prefers it.
+
+    switch: a selector of the root element; where it is given, dark is for where that matches, whatever the reader prefers.
+    """
     light, dark = ("".join(f"--{name}:{colour};" for name, colour in SCHEMES[scheme].items()) for scheme in ("light", "dark"))
-    return f":root{{{light}--font:{FONT}}}\n@media (prefers-color-scheme: dark){{:root{{{dark}}}}}\n"
+    rule = f":root{switch}{{{dark}}}" if switch else f"@media (prefers-color-scheme: dark){{:root{{{dark}}}}}"
+    return f":root{{{light}--font:{FONT}}}\n{rule}\n"
 
 
 def template(scheme: str = "light") -> go.layout.Template:

@@ -20,22 +20,29 @@ if TYPE_CHECKING:
 
 
 def choose(
-    study: Study, under: Mapping[str, float] | Sequence[Bound] | None, knee: bool, weights: Mapping[str, float] | None
+    study: Study,
+    under: Mapping[str, float] | Sequence[Bound] | None,
+    knee: bool,
+    weights: Mapping[str, float] | None,
+    archive: Sequence[Network] | None = None,
 ) -> Network:
-    """See `Study.best`."""
+    """See `Study.best`. archive: what `study.archive()` gives, where it is at hand."""
     if knee and weights is not None:
         raise UsageError("the knee weighs all objectives alike; ask for it or give weights, not both")
     factors = _factors(study, weights or {})
-    fitting = _fitting(study, [*_as_bounds(under), *study.config.constraints])
+    fitting = _fitting(study, [*_as_bounds(under), *study.config.constraints], archive)
     points = np.array([minimised(study.config.objectives, network.values) for network in fitting])
     if knee:
         return fitting[choices.knee(points)]
     return fitting[int(points[:, 0].argmin()) if weights is None else choices.compromise(points, factors)]
 
 
-def _fitting(study: Study, bounds: Sequence[Bound]) -> list[Network]:
-    """The networks that meet all bounds. Raises UsageError where there are none."""
-    networks = study.archive()
+def _fitting(study: Study, bounds: Sequence[Bound], archive: Sequence[Network] | None) -> list[Network]:
+    """The networks that meet all bounds, or those of them that none of the others beats. Raises UsageError where there are none."""
+    on_front = study.front() if archive is None and all(_keeps_to_front(study, bound) for bound in bounds) else ()
+    if fitting := [network for network in on_front if not missed(bounds, network.values)]:
+        return fitting
+    networks = study.archive() if archive is None else archive
     if not networks:
         raise UsageError(f"study {study.name!r} has measured nothing yet")
     for bound in bounds:
@@ -49,6 +56,19 @@ def _fitting(study: Study, bounds: Sequence[Bound]) -> list[Network]:
         message = f"no measured network of {study.name!r} meets {asked}; it has {', '.join(dict.fromkeys(ends))}"
         raise UsageError("\n".join([message, *told]))
     return fitting
+
+
+def _keeps_to_front(study: Study, bound: Bound) -> bool:
+    """Whether the front has a network that meets the bound and is no worse, for each that meets it: so that it need not be sought
+    in the whole archive.
+
+    So it is for the study's constraints, and for limits of an objective in its worse direction alone.
+    """
+    if bound in study.config.constraints:
+        return True
+    signs = {objective.metric: objective.sign for objective in study.config.objectives}
+    other_end = bound.lower if signs.get(bound.metric, 0) > 0 else bound.upper
+    return bound.metric in signs and other_end is None
 
 
 def _factors(study: Study, weights: Mapping[str, float]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The states that studies, trials, tasks and attempts go through."""
+"""The states that studies, trials, tasks and attempts go through, and the roles of who calls the service."""
 
 from __future__ import annotations
 
@@ -44,3 +44,10 @@ class AttemptState(StrEnum):
     PRUNED = "PRUNED"
     FAIL = "FAIL"
     LOST = "LOST"
+
+
+class Role(StrEnum):
+    """viewer: reads everything. operator: also starts, changes and deletes studies, which is running code on the server."""
+
+    viewer = "viewer"
+    operator = "operator"

@@ -33,7 +33,7 @@ def read_file(path: Path, with_tables: bool = True) -> Any:
         raise StudyFileError(str(path), [Problem("", "no such file")]) from error
     except (OSError, UnicodeDecodeError) as error:
         raise StudyFileError(str(path), [Problem("", f"cannot be read: {error}")]) from error
-    raw = _parse(text, str(path))
+    raw = parse_yaml(text, str(path))
     try:
         raw = read_history(raw, path.parent)
     except UsageError as error:
@@ -46,10 +46,11 @@ def read_file(path: Path, with_tables: bool = True) -> Any:
 
 def parse_study(text: str, source: str = "study file") -> StudyConfig:
     """The study that YAML text asks for. Raises StudyFileError."""
-    return study_from(_parse(text, source), source)
+    return study_from(parse_yaml(text, source), source)
 
 
-def _parse(text: str, source: str) -> Any:
+def parse_yaml(text: str, source: str = "study file") -> Any:
+    """The content of YAML text, unchecked. Raises StudyFileError."""
     try:
         return yaml.load(text, Loader=StrictLoader)  # a SafeLoader
     except (yaml.YAMLError, RecursionError) as error:

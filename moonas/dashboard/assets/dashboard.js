@@ -1,0 +1,24 @@
+"use strict";
+
+// What pages do without asking the server.
+window.dash_clientside = Object.assign({}, window.dash_clientside, {
+  moonas: {
+    // The address of a study that was searched for.
+    go: (name) => (name ? `/studies/${encodeURIComponent(name)}` : window.dash_clientside.no_update),
+    // The title of the window.
+    title: (text) => {
+      if (text) document.title = text;
+      return window.dash_clientside.no_update;
+    },
+    // The colours the page is in, now and whenever they change: figures are drawn in them.
+    scheme: () => {
+      const root = document.documentElement;
+      const current = () => (root.dataset.mantineColorScheme === "dark" ? "dark" : "light");
+      const tell = () => window.dash_clientside.set_props("scheme", { data: current() });
+      new MutationObserver(tell).observe(root, { attributeFilter: ["data-mantine-color-scheme"] });
+      return current();
+    },
+    // A table that shows the rows with these words only.
+    filter: (words, options) => ({ ...options, quickFilterText: words }),
+  },
+});

@@ -1,0 +1,132 @@
+"""Parts that pages are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+from urllib.parse import quote
+
+import dash_ag_grid as dag
+import dash_mantine_components as dmc
+from dash import dcc, html
+from starlette.concurrency import run_in_threadpool
+
+P = ParamSpec("P")
+R = TypeVar("R")
+GRAPH = {"displaylogo": False, "displayModeBar": False, "responsive": True}
+
+
+@dataclass(frozen=True)
+class Page:
+    """title: of its own. trail: (text, address) of the pages above it, below the first one. content: components."""
+
+    title: str
+    trail: list[tuple[str, str]]
+    content: list[Any]
+
+
+def in_thread(function: Callable[P, R]) -> Callable[P, Awaitable[R]]:
+    """A callback that reads the database without holding up the server's other answers."""
+
+    @wraps(function)
+    async def run(*args: P.args, **keywords: P.kwargs) -> R:
+        return await run_in_threadpool(function, *args, **keywords)
+
+    return run
+
+
+def anchor(href: str, content: Any, **more: Any) -> Any:
+    """A link within the dashboard, which loads no page anew."""
+    return dcc.Link(content, href=href, refresh=False, **more)
+
+
+def panel(*content: Any, title: str = "", note: str = "", **more: Any) -> Any:
+    """A card with a title and a note."""
+    head = [html.H3(title)] * bool(title) + [html.P(note, className="note")] * bool(note)
+    look = {"className": "panel", **({"aria-label": title} if title else {}), **more}
+    return html.Section([*head, *content], **look)
+
+
+def cards(facts: Sequence[tuple[str, str, str]]) -> Any:
+    """Headline numbers: (what, value, aside) each."""
+    return html.Dl(
+        [
+            html.Div([html.Dt(what), html.Dd(value, className="value"), html.Dd(aside, className="aside")])
+            for what, value, aside in facts
+        ],
+        className="cards",
+    )
+
+
+def empty(title: str, text: str, command: str = "") -> Any:
+    """What stands where there is nothing to show, and what would change that."""
+    return html.Div(
+        [html.H2(title), *[html.P(line) for line in text.splitlines()], *[html.Pre(command)] * bool(command)], className="nothing"
+    )
+
+
+def loading(part: Any) -> Any:
+    """A part that shows dots while a callback takes longer than a moment over it."""
+    return dcc.Loading(part, delay_show=400, type="dot", color="var(--accent)")
+
+
+def graph(graph_id: str | dict[str, str], label: str, height: int = 460, **more: Any) -> Any:
+    """A place for a figure, which a callback fills."""
+    figure = {"layout": {"height": height, "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", **_BLANK}}
+    drawing = dcc.Graph(id=graph_id, figure=figure, config=GRAPH, responsive=True, style={"height": f"{height}px"}, **more)
+    return html.Div(loading(drawing), role="img", className="drawing", **{"aria-label": label})
+
+
+_COLUMN = {
+    "suppressMovable": True,
+    "sortingOrder": ["asc", "desc"],
+    "wrapHeaderText": True,
+    "autoHeaderHeight": True,
+    "cellDataType": False,  # what is no text or number has a renderer of its own
+}
+_BLANK = {"xaxis": {"visible": False}, "yaxis": {"visible": False}}
+
+
+def code(content: str) -> Any:
+    """Lines to be copied."""
+    button = dmc.CopyButton(value=content, children="Copy", copiedChildren="Copied", size="compact-sm", variant="default")
+    return html.Div([html.Pre(content, tabIndex=0), button], className="code")
+
+
+def study_address(name: str, *parts: str) -> str:
+    """Where a study's page is, or one below it."""
+    return "/".join(["/studies", *(quote(part, safe="") for part in (name, *parts))])
+
+
+def numeric(field: str, heading: str, written: str, width: int) -> dict[str, Any]:
+    """A column of numbers. written: the function of the page's script that writes them."""
+    formatter = {"function": f"{written}(params)"}
+    return {"field": field, "headerName": heading, "width": width, "type": "rightAligned", "valueFormatter": formatter}
+
+
+def grid(grid_id: str, columns: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]], row_id: str, **more: Any) -> Any:
+    """A table that sorts, filters and pages. row_id: the field that names a row."""
+    options = {
+        "animateRows": False,
+        "domLayout": "autoHeight",
+        "pagination": len(rows) > 25,
+        "paginationPageSize": 25,
+        "paginationPageSizeSelector": False,
+        "suppressCellFocus": False,
+        "enableCellTextSelection": True,
+        "suppressColumnVirtualisation": True,
+        "tooltipShowDelay": 300,
+    }
+    return dag.AgGrid(
+        id=grid_id,
+        columnDefs=list(columns),
+        rowData=list(rows),
+        getRowId=f"params.data.{row_id}",
+        defaultColDef={"sortable": True, "resizable": True, **_COLUMN},
+        dashGridOptions=options | more.pop("options", {}),
+        className="grid",
+        style={"height": None, "width": "100%"},
+        **more,
+    )

@@ -1,0 +1,35 @@
+"""Every page by its address; `{name}` is a study's. A page is a module with two functions.
+
+`page(library, query, **parts)` gives a `Page` from what the database holds now; query: what stands behind the address's `?`.
+`register(app, library)` adds the callbacks of its parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from dash import Dash
+
+from moonas.dashboard.components import Page
+from moonas.dashboard.library import Library
+from moonas.dashboard.pages import architecture, compare, pick, studies, study
+
+
+class Module(Protocol):
+    """What a page's module gives."""
+
+    @property
+    def page(self) -> Callable[..., Page]: ...
+
+    @property
+    def register(self) -> Callable[[Dash, Library], None]: ...
+
+
+PAGES: dict[str, Module] = {
+    "/": studies,
+    "/studies/{name}": study,
+    "/studies/{name}/pick": pick,
+    "/studies/{name}/networks/{key}": architecture,
+    "/compare": compare,
+}

@@ -1,0 +1,106 @@
+"""All studies of the database in a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+
+from moonas.dashboard.components import Page, anchor, empty, grid, in_thread, numeric, study_address
+from moonas.dashboard.library import Library
+from moonas.dashboard.overview import StudyLine
+from moonas.report import text
+from moonas.store.states import StudyState, TrialState
+
+EVERY = 5_000  # milliseconds between two looks at what has changed
+SHOWN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
+
+COLUMNS: list[dict[str, Any]] = [
+    {"field": "name", "headerName": "Study", "cellRenderer": "PageLink", "minWidth": 170, "flex": 1},
+    {"field": "state", "headerName": "State", "cellRenderer": "State", "width": 120},
+    {"field": "share", "headerName": "Trials", "cellRenderer": "Trials", "width": 185},
+    {"field": "hypervolume", "headerName": "Hypervolume", "cellRenderer": "Sparkline", "width": 130, "sortable": False},
+    numeric("volume", "now", "decimals", 85),
+    numeric("accuracy", "Best accuracy", "percent", 105),
+    numeric("hours", "Device-hours", "hours", 95),
+    numeric("left", "Time left", "span", 100),
+    numeric("last", "Last event", "moment", 120),
+]
+
+
+def page(library: Library, query: dict[str, str]) -> Page:
+    """The table, or how to come to a first study."""
+    rows = [row(line) for line in library.lines()]
+    table = grid("studies", COLUMNS, rows, "name")
+    find = dmc.TextInput(
+        id="filter", placeholder="Filter", size="sm", className="filter", attributes={"input": {"aria-label": "Filter studies"}}
+    )
+    nothing = empty("No study yet", "Studies show up here as soon as one is started with this database:", "moonas run STUDY.yaml")
+    content = [
+        html.Div([html.H1("Studies"), anchor("/compare", "Compare", className="action"), find], className="head"),
+        html.Div(table, id="some", hidden=not rows),
+        html.Div(nothing, id="none", hidden=bool(rows)),
+        dcc.Interval(id="again", interval=EVERY),
+    ]
+    return Page("Studies", [], content)
+
+
+def register(app: Dash, library: Library) -> None:
+    """Filter; look again now and then, and send the rows that have changed."""
+
+    @app.callback(
+        Output("studies", "rowTransaction"),
+        Output("some", "hidden"),
+        Output("none", "hidden"),
+        Input("again", "n_intervals"),
+        State("studies", "rowData"),
+        prevent_initial_call=True,
+    )
+    @in_thread
+    def update(_: int, shown: list[dict[str, Any]]) -> tuple[Any, bool, bool]:
+        rows = [row(line) for line in library.lines()]
+        return changes(shown, rows) or no_update, not rows, bool(rows)
+
+    app.clientside_callback(
+        ClientsideFunction("moonas", "filter"),
+        Output("studies", "dashGridOptions"),
+        Input("filter", "value"),
+        State("studies", "dashGridOptions"),
+        prevent_initial_call=True,
+    )
+
+
+def changes(shown: list[dict[str, Any]], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What to add, update and remove, so that the table shows `rows`; empty where nothing has changed."""
+    known = {one["name"]: one for one in shown}
+    now = {one["name"]: one for one in rows}
+    found = {
+        "add": [one for name, one in now.items() if name not in known],
+        "update": [one for name, one in now.items() if name in known and known[name] != one],
+        "remove": [one for name, one in known.items() if name not in now],
+    }
+    return {kind: some for kind, some in found.items() if some}
+
+
+def row(line: StudyLine) -> dict[str, Any]:
+    """A study as the table takes it."""
+    running = line.trials.get(TrialState.RUNNING, 0)
+    told = ", ".join(
+        f"{line.trials[state]:,} {text.STATES.get(state, state.lower())}" for state in TrialState if line.trials.get(state)
+    )
+    return {
+        "name": line.name,
+        "href": study_address(line.name),
+        "state": line.state.value,
+        "share": line.finished / line.planned if line.planned else 0.0,
+        "parts": [[state.value, line.trials[state] / max(1, line.planned)] for state in SHOWN if line.trials.get(state)],
+        "done": f"{line.finished:,} of {line.planned:,}",
+        "states": told or "none yet",
+        "hypervolume": list(line.hypervolume),
+        "volume": line.hypervolume[-1] if line.hypervolume else None,
+        "accuracy": line.accuracy,
+        "hours": line.device_seconds / 3600,
+        "left": line.seconds_left if line.state is StudyState.RUNNING and running else None,
+        "last": line.last_event or line.created,
+    }

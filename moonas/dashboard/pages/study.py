@@ -1,0 +1,118 @@
+"""One study: how it stands, and what its views show, brought up to date while it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import Dash, Input, Output, State, dcc, html, no_update
+
+from moonas.dashboard.components import Page, anchor, cards, in_thread, study_address
+from moonas.dashboard.library import Library
+from moonas.dashboard.live import LiveStudy
+from moonas.dashboard.overview import planned_trials, seconds_per_trial
+from moonas.dashboard.views import VIEWS
+from moonas.report import text
+from moonas.report.collect import outline
+from moonas.store.states import StudyState, TrialState
+
+EVERY = 4_000  # milliseconds between two looks at what has changed
+
+
+def page(library: Library, query: dict[str, str], name: str) -> Page:
+    """The head, the headline numbers and the tabs; the first view is opened unless the address says `?view=`."""
+    live = library.live(name)
+    asked = query.get("view", "")
+    opened = asked if asked in VIEWS else next(iter(VIEWS))
+    tabs = dmc.Tabs(
+        [dmc.TabsList([dmc.TabsTab(view.TITLE, value=key) for key, view in VIEWS.items()])],
+        id="view",
+        value=opened,
+        className="tabs",
+    )
+    links = [
+        anchor(study_address(name, "pick"), "Pick a network", className="action"),
+        anchor(f"/compare?studies={name}", "Compare", className="action"),
+    ]
+    content = [
+        html.Div(
+            [html.H1(name), html.Span(id="state"), html.Span(links, className="actions"), html.P(facts(live), className="facts")],
+            className="head",
+        ),
+        html.Div(headline(live), id="headline"),
+        tabs,
+        html.Div(VIEWS[opened].layout(live), id="opened"),
+        dcc.Store(id="study", data=name),
+        dcc.Store(id="version", data=live.now.text),
+        dcc.Interval(id="beat", interval=EVERY),
+    ]
+    return Page(name, [], content)
+
+
+def register(app: Dash, library: Library) -> None:
+    """Open views; look now and then whether anything has changed, and let what is open be drawn anew only then."""
+
+    @app.callback(Output("opened", "children"), Input("view", "value"), State("study", "data"), prevent_initial_call=True)
+    @in_thread
+    def open_view(view: str, name: str) -> list[Any]:
+        return VIEWS[view].layout(library.live(name))
+
+    @app.callback(
+        Output("version", "data"),
+        Output("headline", "children"),
+        Output("state", "children"),
+        Input("beat", "n_intervals"),
+        State("version", "data"),
+        State("study", "data"),
+    )
+    @in_thread
+    def look(beats: int | None, version: str, name: str) -> tuple[Any, Any, Any]:
+        live = library.live(name)
+        if beats and live.now.text == version:
+            return no_update, no_update, no_update
+        return (live.now.text if live.now.text != version else no_update), headline(live), badge(live.state)
+
+    for view in VIEWS.values():
+        view.register(app, library)
+
+
+def badge(state: StudyState) -> Any:
+    """A state, in its colour."""
+    return html.Span(state.value.lower(), className=f"badge {state.value.lower()}")
+
+
+def facts(live: LiveStudy) -> str:
+    """What the study asks, in one line."""
+    data, config = outline(live.study), live.study.config
+    aims = [f"{objective.direction} {text.metric_label(data, objective.name)}" for objective in data.objectives]
+    where = [config.data.name, config.space.name] if live.study.finds_networks else []
+    return " · ".join([*aims, *where, f"protocol {config.protocol.name}", f"created {text.moment(live.record.created)}"])
+
+
+def headline(live: LiveStudy) -> Any:
+    """The numbers to look at first."""
+    data = outline(live.study)
+    members = live.members()
+    told = [f"{count:,} {text.STATES.get(state, state.lower())}" for state, count in live.now.trials]
+    total = sum(count for _, count in live.now.trials)
+    planned = max(planned_trials(live.name, live.record.config_hash, live.record.config), total)
+    over = live.count(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+    pace = seconds_per_trial(live.store.database, live.record.id) if live.state is StudyState.RUNNING and over < planned else None
+    left = f"about {text.duration(pace * (planned - over))} left" if pace is not None else ", ".join(told)
+    found = [("Trials", f"{over:,} of {planned:,}", left or "none yet")]
+    aim = data.main
+    if members:
+        best = (max if aim.direction == "maximize" else min)(members, key=lambda network: network.metrics[aim.name].value)
+        tested = best.metrics.get("test_accuracy")
+        aside = f"test accuracy {text.number('test_accuracy', tested.value)}" if tested else f"trial {best.trial}, {best.method}"
+        found.append((f"Best {text.metric_label(data, aim.name)}", text.number(aim.name, best.metrics[aim.name].value), aside))
+        if "params" in members[0].metrics:
+            small = members[0]
+            aside = f"parameters, at {text.number(aim.name, small.metrics[aim.name].value)}"
+            found.append(("Smallest member", text.short(small.metrics["params"].value), aside))
+    found.append(("Front", f"{len(members)}", f"{text.counted(len(live.history), 'change')} so far"))
+    if live.history:
+        last = live.history[-1]
+        found.append(("Hypervolume", f"{last.hypervolume:.4f}", f"after {text.counted(last.evaluations, 'evaluation')}"))
+    found.append(("Device time", text.duration(live.store.device_seconds(live.record.id)), "all attempts together"))
+    return cards(found)

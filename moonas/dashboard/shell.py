@@ -1,0 +1,124 @@
+"""What stands around every page: the header with the search and the switch of colours, the trail, and the way to a page."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Dash, Input, Output, dcc, html
+from starlette.routing import compile_path
+
+from moonas.dashboard.components import Page, anchor, empty, in_thread
+from moonas.dashboard.library import Library
+from moonas.errors import MoonasError
+from moonas.report.theme import FONT
+
+
+def layout() -> Any:
+    """The frame, in which the page is still to come."""
+    theme = {"fontFamily": FONT, "defaultRadius": "md", "cursorType": "pointer", "respectReducedMotion": True}
+    header = html.Header(
+        [
+            anchor("/", [html.Img(src="/assets/favicon.svg", alt="", width=22, height=22), "moonas"], className="brand"),
+            dmc.Select(
+                id="search",
+                searchable=True,
+                clearable=True,
+                placeholder="Go to a study",
+                nothingFoundMessage="no such study",
+                attributes={"input": {"aria-label": "Go to a study"}},
+                size="sm",
+                className="search",
+            ),
+            dmc.ColorSchemeToggle(
+                id="switch",
+                lightIcon=_icon("moon"),
+                darkIcon=_icon("sun"),
+                size="lg",
+                attributes={"root": {"title": "Light or dark"}},
+            ),
+        ],
+        className="bar",
+    )
+    return dmc.MantineProvider(
+        [
+            dcc.Location(id="address", refresh="callback-nav"),
+            dcc.Store(id="title"),
+            dcc.Store(id="scheme"),
+            html.A("Skip to the content", href="#content", className="skip"),
+            header,
+            html.Div(id="notice", role="status", **{"aria-live": "polite"}),
+            dcc.Loading(
+                html.Main(id="content", tabIndex=-1),
+                target_components={"content": "children"},
+                delay_show=400,
+                overlay_style={"visibility": "visible", "opacity": 0.5},
+                type="dot",
+                color="var(--accent)",
+            ),
+        ],
+        theme=theme,
+        defaultColorScheme="auto",
+    )
+
+
+def register(app: Dash, library: Library) -> None:
+    """Find the page of an address; go where the search says."""
+    routes = _routes()
+
+    @app.callback(
+        Output("content", "children"),
+        Output("title", "data"),
+        Output("search", "data"),
+        Output("notice", "children"),
+        Input("address", "pathname"),
+        Input("address", "search"),
+    )
+    @in_thread
+    def show(pathname: str, search: str) -> tuple[Any, str, list[str], Any]:
+        try:
+            page = find_page(library, routes, pathname, search)
+            names = library.names()
+        except MoonasError as error:
+            page, names = Page("Not there", [], [empty("This cannot be shown", str(error))]), []
+        return frame(page), f"{page.title} · moonas", names, None
+
+    app.clientside_callback(
+        ClientsideFunction("moonas", "go"), Output("address", "pathname"), Input("search", "value"), prevent_initial_call=True
+    )
+    app.clientside_callback(ClientsideFunction("moonas", "scheme"), Output("scheme", "data"), Input("scheme", "id"))
+    app.clientside_callback(ClientsideFunction("moonas", "title"), Output("title", "id"), Input("title", "data"))
+
+
+def find_page(library: Library, routes: Any, pathname: str, search: str) -> Page:
+    """The page of an address. Raises MoonasError where it names what is not there."""
+    for pattern, page in routes:
+        if match := pattern.fullmatch(pathname):
+            return page(library, dict(parse_qsl(search.removeprefix("?"))), **match.groupdict())
+    return Page("No such page", [], [empty("There is no such page", "Choose a study on the first page, or search above.")])
+
+
+def frame(page: Page) -> list[Any]:
+    """The trail above a page's content."""
+    trail = [("Studies", "/"), *page.trail]
+    links = [html.Li(anchor(href, text)) for text, href in trail if text != page.title]
+    crumbs = html.Nav(
+        html.Ol([*links, html.Li(page.title, **{"aria-current": "page"})]), className="trail", **{"aria-label": "Trail"}
+    )
+    return [crumbs, *page.content]
+
+
+def notice(text: str) -> Any:
+    """An error, to stand above the page until another one is opened."""
+    return dmc.Alert(text, title="This did not work", color="red", withCloseButton=True, className="notice")
+
+
+def _routes() -> list[tuple[Any, Any]]:
+    from moonas.dashboard.pages import PAGES
+
+    return [(compile_path(path)[0], module.page) for path, module in PAGES.items()]
+
+
+def _icon(name: str) -> Any:
+    return html.Span(className=f"icon {name}", **{"aria-hidden": "true"})

@@ -1,0 +1,121 @@
+"""Studies: all of them and one, to be checked, made, started and deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+from starlette.responses import PlainTextResponse
+
+from moonas import api
+from moonas.preview import preview
+from moonas.service.api.parts import Name, Reader, SettingsOf, StudyOf
+from moonas.service.loops import loop_log, start_loop
+from moonas.service.models import Checked, Outcome, PlanOut, StudyDetail, StudyOut
+from moonas.service.planned import planned_trials
+from moonas.service.roles import OPERATOR, VIEWER
+from moonas.service.sent import BODY, sent_study
+from moonas.store.pages import StudyFacts, study_facts
+from moonas.store.records import StudySummary
+from moonas.store.store import Store
+
+router = APIRouter(tags=["studies"])
+
+Sent = Annotated[Mapping[str, Any], Depends(sent_study)]
+
+
+@router.get("/studies", dependencies=[VIEWER])
+def list_studies(store: Reader) -> list[StudyOut]:
+    """All studies with their progress, the oldest first."""
+    facts = study_facts(store.database)
+    return [_line(store, summary, facts[summary.id]) for summary in store.studies() if summary.id in facts]
+
+
+@router.get("/studies/{name}", dependencies=[VIEWER])
+def read_study(name: Name, store: Reader) -> StudyDetail:
+    """A study: its progress and its study file."""
+    return _detail(store, name)
+
+
+@router.post("/studies", dependencies=[OPERATOR], status_code=201, openapi_extra=BODY, response_model=StudyDetail)
+def create_study(
+    sent: Sent,
+    store: Reader,
+    settings: SettingsOf,
+    response: Response,
+    start: Annotated[bool, Query(description="Start a process that drives it.")] = True,
+    extend: Annotated[
+        bool, Query(description="Accept budgets, methods, replicates or trials that it adds.")
+    ] = False,
+) -> StudyDetail:
+    """Make the study that a study file asks for, or find it as it is, and start it. 409 where one of its name differs."""
+    record = api.create(sent, settings.storage, extend=extend)
+    if start:
+        start_loop(settings, store, record)
+    response.headers["Location"] = f"/api/v1/studies/{record.name}"
+    return _detail(store, record.name)
+
+
+@router.post("/validate", dependencies=[VIEWER], openapi_extra=BODY)
+def validate(sent: Sent) -> Checked:
+    """Check a study file; 422 with every mistake and its place."""
+    config = api.validate(sent).config
+    return Checked(name=config.name, sampler=config.sampler.name)
+
+
+@router.post("/plan", dependencies=[OPERATOR], openapi_extra=BODY)
+def plan(sent: Sent) -> PlanOut:
+    """What a study would do: how many trials and searches, and what each budget can reach at each width. Nothing is measured."""
+    return PlanOut.model_validate(preview(sent, measure=False))
+
+
+@router.post("/studies/{name}/resume", dependencies=[OPERATOR], status_code=202)
+def resume(study: StudyOf, settings: SettingsOf) -> Outcome:
+    """Start a process that goes on with a study; 409 where one drives it."""
+    start_loop(settings, study.store, study.record)
+    return Outcome(message=f"a process was started that goes on with {study.name}")
+
+
+@router.get("/studies/{name}/log", dependencies=[VIEWER], response_class=PlainTextResponse)
+def read_log(study: StudyOf, settings: SettingsOf) -> PlainTextResponse:
+    """The end of what the processes that were started here for a study have printed, errors included."""
+    return PlainTextResponse(loop_log(settings, study.record))
+
+
+@router.delete("/studies/{name}", dependencies=[OPERATOR])
+def delete_study(name: Name, settings: SettingsOf) -> Outcome:
+    """Delete a study with its trials, fronts and artifacts; 409 while a process drives it."""
+    api.delete_study(name, settings.storage)
+    return Outcome(message=f"deleted {name}")
+
+
+def _line(store: Store, summary: StudySummary, facts: StudyFacts) -> StudyOut:
+    return StudyOut(
+        name=summary.name,
+        state=summary.state,
+        driven=facts.driven,
+        driven_since=facts.driven_since,
+        created=summary.created,
+        last_event=summary.last_event,
+        trials={state.value: count for state, count in summary.trials.items()},
+        planned=planned_trials(store, summary.name, facts.config_hash),
+        front=facts.front,
+        front_number=facts.front_number,
+        hypervolume=facts.hypervolume,
+        accuracy=summary.accuracy,
+        device_hours=facts.seconds / 3600,
+    )
+
+
+def _detail(store: Store, name: str) -> StudyDetail:
+    record = store.study(name)
+    facts = study_facts(store.database, record.id)[record.id]
+    summary = next(line for line in store.studies() if line.id == record.id)
+    return StudyDetail(
+        **_line(store, summary, facts).model_dump(),
+        reason=store.state_note(record.id),
+        version=record.version,
+        last_event_id=facts.last_event,
+        config=record.config,
+    )

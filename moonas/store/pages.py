@@ -1,0 +1,131 @@
+"""What lists of many thousand rows show: a page of trials, chosen and sorted by the database, and sums made there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import aliased
+
+from moonas.errors import UsageError, nearest
+from moonas.store.database import Database
+from moonas.store.lease import has_died
+from moonas.store.queries import columns
+from moonas.store.records import EventRecord, TrialRecord
+from moonas.store.states import TrialState
+from moonas.store.tables import Attempt, Event, Front, FrontMember, Study, Task, Trial, database_time
+from moonas.study.metrics import METRICS
+
+SORTS: dict[str, Any] = {
+    "number": Trial.number,
+    "state": Trial.state,
+    "method": Trial.params["method"].as_string(),
+    "budget": Trial.params["budget"].as_string(),
+    "replicate": Trial.replicate,
+    "violation": Trial.violation,
+    "started": Trial.started,
+    "finished": Trial.finished,
+    "seconds": Trial.finished - Trial.started,
+}
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """front: members of the present one; its number, 0 before the first. seconds: of devices, by all attempts that ended.
+
+    last_event: the id of the latest, 0 where there is none. driven_since: None where no living process drives it, as far as can be
+    told from here.
+    """
+
+    config_hash: str
+    front: int
+    front_number: int
+    hypervolume: float | None
+    seconds: float
+    last_event: int
+    driven_since: float | None
+
+    @property
+    def driven(self) -> bool:
+        return self.driven_since is not None
+
+
+def trial_page(
+    database: Database,
+    study_id: int,
+    *,
+    state: TrialState | None = None,
+    method: str | None = None,
+    budget: str | None = None,
+    replicate: int | None = None,
+    sort: str = "number",
+    offset: int = 0,
+    limit: int = 100,
+) -> tuple[list[TrialRecord], int]:
+    """A page of the trials that are chosen, and how many they are in all.
+
+    sort: one of `SORTS` or a metric, with a minus before it from the largest down; trials without a value come last.
+    Raises UsageError for another one.
+    """
+    wanted = {Trial.state: state, SORTS["method"]: method, SORTS["budget"]: budget, Trial.replicate: replicate}
+    chosen = [Trial.study_id == study_id, *(column == value for column, value in wanted.items() if value is not None)]
+    query = select(*columns(TrialRecord, Trial)).where(*chosen).order_by(*_order(sort)).offset(offset).limit(limit)
+    with database.read() as session:
+        count = session.scalar(select(func.count()).select_from(Trial).where(*chosen)) or 0
+        return [TrialRecord(*row) for row in session.execute(query)], count
+
+
+def trial_counts(database: Database, study_id: int) -> dict[TrialState, int]:
+    """How many trials are in each state that occurs."""
+    query = select(Trial.state, func.count()).where(Trial.study_id == study_id).group_by(Trial.state)
+    with database.read() as session:
+        return dict(session.execute(query).all())
+
+
+def study_facts(database: Database, study_id: int | None = None) -> dict[int, StudyFacts]:
+    """Of every study by its id, or of one alone."""
+
+    def chosen(query: Any, study: Any) -> list[Any]:
+        return list(session.execute(query if study_id is None else query.where(study == study_id)))
+
+    def grouped(study: Any, value: Any, *where: ColumnElement[bool]) -> dict[int, Any]:
+        return dict(map(tuple, chosen(select(study, value).where(*where).group_by(study), study)))
+
+    earlier = aliased(Front)
+    last = select(func.max(earlier.number)).where(earlier.study_id == Front.study_id).scalar_subquery()
+    fronts = select(Front.study_id, Front.number, Front.hypervolume).where(Front.number == last)
+    leases = select(Study.id, Study.config_hash, Study.lease_holder, Study.lease_since, Study.lease_expires - database_time())
+    with database.read() as session:
+        members = grouped(FrontMember.study_id, func.count(), FrontMember.left_front.is_(None))
+        steps = {id: (number, volume) for id, number, volume in chosen(fronts, Front.study_id)}
+        seconds = grouped(Task.study_id, func.sum(Attempt.seconds), Task.id == Attempt.task_id)
+        events = grouped(Event.study_id, func.max(Event.id))
+        return {
+            id: StudyFacts(
+                config_hash=config_hash,
+                front=members.get(id, 0),
+                front_number=steps.get(id, (0, None))[0],
+                hypervolume=steps.get(id, (0, None))[1],
+                seconds=seconds.get(id) or 0.0,
+                last_event=events.get(id, 0),
+                driven_since=since if holder and (left or 0) > 0 and not has_died(holder) else None,
+            )
+            for id, config_hash, holder, since, left in chosen(leases, Study.id)
+        }
+
+
+def event_page(database: Database, study_id: int, after: int, limit: int) -> list[EventRecord]:
+    """The first events of a study whose ids are above `after`."""
+    query = select(*columns(EventRecord, Event)).where(Event.study_id == study_id, Event.id > after)
+    with database.read() as session:
+        return [EventRecord(*row) for row in session.execute(query.order_by(Event.id).limit(limit))]
+
+
+def _order(sort: str) -> list[Any]:
+    name = sort.removeprefix("-")
+    if name not in SORTS and name not in METRICS:
+        known = [*SORTS, *METRICS]
+        raise UsageError(f"trials are not sorted by {name!r}{nearest(name, known)}\nKnown: {', '.join(known)}.")
+    column = SORTS[name] if name in SORTS else Trial.values[name].as_float()
+    return [(column.desc() if sort.startswith("-") else column.asc()).nulls_last(), Trial.number]

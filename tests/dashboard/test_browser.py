@@ -1,0 +1,186 @@
+"""Every page in a real browser, under the content security policy of a strict server."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.dashboard.serving import served
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+
+WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 800}
+PAGES = {
+    "/": "Studies",
+    "/studies/small": "small",
+    "/studies/small?view=hypervolume": "small",
+    "/studies/small?view=methods": "small",
+    "/studies/small?view=budgets": "small",
+    "/studies/small?view=parameters": "small",
+    "/studies/small?view=workers": "small",
+    "/studies/waiting": "waiting",
+    "/studies/small/pick?under=params%3D1M": "Pick a network",
+    "/compare?studies=small,other": "Compare studies",
+}
+
+OVERLAPS = """() => {
+  const found = [];
+  const places = "#content, .head, .controls, .cards, .columns, .column, .bar, .history";
+  for (const parent of document.querySelectorAll(places)) {
+    const all = [...parent.children].map((one) => ({ one, at: one.getBoundingClientRect() }));
+    const boxes = all.filter(({ at }) => at.width * at.height);
+    for (const [place, first] of boxes.entries()) for (const second of boxes.slice(place + 1)) {
+      const wide = Math.min(first.at.right, second.at.right) - Math.max(first.at.left, second.at.left);
+      const high = Math.min(first.at.bottom, second.at.bottom) - Math.max(first.at.top, second.at.top);
+      if (wide > 1 && high > 1) found.push([first, second].map(({ one }) => one.outerHTML.slice(0, 80)).join(" and "));
+    }
+  }
+  return found;
+}"""
+
+
+class Reader:
+    """A page of the browser, and everything it complained about."""
+
+    def __init__(self, browser: Any, address: str, **options: Any) -> None:
+        self.address = address
+        self.page = browser.new_context(viewport=WIDE, **options).new_page()
+        self.page.set_default_timeout(60_000)
+        self.complaints: list[str] = []
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _hear(self, message: Any) -> None:
+        if message.type == "error" or (message.type == "warning" and "GL Driver" not in message.text):
+            self.complaints.append(message.text)
+
+    def open(self, path: str) -> None:
+        """Go to a page and wait until it is drawn."""
+        self.page.goto(self.address + path)
+        self.page.wait_for_selector("#content .trail")
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until no callback is on its way."""
+        self.page.wait_for_load_state("networkidle")
+        self.until("document.querySelectorAll('[data-dash-is-loading=true]').length === 0")
+
+    def until(self, expression: str) -> None:
+        """Wait until something holds; the policy lets no text be evaluated by the page itself."""
+        deadline = time.monotonic() + 60
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < deadline, expression
+            time.sleep(0.05)
+
+    def at_ease(self) -> None:
+        """Nothing was complained about, and no notice is shown."""
+        assert self.complaints == []
+        assert self.page.locator("#notice *").count() == 0
+
+    def overlaps(self) -> list[str]:
+        """Parts of the page, side by side or below each other, that lie over one another."""
+        return self.page.evaluate(OVERLAPS)
+
+
+@pytest.fixture(scope="module")
+def browser(storage: str) -> Iterator[tuple[Any, str]]:
+    with served(storage) as address, playwright.sync_playwright() as tools:
+        chromium = tools.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium, address
+        chromium.close()
+
+
+@pytest.fixture
+def reader(browser: tuple[Any, str]) -> Iterator[Reader]:
+    reader = Reader(*browser)
+    yield reader
+    reader.page.context.close()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_opens_without_a_complaint_and_fits_a_screen_and_a_phone(reader: Reader, path: str) -> None:
+    reader.open(path)
+    assert reader.page.locator("h1").inner_text() == PAGES[path]
+    for size in (WIDE, NARROW):
+        reader.page.set_viewport_size(size)
+        reader.settle()
+        reader.until("document.documentElement.scrollWidth <= window.innerWidth")  # figures follow with a moment's delay
+        assert reader.overlaps() == []
+    reader.at_ease()
+
+
+def test_a_point_and_a_row_choose_the_same_network_and_lead_to_its_page(reader: Reader, live: Any) -> None:
+    reader.open("/studies/small")
+    page, member = reader.page, live.members()[0]
+    page.locator(f"#members [row-id^='network-{member.key}'] [col-id='trial']").click()
+    page.locator("#chosen").get_by_text(member.key[:12]).wait_for()
+    assert page.locator("#front-figure .scatterlayer .trace").first.locator("path.point").count() == 1
+    markers = page.locator("#front-figure .scatterlayer .trace ~ .trace path.point").all()
+    x, y = max(
+        (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2) for box in (one.bounding_box() for one in markers) if box
+    )
+    page.mouse.move(x - 3, y - 3)
+    page.mouse.move(x, y)
+    page.locator("#front-figure .hoverlayer .hovertext").wait_for()
+    page.mouse.click(x, y)
+    reader.until(f"!document.querySelector('#chosen').innerText.includes('{member.key[:12]}')")
+    page.locator("#chosen a").click()
+    page.wait_for_url("**/networks/*")
+    page.get_by_text("Costs by cell").wait_for()
+    assert page.locator("img.only-light").first.is_visible()
+    assert not page.locator("img.only-dark").first.is_visible()
+    reader.settle()
+    reader.at_ease()
+
+
+def test_the_slider_goes_back_through_the_front_s_history_by_key(reader: Reader, live: Any) -> None:
+    reader.open("/studies/small")
+    last = live.history[-1].number
+    reader.page.get_by_text(f"front {last} of {last}, now").wait_for()
+    reader.page.get_by_role("slider").focus()
+    reader.page.keyboard.press("Home")
+    first = live.history[0].number
+    reader.page.get_by_text(f"front {first} of {last}: ").wait_for()
+    reader.settle()
+    assert reader.page.locator("#members .ag-row").count() == len(live.members(first))
+    reader.at_ease()
+
+
+def test_the_list_is_filtered_and_a_study_is_found_by_the_search(reader: Reader) -> None:
+    reader.open("/")
+    assert reader.page.locator("#studies .ag-row").count() == 3
+    reader.page.locator("#filter").fill("oth")
+    reader.until("document.querySelectorAll('#studies .ag-center-cols-container .ag-row').length === 1")
+    reader.page.locator("#search").click()
+    reader.page.get_by_role("option", name="waiting").click()
+    reader.page.wait_for_url("**/studies/waiting")
+    reader.page.get_by_text("Nothing measured yet").wait_for()
+    assert reader.page.title() == "waiting · moonas"
+    reader.at_ease()
+
+
+def test_the_colours_follow_the_system_and_then_the_reader(browser: tuple[Any, str]) -> None:
+    reader = Reader(*browser, color_scheme="dark")
+    reader.open("/studies/small?view=hypervolume")
+    page = reader.page
+
+    def ink() -> str:
+        return page.locator("#volume-evaluations .xtick text").first.evaluate("one => getComputedStyle(one).fill")
+
+    assert ink() == "rgb(230, 233, 238)"  # the dark scheme's
+    page.locator("#switch").click()
+    reader.until(
+        "getComputedStyle(document.querySelector('#volume-evaluations .xtick text')).fill === 'rgb(27, 32, 39)'"  # the light one's
+    )
+    page.reload()
+    page.wait_for_selector("#volume-evaluations .xtick text")
+    reader.settle()
+    assert ink() == "rgb(27, 32, 39)"
+    reader.at_ease()
+    page.context.close()
