@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from moonas.api import opened
 from moonas.errors import LeaseError, UsageError
 from moonas.storage import storage_url
+from moonas.store.reads import REQUEST
 from moonas.store.states import StudyState
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def cancel(name: str, trials: Sequence[int] = (), storage: str | None = None, *,
         changes = _changes(store, ledger, record)
         with ledger.together():
             text, _ = changes.cancel(trials)
+            ledger.add_event(REQUEST, f"cancel: {text}")
             if record.state is StudyState.RUNNING:
                 ledger.set_state(StudyState.PAUSED if trials else StudyState.STOPPED, text)
         return text
@@ -159,6 +161,7 @@ def _open(store: Store, ledger: Ledger, record: StudyRecord, change: Callable[[C
     changes = _changes(store, ledger, record)
     with ledger.together():
         text = change(changes)
+        ledger.add_event(REQUEST, text)
         if changes.trials.open and record.state not in UNDRIVEN:
             ledger.set_state(StudyState.PAUSED, text)
     return f"{text}. Go on with: moonas resume {record.name}" if changes.trials.open else text

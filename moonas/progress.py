@@ -124,7 +124,7 @@ def _left(loop: Loop) -> str:
     done, total = loop.work
     here = done - loop.work_before
     elapsed = time.monotonic() - loop.began
-    return f"about {duration(elapsed / here * (total - done))} left" if here else f"{duration(elapsed)} so far"
+    return f"about {duration(elapsed / here * (total - done))} left" if here > 0 else f"{duration(elapsed)} so far"
 
 
 def _counts(loop: Loop) -> str:

@@ -192,7 +192,7 @@ class Advancing:
         if task is None:
             record = self.ledger.add_task(kind, key, spec.to_json(), [trial.id])
             task = self.tasks[kind, key] = OpenTask(record, record.state, record.result)
-        elif trial.id not in task.record.trial_ids:
+        elif trial.id not in task.record.trial_ids or (task.state is TaskState.RUNNING and not trial.begun):
             self.ledger.link(trial.id, task.record.id, task.state is TaskState.RUNNING)
         if task.is_open:
             task.record = replace(task.record, spec=spec.to_json())  # the stored one may name weights that lie elsewhere now

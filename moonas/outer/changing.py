@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from moonas.architecture import Architecture
 from moonas.errors import UsageError
 from moonas.outer.advancing import Advancing
 from moonas.outer.findings import Findings
-from moonas.outer.plan import Plan
+from moonas.outer.plan import Design, Plan
 from moonas.outer.restoring import recall
 from moonas.outer.rows import Row, read_trial
 from moonas.outer.samplers.sampler import ENQUEUED, Proposal, Told, check_installed
 from moonas.outer.trials import Trials
 from moonas.outer.work import OpenTask
+from moonas.skeleton import Skeleton
 from moonas.store.ledger import Ledger
+from moonas.store.records import TrialRecord
 from moonas.store.states import TaskState, TrialState
 from moonas.store.store import Store
 from moonas.study.budgets import budget_text
@@ -72,7 +76,10 @@ class Changes:
             for task in self.store.tasks(self.study_id, TaskState.FAIL, trial=number):
                 known = self.advancing.tasks[task.kind, task.key]
                 known.state, known.reason, known.died_on = TaskState.WAITING, "", []
-            self.advancing.reopen(self.store.trial(self.study_id, number), rungs.get(number, 0), self.in_loop)
+            record, rung = self.store.trial(self.study_id, number), rungs.get(number, 0)
+            if self.in_loop and rung:
+                self._enter_again(record, rung)
+            self.advancing.reopen(record, rung, self.in_loop)
         is_open = [f"trial {number} is open" for number, told in chosen.items() if told.state in OPEN]
         said = f"{trials_text(failed)} opened again" if failed else "no trial has failed"
         return "; ".join([*([said] if failed or not is_open else []), *is_open])
@@ -98,6 +105,14 @@ class Changes:
             again = f"; try it again with: moonas retry {self.plan.config.name} {number}" if state == TrialState.FAIL else ""
             raise UsageError(f"the study has this trial already: trial {number}, {state}{again}")
         return Proposal(design, replicate, {ENQUEUED: True})
+
+    def _enter_again(self, record: TrialRecord, rung: int) -> None:
+        """A trial that was promoted takes its places at the rungs below again, which a resumed study would give it."""
+        primary = next(c for c in self.store.candidates(self.study_id, trial=record.number) if c.origin == "primary")
+        findings, design = self.advancing.findings, Design.from_params(record.params)
+        costs = findings.costs(Architecture.from_json(primary.genotype), Skeleton.from_json(primary.skeleton_json))
+        again = replace(record, state=TrialState.WAITING)
+        self.advancing.rungs.restore(again, design, primary, rung, findings.known, costs)
 
     def _told(self, number: Any) -> Told:
         trials = self.trials.history.trials

@@ -46,8 +46,8 @@ class Failures:
         """A worker has reported: workers do start."""
         self._starts = 0
 
-    def judge(self, task: OpenTask, device: str, kind: str, message: Mapping[str, Any]) -> Verdict:
-        """What follows from the event that ended an attempt, `died`, `out of memory` or `error`, which is remembered with the task.
+    def judge(self, task: OpenTask, kind: str, message: Mapping[str, Any]) -> Verdict:
+        """What follows from the event that ended an attempt, `died`, `out of memory` or `error`; the task knows of those before.
 
         A worker that died is worth another try, elsewhere if possible; memory that ran out one with half the batch; an exception
         would only come again. A worker that could not start is no fault of the task.
@@ -65,9 +65,7 @@ class Failures:
             if task.batch is not None or batch is None:
                 return Verdict(True, f"{reason}, with half the batch too" if task.batch else reason)
             return Verdict(False, f"{reason}; once more with half the batch, {batch} images", batch)
-        if kind == "died":
-            task.died_on.append(device)
-        return Verdict(kind != "died" or len(task.died_on) >= self.max_attempts, reason)
+        return Verdict(kind != "died" or len(task.died_on) + 1 >= self.max_attempts, reason)
 
 
 class Patience:

@@ -141,7 +141,7 @@ class Loop:
                 self.slots.pause()
             self._fill_slots()
             self.watcher.tick(self)
-            if not (self.slots.running or self.held_up) and (self.ending is StudyState.PAUSED or any(self.pool.devices)):
+            if self._is_over():
                 if self.requests.take(at_once=True):
                     continue
                 break
@@ -158,6 +158,16 @@ class Loop:
         if self.slots.unable:
             raise TaskError(f"{self.slots.unable}\nThe study is paused. Then go on with: moonas resume {self.config.name}")
         return state
+
+    def _is_over(self) -> bool:
+        """Whether nothing runs, and nothing is going to."""
+        if self.slots.running or self.held_up:
+            return False
+        if self.ending is StudyState.PAUSED or any(self.pool.devices):
+            return True
+        if any(trial.begun or self.ending is None for trial in self.trials.open.values()):
+            return False  # it waits for a machine
+        return self.ending is not None or not self._find_work()
 
     def _fill_slots(self) -> None:
         self.held_up = ""

@@ -83,7 +83,9 @@ def _restore_tasks(advancing: Advancing, store: Store) -> None:
         result = task.result
         if task.kind == "search" and result and result.get("weights"):  # where they lie now, if they still do
             result = {**result, "weights": _location(weights[task.key]) if task.key in weights else {"url": None}}
-        advancing.tasks[task.kind, task.key] = OpenTask(task, task.state, result, reason, checkpoints, batch=halved.get(task.id))
+        advancing.tasks[task.kind, task.key] = OpenTask(
+            task, task.state, result, reason, checkpoints, batch=halved.get((task.kind, task.key))
+        )
 
 
 def _restore_networks(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
+from moonas.errors import StorageError
 from moonas.outer.advancing import Advancing
 from moonas.outer.failing import Failures, Patience
 from moonas.outer.work import OpenTask, Running
@@ -45,6 +46,7 @@ class Slots:
         self.note, self.artifacts = note, artifacts
         self.running: dict[int, Running] = {}
         self.unable = ""
+        self._told_of_leftovers = False
         workers = advancing.config.workers
         self.failures, self.patience = Failures(workers.max_attempts), Patience(workers.task_timeout)
         self._in_hand: tuple[Any, Running, int] | None = None  # an event that is being stored, and what had counted before
@@ -231,17 +233,19 @@ class Slots:
 
     def _attempt_failed(self, running: Running, device: str, kind: str, message: Mapping[str, Any], seconds: float) -> None:
         task = running.task
-        verdict = self.failures.judge(task, device, kind, message)
+        verdict = self.failures.judge(task, kind, message)
         error = message.get("traceback") or message.get("log", "")
         with self.ledger.together():
             self.ledger.fail_attempt(task.record.id, running.attempt, verdict.reason, error, final=verdict.final, seconds=seconds)
             if verdict.batch is not None:
-                halved = {"task": task.record.id, "batch": verdict.batch}
+                halved = {"kind": task.record.kind, "key": task.record.key, "batch": verdict.batch}
                 self.ledger.add_event(OUT_OF_MEMORY, f"{task.record.kind}: {verdict.reason}", halved)
             if verdict.final:
                 task.state, task.reason = TaskState.FAIL, verdict.reason
                 self.advancing.advance_waiting(task)
                 return
+        if kind == "died" and message.get("started", True):
+            task.died_on.append(device)
         task.state, task.batch = TaskState.WAITING, verdict.batch or task.batch
         self.unable = self.unable or verdict.unable
         self.note(verdict.note)
@@ -253,5 +257,11 @@ class Slots:
         dropped.clear()
 
     def _remove(self, urls: list[str]) -> None:
+        """Of files that no row names any more: where one cannot be removed, the study goes on."""
         for url in urls:
-            delete_artifact(url)
+            try:
+                delete_artifact(url)
+            except StorageError as error:
+                if not self._told_of_leftovers:
+                    self.note(f"warning: {error}; the file stays until: moonas db check --fix")
+                self._told_of_leftovers = True

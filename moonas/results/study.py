@@ -116,8 +116,8 @@ class Study:
         numbers = {trial.id: trial.number for trial in self.trials()} if batches else {}
         found: dict[int, list[str]] = {}
         for task in self.store.tasks(self.record.id) if batches else ():
-            for trial_id in task.trial_ids if task.id in batches else ():
-                found.setdefault(numbers[trial_id], []).append(f"{NOUN.get(task.kind, task.kind)} {batches[task.id]}")
+            for trial_id in task.trial_ids if (task.kind, task.key) in batches else ():
+                found.setdefault(numbers[trial_id], []).append(f"{NOUN.get(task.kind, task.kind)} {batches[task.kind, task.key]}")
         return {
             number: f"half the batch after memory ran out: {', '.join(tasks)} images" for number, tasks in sorted(found.items())
         }

@@ -31,7 +31,13 @@ VERSION_TABLE = "moonas_version"
 _DECODER = json.JSONDecoder()
 BUSY_SECONDS = 30.0  # how long one writer waits for another
 # Seconds of silence, and how often in vain, until a connection to a server counts as lost.
-_PATIENCE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # milliseconds, also where an answer is on its way
+}
 _CREATION_LOCK = 0x6D6F6F6E6173  # PostgreSQL's advisory lock of whoever makes or upgrades the tables: "moonas" in ASCII
 
 

@@ -261,11 +261,11 @@ class Reads:
         with self.database.read() as session:
             return {data["trial"]: data["rung"] for data in session.scalars(query) if data}
 
-    def halved(self, study_id: int) -> dict[int, int]:
-        """{id of a task whose memory ran out: the images of a batch it then took}."""
+    def halved(self, study_id: int) -> dict[tuple[str, str], int]:
+        """{(kind, key) of a task whose memory ran out: the images of a batch it then took}."""
         query = select(Event.data).where(Event.study_id == study_id, Event.kind == OUT_OF_MEMORY).order_by(Event.id)
         with self.database.read() as session:
-            return {data["task"]: data["batch"] for data in session.scalars(query) if data}
+            return {(data["kind"], data["key"]): data["batch"] for data in session.scalars(query) if data}
 
     def state_note(self, study_id: int) -> str:
         """Why the study is in its state, such as the limit that was reached; empty where nothing was said."""
@@ -312,7 +312,9 @@ class Reads:
 
     def answer(self, study_id: int, request_id: int) -> EventRecord | None:
         """What came of a request; None before a loop took it up."""
-        query = select(*columns(EventRecord, Event)).where(Event.study_id == study_id, Event.kind == REQUEST)
+        asked = select(Request.created).where(Request.id == request_id).scalar_subquery()
+        # Events of an imported study name requests of the database that it comes from.
+        query = select(*columns(EventRecord, Event)).where(Event.study_id == study_id, Event.kind == REQUEST, Event.time >= asked)
         return next(iter(self._records(EventRecord, query.where(Event.data["request"].as_integer() == request_id))), None)
 
     def _records(self, record: type[Any], query: Select[Any]) -> list[Any]:

@@ -11,7 +11,7 @@ import platform
 
 import moonas
 from moonas.errors import ClusterError
-from moonas.worker.local import LocalPool
+from moonas.worker.local import Event, LocalPool
 
 
 class Host:
@@ -34,8 +34,13 @@ class Host:
 
     def start(self, number: int, task: str) -> None:
         """Give the free worker a task, as JSON; what it reports bears the number."""
-        worker = self._pool.ready(0)
-        self._task, self._worker = number, worker
+        self._task = number
+        try:
+            self._worker = self._pool.ready(0)
+        except Exception as error:  # no memory, no process number: the caller hears of it as of any worker that cannot start
+            lost = {"reason": f"no worker can be started: {error}", "log": "", "started": False}
+            self._pool.events.put(Event(0, "died", lost, self._worker))
+            return
         self._pool.start(0, json.loads(task))
 
     def command(self, command: str) -> None:

@@ -111,7 +111,8 @@ def test_memory_that_ran_out_is_tried_once_more_with_half_the_batch(store: Store
     assert first.reason == "OutOfMemoryError: CUDA out of memory; once more with half the batch, 32 images"
     assert first.error == "Traceback: in conv2d"
     (event,) = [event for event in store.events(study) if event.kind == "out of memory"]
-    assert event.data == {"task": first.task_id, "batch": 32}
+    (task,) = [task for task in store.tasks(study) if task.id == first.task_id]
+    assert event.data == {"kind": "search", "key": task.key, "batch": 32}
 
 
 def test_memory_that_runs_out_with_half_the_batch_too_ends_the_trial(store: Store) -> None:
@@ -155,8 +156,8 @@ def test_workers_that_start_now_and_then_do_not_stop_a_study() -> None:
     failures, task = Failures(max_attempts=3), open_task()
     unstarted = {"reason": "killed by SIGKILL", "log": "", "started": False}
     for _ in range(4):
-        assert not failures.judge(task, "cpu", "died", unstarted).unable
-        assert not failures.judge(task, "cpu", "died", unstarted).unable
+        assert not failures.judge(task, "died", unstarted).unable
+        assert not failures.judge(task, "died", unstarted).unable
         failures.worked()
     assert task.died_on == []
 

@@ -45,9 +45,7 @@ def create_study(
     settings: SettingsOf,
     response: Response,
     start: Annotated[bool, Query(description="Start a process that drives it.")] = True,
-    extend: Annotated[
-        bool, Query(description="Accept budgets, methods, replicates or trials that it adds.")
-    ] = False,
+    extend: Annotated[bool, Query(description="Accept budgets, methods, replicates or trials that it adds.")] = False,
 ) -> StudyDetail:
     """Make the study that a study file asks for, or find it as it is, and start it. 409 where one of its name differs."""
     record = api.create(sent, settings.storage, extend=extend)
