@@ -46,7 +46,7 @@ from moonas.skeleton import Skeleton
 from moonas.spaces.costs import CostTable, cost_table
 from moonas.spaces.space import make_space
 from moonas.study.protocols import TABULATED
-from moonas.worker.local import THREAD_VARIABLES
+from moonas.worker.devices import THREAD_VARIABLES
 
 EDGES, OPERATIONS = 6, 5
 HELD_OUT = "imagenet16-120"

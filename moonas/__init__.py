@@ -25,7 +25,9 @@ if TYPE_CHECKING:
         write_report,
     )
     from moonas.architecture import Architecture
+    from moonas.lifecycle import cancel, enqueue, pause, retry, stop
     from moonas.networks.network import build
+    from moonas.sharing import export_study, import_study
     from moonas.skeleton import Skeleton
     from moonas.spaces.costs import Costs, cost
 
@@ -34,16 +36,23 @@ _EXPORTS = {
     "Costs": "moonas.spaces.costs",
     "Skeleton": "moonas.skeleton",
     "build": "moonas.networks.network",
+    "cancel": "moonas.lifecycle",
     "compare": "moonas.api",
     "cost": "moonas.spaces.costs",
     "delete_study": "moonas.api",
+    "enqueue": "moonas.lifecycle",
     "export_optuna": "moonas.api",
+    "export_study": "moonas.sharing",
     "import_optuna": "moonas.api",
+    "import_study": "moonas.sharing",
     "list_studies": "moonas.api",
     "load_study": "moonas.api",
+    "pause": "moonas.lifecycle",
     "resume": "moonas.api",
+    "retry": "moonas.lifecycle",
     "run": "moonas.api",
     "search": "moonas.api",
+    "stop": "moonas.lifecycle",
     "validate": "moonas.api",
     "write_report": "moonas.api",
 }
@@ -53,16 +62,23 @@ __all__ = [
     "Costs",
     "Skeleton",
     "build",
+    "cancel",
     "compare",
     "cost",
     "delete_study",
+    "enqueue",
     "export_optuna",
+    "export_study",
     "import_optuna",
+    "import_study",
     "list_studies",
     "load_study",
+    "pause",
     "resume",
+    "retry",
     "run",
     "search",
+    "stop",
     "validate",
     "write_report",
 ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import moonas
 from moonas.errors import Interrupted, NoDatabaseError, StudyConflictError, TaskError, UnknownStudyError, UsageError
-from moonas.storage import artifact_url, storage_url
+from moonas.storage import artifact_url, storage_url, study_folder
 from moonas.store.records import Records, StudyRecord, StudySummary
 from moonas.store.states import StudyState
 
@@ -92,7 +92,7 @@ def resume(name: str, storage: str | None = None, *, watcher: Watcher | None = N
     from moonas.study.loading import study_from
 
     url = storage_url(storage)
-    with _opened(url, name) as store:
+    with opened(url, name) as store:
         record = store.study(name)
         plan = Plan(study_from(record.config, f"study {name}"), f"study {name}")
         _drive(store, record, plan, url, watcher or Silent())
@@ -240,13 +240,15 @@ def delete_study(name: str, storage: str | None = None) -> None:
 
     Raises UnknownStudyError; LeaseError while a process drives it.
     """
-    with _opened(storage_url(storage), name) as store:
-        urls = store.delete_study(name)
-    if urls:
-        from moonas.worker.artifacts import delete_artifact
+    from moonas.worker.artifacts import delete_artifact, delete_folder
 
-        for url in urls:
-            delete_artifact(url)
+    url = storage_url(storage)
+    with opened(url, name) as store:
+        record = store.study(name)
+        urls = store.delete_study(name)
+    for artifact in urls:
+        delete_artifact(artifact)
+    delete_folder(_artifacts_of(url, record, record.config.get("artifacts")))
 
 
 def upgrade_database(storage: str | None = None) -> None:
@@ -257,14 +259,41 @@ def upgrade_database(storage: str | None = None) -> None:
 
 
 def check_database(storage: str | None = None) -> list[str]:
-    """What is inconsistent in a database, one line each; empty where all is well. Raises StorageError."""
-    from moonas.store import maintenance
+    """What is inconsistent in a database and its folders of artifacts, one line each with what would do; empty where all is well.
 
-    return maintenance.check(storage_url(storage))
+    Raises StorageError.
+    """
+    from moonas.results.checking import contradictions
+    from moonas.store import maintenance, orphans
+    from moonas.store.store import Store
+
+    url = storage_url(storage)
+    found = maintenance.check(url)
+    with Store.open(url, read_only=True) as store:
+        found = found + contradictions(store, found)
+        return found + list(orphans.problems(store, lambda record: _artifacts_of(url, record, record.config.get("artifacts"))))
+
+
+def fix_artifacts(storage: str | None = None) -> list[str]:
+    """Forget artifacts whose files are missing and remove files that belong to none; returns what was done, one line each.
+
+    Studies that a process drives are left alone. Raises StorageError.
+    """
+    from moonas.store import orphans
+    from moonas.store.store import Store
+
+    url = storage_url(storage)
+    with Store.open(url) as store:
+        return list(orphans.fix(store, lambda record: _artifacts_of(url, record, record.config.get("artifacts"))))
+
+
+def _artifacts_of(url: str, record: StudyRecord, from_file: str | None) -> str:
+    return artifact_url(url, study_folder(url, record.name, record.created), from_file)
 
 
 @contextmanager
-def _opened(url: str, name: str) -> Iterator[Store]:
+def opened(url: str, name: str) -> Iterator[Store]:
+    """The database that holds a study, to write to it. Raises UnknownStudyError where there is no database."""
     from moonas.store.store import Store
 
     try:
@@ -293,10 +322,11 @@ def _create_or_match(store: Store, plan: Plan, extend: bool) -> tuple[StudyRecor
         plan = Plan(config)
     data, config_hash = config.to_json(), scientific_hash(config)
     if record is None or stored is None:
-        created = store.create_study(
-            config.name, data, schema=SCHEMA, config_hash=config_hash, seed=config.seed, version=moonas.__version__
-        )
-        return created, plan
+        new: dict[str, Any] = {"schema": SCHEMA, "config_hash": config_hash, "seed": config.seed, "version": moonas.__version__}
+        try:
+            return store.create_study(config.name, data, **new), plan
+        except StudyConflictError:  # another process has just made it
+            return _create_or_match(store, plan, extend)
     found = changes(stored, config)
     if refused := [change for change in found if change.kind == "refused"]:
         listed = "\n".join(f"  {change}" for change in refused)
@@ -317,12 +347,11 @@ def _create_or_match(store: Store, plan: Plan, extend: bool) -> tuple[StudyRecor
 def _drive(store: Store, record: StudyRecord, plan: Plan, url: str, watcher: Watcher) -> StudyState:
     from moonas.outer.loop import Loop
     from moonas.worker.inline import InlinePool
-    from moonas.worker.local import LocalPool, slot_devices
+    from moonas.worker.pools import make_pool
 
-    workers = plan.config.workers
-    artifacts = artifact_url(url, plan.config.name, plan.config.artifacts)
+    artifacts = _artifacts_of(url, record, plan.config.artifacts)
     with store.ledger(record.id) as ledger:
-        pool: Pool = InlinePool() if plan.instant else LocalPool(slot_devices(workers), workers.threads_per_task)
+        pool: Pool = InlinePool() if plan.instant else make_pool(plan.config.workers, watcher.note)
         try:
             device = _measuring_device(pool, plan) if plan.measured else None
             loop = Loop(store, ledger, record, plan, pool, artifacts, watcher, device)
@@ -352,6 +381,8 @@ def _measuring_device(pool: Pool, plan: Plan) -> Device:
 @contextmanager
 def _pausing_on_signals(loop: Loop, watcher: Watcher) -> Iterator[list[int]]:
     """Ctrl-C and SIGTERM pause the loop; a second one ends it where it stands. Yields the signals caught."""
+    from moonas.outer.requests import ending_text
+
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught
@@ -362,7 +393,7 @@ def _pausing_on_signals(loop: Loop, watcher: Watcher) -> Iterator[list[int]]:
         if len(caught) > 1:
             raise Interrupted(f"stopped; go on with: moonas resume {loop.config.name}", number)
         loop.pause()
-        watcher.note("pausing: running tasks end at their next checkpoint; once more to stop at once")
+        watcher.note(f"{ending_text(loop)}; once more to stop at once")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -374,7 +405,8 @@ def _pausing_on_signals(loop: Loop, watcher: Watcher) -> Iterator[list[int]]:
 
 def _search_once(plan: Plan, spec: SearchSpec, report: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
     """Run one search in a worker process of its own."""
-    from moonas.worker.local import LocalPool, slot_devices
+    from moonas.worker.devices import slot_devices
+    from moonas.worker.local import LocalPool
 
     pool = LocalPool(slot_devices(plan.config.workers)[:1], plan.config.workers.threads_per_task)
     try:
@@ -389,7 +421,7 @@ def run_one(pool: Pool, spec: Mapping[str, Any], report: Callable[[Mapping[str, 
     pool.start(0, {"spec": spec, "artifacts": None, "checkpoint": None})
     while True:
         event = pool.next_event(timeout=60.0)
-        if event is None:
+        if event is None or event.kind == "begun":
             continue
         if event.kind == "progress":
             report(event.message)

@@ -20,7 +20,8 @@ from moonas.spaces.sampling import FeasibleSet
 from moonas.study.device_tables import GRID, predicted_name
 from moonas.study.loading import read_file
 from moonas.study.metrics import spread_name
-from moonas.worker.local import LocalPool, slot_devices
+from moonas.worker.devices import slot_devices
+from moonas.worker.local import LocalPool
 
 HELD_OUT = 5  # every fifth network is left out of the fit, to tell how well the table predicts
 USED = ("name", "seed", "data", "space", "search", "final", "measure", "workers")  # what of a study file a table depends on

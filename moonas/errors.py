@@ -70,12 +70,24 @@ class StorageError(MoonasError):
     """A study database or an artifact folder that cannot be opened, read or written."""
 
 
+class UnavailableError(StorageError):
+    """A database that cannot be used for now: its server is gone or starting, or others hold its locks for too long."""
+
+
 class NoDatabaseError(StorageError):
     """A database that does not exist yet, or an empty one."""
 
 
 class CheckpointError(StorageError):
     """A checkpoint that is truncated, of another task, or no checkpoint at all."""
+
+
+class WeightsError(UsageError):
+    """Weights that are not kept, or a file of them that is damaged or of another network."""
+
+
+class BundleError(UsageError):
+    """A file that is no bundle of moonas, a damaged one, or one that holds anything else."""
 
 
 class SchemaVersionError(StorageError):
@@ -100,6 +112,10 @@ class NonFiniteLossError(MoonasError):
 
 class TaskError(MoonasError):
     """A search or an evaluation that failed."""
+
+
+class ClusterError(MoonasError):
+    """A Ray cluster that cannot be joined, or whose machines cannot run tasks."""
 
 
 class DeviceError(MoonasError):

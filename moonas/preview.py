@@ -20,7 +20,8 @@ from moonas.spaces.sampling import FeasibleSet
 from moonas.specs import Bounds
 from moonas.study.budgets import budget_text
 from moonas.study.samplers import SAMPLERS
-from moonas.worker.local import LocalPool, slot_devices
+from moonas.worker.devices import slot_devices
+from moonas.worker.local import LocalPool
 
 FIRST = 32  # draws that are asked of a sampler that does not end by itself
 

@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from moonas.outer.requests import ending_text
 from moonas.store.states import TrialState
 from moonas.terminal.parts import console, duration, number_text
 
@@ -48,7 +49,7 @@ class LineWatcher:
         """Say once that the study is under way."""
         if self.loop is None:
             self.loop = loop
-            slots = f"{len(loop.pool.devices)} slots on {loop.pool.devices[0]}"
+            slots = f"{len(loop.pool.devices)} slots on {loop.pool.devices[0] or 'no machine yet'}"
             done = f", {loop.done_before} already done" if loop.done_before else ""
             self.note(f"{loop.config.name}: {loop.sampler.total} trials{done}; {slots}")
 
@@ -85,12 +86,12 @@ def _view(loop: Loop) -> Group:
         f"{done} of {total} trials{_held(loop)}",
         Text(f"{failed} failed", style="red") if failed else "",
         f"{pruned} pruned" if pruned else "",
-        _left(loop),
+        _left(loop) if loop.ending is None else "",
     )
     slots = Table(box=None, padding=(0, 2), show_header=False)
     for slot, device in enumerate(loop.pool.devices):
         if (running := loop.slots.running.get(slot)) is None:
-            slots.add_row(device, "idle" if loop.ending is None else "done", "", "", "")
+            slots.add_row(device, "done" if loop.ending else "idle" if device else "waits for a machine", "", "", "")
             continue
         record, progress = running.task.record, running.task.progress
         trial = min((t.number for t in trials.waiting_for(running.task)), default=None)
@@ -103,7 +104,8 @@ def _view(loop: Loop) -> Group:
             "starting" if not progress else f"epoch {step}/{of}" if of else f"step {step}",
             "" if accuracy is None else f"accuracy {accuracy:.3f}",
         )
-    return Group(head, slots, _front_so_far(loop))
+    ending = [Text(ending_text(loop))] if loop.ending else []
+    return Group(head, *ending, slots, _front_so_far(loop))
 
 
 def _front_so_far(loop: Loop) -> Text | Table:

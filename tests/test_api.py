@@ -21,7 +21,7 @@ from tests.outer.fakes import FakePool, small_study
 
 @pytest.fixture(autouse=True)
 def no_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("moonas.worker.local.LocalPool", lambda devices, threads=1: FakePool(len(devices)))
+    monkeypatch.setattr("moonas.worker.local.LocalPool", lambda devices, *more: FakePool(len(devices)))
     monkeypatch.setenv("MOONAS_STORAGE", f"sqlite:///{tmp_path}/study.db")
     monkeypatch.setenv("COLUMNS", "200")
 
@@ -199,7 +199,7 @@ def test_a_study_whose_every_trial_fails_is_not_a_success(tmp_path: Path, monkey
     def spoil(spec: Any) -> Event:
         return Event(0, "error", {"reason": "NonFiniteLossError: NaN", "traceback": "Traceback"})
 
-    monkeypatch.setattr("moonas.worker.local.LocalPool", lambda devices, threads=1: FakePool(len(devices), spoil=spoil))
+    monkeypatch.setattr("moonas.worker.local.LocalPool", lambda devices, *more: FakePool(len(devices), spoil=spoil))
     file = tmp_path / "small.yaml"
     file.write_text(yaml.safe_dump(small_study()))
     assert "12 trials failed" in cli("run", str(file), "--quiet", code=1)

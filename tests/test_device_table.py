@@ -64,7 +64,7 @@ def study_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def additive(monkeypatch: pytest.MonkeyPatch) -> Additive:
     pool = Additive()
     for module in ("moonas.device_table", "moonas.worker.local"):
-        monkeypatch.setattr(f"{module}.LocalPool", lambda devices, threads=1: pool)
+        monkeypatch.setattr(f"{module}.LocalPool", lambda devices, *more: pool)
     return pool
 
 
@@ -125,7 +125,7 @@ def test_a_metric_this_machine_lacks_stops_a_study_before_anything_runs(study_fi
         return Event(0, "unable", {"reason": f"{spec['metrics'][0]} is not available on this machine: no meter"})
 
     pool = FakePool(spoil=no_meter)
-    monkeypatch.setattr("moonas.worker.local.LocalPool", lambda devices, threads=1: pool)
+    monkeypatch.setattr("moonas.worker.local.LocalPool", lambda devices, *more: pool)
     lacking = {**TINY, "budgets": {}, "device_tables": [], "objectives": ["accuracy", {"metric": "energy_mj", "reference": 10}]}
     with pytest.raises(TaskError, match="energy_mj is not available on this machine: no meter"):
         moonas.run(lacking)

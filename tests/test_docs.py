@@ -36,7 +36,7 @@ from moonas.study.protocols import PROTOCOLS
 from moonas.study.pruning import Pruning
 from moonas.study.samplers import SAMPLERS
 from moonas.study.schema import StudyConfig
-from moonas.study.sections import Decode, FinalSkeleton, Health, Limits, Measure, Performance, SearchSkeleton, Workers
+from moonas.study.sections import Decode, FinalSkeleton, Health, Keep, Limits, Measure, Performance, SearchSkeleton, Workers
 from moonas.study.spaces import SPACES
 from moonas.study.validation import plain
 from tests.metrics.test_subject import subject
@@ -56,6 +56,7 @@ SETTINGS = {
     "workers": Workers,
     "health": Health,
     "limits": Limits,
+    "keep": Keep,
     "history": Past,
     "continue_from": ContinueFrom,
     "performance": Performance,

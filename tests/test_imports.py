@@ -21,30 +21,32 @@ LINES = [
     ("study",),
     ("spaces",),
     ("front",),
+    ("worker.artifacts",),
     ("store",),
     ("data",),
     ("networks",),
     ("metrics",),
     ("inner",),
     (
-        *("worker.artifacts", "worker.checkpoint", "worker.functions", "worker.instant", "worker.outcome"),
+        *("worker.checkpoint", "worker.functions", "worker.instant", "worker.out_of_memory", "worker.outcome"),
         *("worker.timing", "worker.tasks", "worker.process"),
     ),
-    ("worker.local", "worker.inline", "worker.ray"),
+    ("worker.devices", "worker.idle"),
+    ("worker.local", "worker.inline", "worker.host", "worker.cluster", "worker.ray", "worker.pools"),
     ("outer",),
     ("results",),
     ("race", "infeasible", "comparison", "savings"),
     ("report",),
     ("exchange",),
     ("api",),
-    ("preview", "device_table"),
+    ("preview", "device_table", "lifecycle", "sharing"),
     ("terminal",),
     ("progress",),
     ("cli", "service", "dashboard", "__main__"),
 ]
 TORCH_LINES = ("data", "networks", "metrics", "inner", "worker.checkpoint", "worker.timing", "worker.tasks", "worker.process")
 DASH = ("dash", "dash_ag_grid", "dash_mantine_components")
-HEAVY = ("torch", "torchvision", "optuna", "pymoo", "plotly", "alembic", "fastapi", "pandas", "sklearn", *DASH)
+HEAVY = ("torch", "torchvision", "optuna", "pymoo", "plotly", "alembic", "fastapi", "pandas", "sklearn", "pynvml", "ray", *DASH)
 DANGEROUS_CALLS = {"eval", "exec", "compile", "__import__"}
 
 

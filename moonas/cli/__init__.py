@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from moonas import __version__
-from moonas.cli import reading, sharing, single, studies, upkeep
+from moonas.cli import lifecycle, reading, sharing, single, studies, upkeep
 from moonas.errors import Interrupted, MoonasError
 
 COMMANDS: dict[str, Callable[..., None]] = {  # in the order of the help
@@ -29,9 +29,18 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order of the help
     "search": single.search,
     "device-table": single.device_table,
     "report": sharing.report,
+    "export-study": sharing.export_study,
+    "import-study": sharing.import_study,
     "export-optuna": sharing.export_optuna,
     "import-optuna": sharing.import_optuna,
     "delete": upkeep.delete,
+}
+LIFECYCLE_COMMANDS: dict[str, Callable[..., None]] = {
+    "pause": lifecycle.pause,
+    "stop": lifecycle.stop,
+    "cancel": lifecycle.cancel,
+    "retry": lifecycle.retry,
+    "enqueue": lifecycle.enqueue,
 }
 DATABASE_COMMANDS: dict[str, Callable[..., None]] = {"upgrade": upkeep.upgrade, "check": upkeep.check}
 
@@ -47,6 +56,8 @@ database = typer.Typer(no_args_is_help=True, help="Look after a study database."
 app.add_typer(database, name="db")
 for _name, _function in COMMANDS.items():
     app.command(name=_name)(_function)
+for _name, _function in LIFECYCLE_COMMANDS.items():
+    app.command(name=_name, rich_help_panel=lifecycle.PANEL)(_function)
 for _name, _function in DATABASE_COMMANDS.items():
     database.command(name=_name)(_function)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -64,9 +65,9 @@ def trials(
     if wanted is not None and wanted not in list(TrialState):
         raise UsageError(f"{state!r} is not a state{nearest(wanted, TrialState)}\nKnown: {', '.join(TrialState)}.")
     study = api.load_study(name, storage)
-    collapses, fallbacks = study.collapses(), study.fallbacks()
     page = study.trials(None if wanted is None else TrialState(wanted), offset, limit)
-    rows = [trial_row(trial, collapses.get(trial.number), fallbacks.get(trial.number)) for trial in page]
+    told = study.collapses(), study.fallbacks(), study.halved()
+    rows = [trial_row(trial, *(found.get(trial.number) for found in told)) for trial in page]
     if output is Format.table:
         print_trials(study, rows)
     else:
@@ -169,14 +170,27 @@ def arch(
     key: Annotated[
         str, typer.Argument(metavar="KEY", help="Key of an architecture, or a unique beginning of it.", show_default=False)
     ],
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE.safetensors", help="Write its trained weights, where they are kept, to this file.")
+    ] = None,
+    trial: Annotated[
+        int | None, typer.Option(metavar="N", help="With --weights, where there are several networks: the one that trial N found.")
+    ] = None,
     storage: Storage = None,
     output: FormatOption = Format.table,
 ) -> None:
-    """Show an architecture: its cells, exact costs and every measurement."""
+    """Show an architecture: its cells, exact costs and every measurement; or write its trained weights."""
     from moonas import api
+    from moonas.errors import UsageError
     from moonas.terminal.networks import print_network
 
     study = api.load_study(name, storage)
+    if weights is not None:
+        found_weights = study.weights(key, trial)
+        print(f"wrote {found_weights.save(weights)}: {found_weights}")
+        return
+    if trial is not None:
+        raise UsageError("--trial goes with --weights")
     found = study.networks_of(key)
     if output is Format.table:
         for network in found:

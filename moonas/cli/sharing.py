@@ -21,6 +21,41 @@ def report(
     print(f"wrote {api.write_report(name, output, storage)}")
 
 
+def export_study(
+    name: Name,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write. [default: NAME.zip]")] = None,
+    weights: Annotated[bool, typer.Option(help="Take the weights along that are kept.")] = True,
+    checkpoints: Annotated[bool, typer.Option("--checkpoints", help="Take the checkpoints of unfinished tasks along.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    storage: Storage = None,
+) -> None:
+    """Write a study as a bundle: one file that import-study takes into another database."""
+    from moonas import sharing
+
+    path = output or Path(f"{name}.zip")
+    written = sharing.export_study(name, path, storage, weights=weights, checkpoints=checkpoints, force=force)
+    print(f"wrote {path}: {written.trials} trials, {written.artifacts} files of weights and checkpoints")
+    if written.missing:
+        print(f"left out {written.missing} whose files are missing or damaged; moonas db check tells which")
+
+
+def import_study(
+    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="A bundle that export-study wrote.", show_default=False)],
+    name: Annotated[str | None, typer.Option(help="What to call it here. [default: its own name]")] = None,
+    storage: Storage = None,
+) -> None:
+    """Take a study in that export-study wrote, or the rest of one that is here already."""
+    from moonas import sharing
+
+    found = sharing.import_study(file, storage, name=name)
+    told = {
+        "added": f"imported {found.name} with {found.trials} trials",
+        "continued": f"{found.name} has gone on: {found.trials} trials, {found.before} before",
+        "unchanged": f"{found.name} is here already; the bundle has nothing new",
+    }
+    print(told[found.outcome])
+
+
 def export_optuna(
     name: Name,
     to: Annotated[str, typer.Option(metavar="URL", help="Optuna storage: an SQLAlchemy URL, or the path of a journal file.")],

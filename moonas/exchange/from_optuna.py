@@ -11,6 +11,7 @@ from typing import Any
 
 from moonas.architecture import Architecture
 from moonas.errors import StudyConflictError, UsageError, nearest
+from moonas.exchange.known_metrics import declare_known_metrics
 from moonas.exchange.optuna_storage import MARK, open_storage, study_names
 from moonas.outer.archive import Archive
 from moonas.outer.candidates import stored_costs
@@ -26,7 +27,6 @@ from moonas.store.states import StudyState, TrialState
 from moonas.store.store import Store
 from moonas.study.changes import scientific_hash
 from moonas.study.checks import without_password
-from moonas.study.functions import declare_returned
 from moonas.study.loading import study_from
 from moonas.study.schema import SCHEMA
 
@@ -48,8 +48,7 @@ def add_study(store: Store, exported: Exported, name: str, version: str) -> None
     Trials that were not finished come in as failed; times become those of the import. Raises StudyConflictError where the database
     has a study of that name, StudyFileError where one of its metrics goes in another direction.
     """
-    for known in store.studies():  # whose metrics the new one's must not contradict, or one process could not read both
-        declare_returned(store.study(known.name).config.get("methods"))
+    declare_known_metrics(store)
     plan = Plan(study_from({**exported.about["study"], "name": name}, exported.address), exported.address)
     config, device, trials = plan.config, exported.about["device"], exported.trials
     if config.name in [known.name for known in store.studies()]:

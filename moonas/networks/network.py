@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -12,18 +13,25 @@ from moonas.networks.connections import make_connection
 from moonas.networks.dropout import DropPath
 from moonas.networks.frame import Frame, preprocess
 from moonas.networks.operations import Zero, make_operation
+from moonas.networks.weights import load_weights
 from moonas.skeleton import Skeleton
 from moonas.spaces.layout import CellPlan
 from moonas.spaces.space import space_of
 from moonas.study.spaces import operation_name
 
 
-def build(architecture: Architecture, skeleton: Skeleton) -> Network:
+def build(architecture: Architecture, skeleton: Skeleton, weights: str | Path | None = None) -> Network:
     """The network of `architecture` at `skeleton`: every batch norm affine, none after pooling, no auxiliary head.
 
-    Raises ArchitectureError where the architecture is not a cell of its space, SkeletonError where the skeleton is too shallow.
+    weights: a safetensors file, as `moonas arch --weights` writes it; the network is then in evaluation mode.
+    Raises ArchitectureError where the architecture is not a cell of its space, SkeletonError where the skeleton is too shallow,
+    WeightsError where the file is damaged or of another network.
     """
-    return Network(architecture, skeleton, space_of(architecture).cells(skeleton))
+    network = Network(architecture, skeleton, space_of(architecture).cells(skeleton))
+    if weights is not None:
+        load_weights(network, weights)
+        network.eval()
+    return network
 
 
 class Network(Frame):

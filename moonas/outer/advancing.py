@@ -22,7 +22,7 @@ from moonas.outer.trials import Trials
 from moonas.outer.work import OpenTask, OpenTrial
 from moonas.specs import EvaluateSpec, MeasureSpec, RerankSpec, SearchSpec
 from moonas.store.ledger import Ledger
-from moonas.store.records import EvaluationKey, NewCandidate
+from moonas.store.records import EvaluationKey, NewCandidate, TrialRecord
 from moonas.store.states import TaskState
 from moonas.study.bounds import total_violation
 from moonas.study.objectives import values_text
@@ -41,13 +41,22 @@ class Advancing:
         self.pruner = Pruner(plan, findings.archive)
         self.rungs = Rungs(plan, findings.archive)
 
-    def begin(self, proposal: Proposal) -> None:
-        """Open a trial that the sampler proposes."""
+    def begin(self, proposal: Proposal, go_on: bool = True) -> OpenTrial:
+        """Open a trial that the sampler, or the user, proposes. go_on: bring it as far as it goes."""
         attributes = {**proposal.attributes, **self.continuing.choose(proposal.design, proposal.replicate)}
         with self.ledger.together():
             trial = self.trials.add(proposal, attributes)
             self.continuing.add(proposal.design.to_params(), proposal.replicate, attributes)
-            self.advance(trial)
+            if go_on:
+                self.advance(trial)
+        return trial
+
+    def reopen(self, record: TrialRecord, rung: int, go_on: bool) -> None:
+        """Open a failed trial again. rung: that it was promoted to. go_on: as of `begin`."""
+        with self.ledger.together():
+            trial = self.trials.reopen(record, rung)
+            if go_on:
+                self.advance(trial)
 
     def decide(self, closing: bool = False) -> bool:
         """Let held trials go on to their next rung, or end them; False where there is nothing to decide. See `Rungs.decide`."""
@@ -65,6 +74,7 @@ class Advancing:
         """Do all for a trial that can be done now: find or add its tasks, decode, take in what is known, finish it."""
         trial.waits = []
         spec = weights = given_up = None
+        lost = False
         if self.config.method(trial.design.method).named:
             costs = self.plan.known_costs(trial.design)
             if violation := total_violation(self.config.constraints, costs):
@@ -76,12 +86,13 @@ class Advancing:
             spec = self.continuing.spec(trial.design, trial.replicate, trial.attributes)
             search = self._task("search", spec.key, spec, trial)
             if search.state is TaskState.FAIL:
-                return self._fail(trial, f"its search failed: {search.reason}")
+                return self.fail(trial, f"its search failed: {search.reason}")
             if search.result is None:
                 return None
             weights = (search.result.get("weights") or {}).get("url")
+            lost = weights is None and search.result.get("weights") is not None
             if trial.candidates is None:
-                self._decode(trial, spec, search.result, weights)
+                self._decode(trial, spec, search, weights, lost)
         if trial.candidates is None:
             return None
         if trial.rung < self.rungs.top and self._is_trained(trial, spec, weights):
@@ -100,9 +111,12 @@ class Advancing:
                 values = self.findings.take_in(candidate, trial, asked["evaluate"].key)
                 primary = values if candidate.origin == "primary" else primary
                 continue
+            if lost and kind == "evaluate" and self.plan.inherits:
+                self._search_again(search, trial)
+                continue
             task = self._task(kind, asked[kind].spec.key, asked[kind].spec, trial)
             if task.state is TaskState.FAIL and candidate.origin == "primary":
-                return self._fail(trial, f"its {NOUN[kind]} failed: {task.reason}")
+                return self.fail(trial, f"its {NOUN[kind]} failed: {task.reason}")
         if not trial.waits and primary is not None:
             self.trials.complete(trial, primary)
         elif not trial.waits and given_up is not None:
@@ -125,6 +139,11 @@ class Advancing:
             self.advance_waiting(one)
         return given_up, dropped
 
+    def fail(self, trial: OpenTrial, reason: str) -> None:
+        """End a trial that cannot go on, or is not to."""
+        self.rungs.leave(trial.number)
+        self.trials.fail(trial, reason)
+
     def _is_trained(self, trial: OpenTrial, spec: SearchSpec | None, weights: str | None) -> bool:
         """Whether the accuracy of a trial's primary network by the study's own protocol is known already."""
         assert trial.candidates
@@ -132,22 +151,36 @@ class Advancing:
         asked = steps(self.plan, trial.candidates[0], top, spec, weights, self.findings.device)
         return self.findings.find(asked["evaluate"].key) is not None
 
-    def _decode(self, trial: OpenTrial, spec: SearchSpec, result: Mapping[str, Any], weights: str | None) -> None:
+    def _decode(self, trial: OpenTrial, spec: SearchSpec, search: OpenTask, weights: str | None, lost: bool) -> None:
         """Give a trial whose search is done its candidates, unless it fails, or waits for its shortlist to be compared."""
+        result = search.result
+        assert result is not None
         try:
             few = shortlist(self.plan, trial.design, trial.replicate, result)
         except InfeasibleError as error:
-            return self._fail(trial, str(error))
+            return self.fail(trial, str(error))
         choice = 0
         if len(few) > 1:
+            if lost:
+                return self._search_again(search, trial)
             reranking = self.plan.rerank_spec(spec, [decoded.architecture for decoded in few], weights)
             rerank = self._task("rerank", reranking.key, reranking, trial)
             if rerank.state is TaskState.FAIL:
-                return self._fail(trial, f"its candidates could not be compared: {rerank.reason}")
+                return self.fail(trial, f"its candidates could not be compared: {rerank.reason}")
             if rerank.result is None:
                 return None
             choice = rerank.result["best"]
         return self._add_candidates(trial, decode_trial(self.plan, trial.design, result, few[choice]))
+
+    def _search_again(self, search: OpenTask, trial: OpenTrial) -> None:
+        """Let a trial wait for the weights of a finished search that are lost: its file, or the bundle that left them out."""
+        if not search.is_open:
+            self.ledger.reopen_task(search.record.id)
+            search.state = TaskState.WAITING
+            self.ledger.add_event("warning", f"the weights of search {search.record.key} are lost; it runs again")
+            self.trials.note(f"warning: the weights of search {search.record.key} are lost; it runs again")
+        if search not in trial.waits:
+            trial.waits.append(search)
 
     def _add_candidates(self, trial: OpenTrial, candidates: list[NewCandidate]) -> None:
         trial.candidates = candidates
@@ -160,9 +193,11 @@ class Advancing:
             record = self.ledger.add_task(kind, key, spec.to_json(), [trial.id])
             task = self.tasks[kind, key] = OpenTask(record, record.state, record.result)
         elif trial.id not in task.record.trial_ids:
-            self.ledger.link(trial.id, task.record.id)
+            self.ledger.link(trial.id, task.record.id, task.state is TaskState.RUNNING)
         if task.is_open:
+            task.record = replace(task.record, spec=spec.to_json())  # the stored one may name weights that lie elsewhere now
             trial.waits.append(task)
+            trial.begun |= task.state is TaskState.RUNNING
         return task
 
     def _arrive(self, trial: OpenTrial, candidate: NewCandidate, key: EvaluationKey) -> None:
@@ -181,7 +216,3 @@ class Advancing:
         epochs = self.plan.protocol(trial.design, trial.rung)["epochs"]
         self.ledger.promote(trial.number, trial.rung, f"trial {trial.number} goes on to {epochs_text(epochs)}")
         self.advance(trial)
-
-    def _fail(self, trial: OpenTrial, reason: str) -> None:
-        self.rungs.leave(trial.number)
-        self.trials.fail(trial, reason)

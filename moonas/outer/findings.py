@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from moonas.architecture import Architecture
 from moonas.outer.archive import Archive
 from moonas.outer.identity import evaluation_key, measured_key
+from moonas.outer.keeping import Keeping
 from moonas.outer.plan import Plan
 from moonas.outer.stagnation import cause_of
 from moonas.outer.steps import measured_values
@@ -29,6 +30,7 @@ class Findings:
         self.bound: Device | None = None
         self.known: dict[EvaluationKey, Mapping[str, float]] = {}
         self.archive = Archive(plan.config.objectives, plan.config.constraints, plan.spans)
+        self.keeping = Keeping(plan, ledger, self.archive)
         self.members: list[tuple[Place, dict[str, float]]] = []
         self.hypervolume = 0.0
 
@@ -38,11 +40,15 @@ class Findings:
             self.known[key] = found.metrics
         return self.known.get(key)
 
-    def learn(self, key: EvaluationKey) -> None:
-        """Take in what has just been stored; another study may have stored its own result a moment earlier, which counts then."""
+    def learn(self, key: EvaluationKey) -> int | None:
+        """Take in what has just been stored; another study may have stored its own result a moment earlier, which counts then.
+
+        Returns the id of the task whose result counts.
+        """
         found = self.ledger.known_evaluation(key)
         assert found is not None, "it has just been stored"
         self.known[key] = found.metrics
+        return found.task_id
 
     def key_of(self, record: TaskRecord) -> EvaluationKey:
         """Under which the result of an evaluation or a measurement is stored."""
@@ -84,3 +90,4 @@ class Findings:
             update = self.archive.update(self.plan.protocol_identity, members, cause)
             self.members, self.hypervolume = members, update.hypervolume
             self.ledger.replace_front(update)
+            self.keeping.settle(members)

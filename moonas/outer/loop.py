@@ -7,12 +7,14 @@ database holds, so a loop that ends anywhere, by any signal, is continued by the
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
-from moonas.errors import TaskError
+from moonas.errors import TaskError, UnavailableError
 from moonas.outer.advancing import Advancing
 from moonas.outer.findings import Findings
+from moonas.outer.outage import wait_for_database
 from moonas.outer.plan import Plan
+from moonas.outer.requests import Requests
 from moonas.outer.restoring import restore
 from moonas.outer.samplers.sampler import make_sampler
 from moonas.outer.slots import Pool, Slots
@@ -44,6 +46,7 @@ class Loop:
 
     ledger: of the study, with the lease held. pool: where tasks run. artifacts: URL of the folder checkpoints go to.
     device: fingerprint of the pool's first device, for a study that measures. Raises DeviceError where it has measured on another.
+    held_up: why a free slot was given no task, where others use its device.
     """
 
     def __init__(
@@ -58,22 +61,24 @@ class Loop:
         device: Device | None = None,
     ) -> None:
         self.store, self.ledger, self.study, self.config, self.pool = store, ledger, study, plan.config, pool
-        self.watcher = watcher
-        self.sampler = make_sampler(plan)
-        self.findings = Findings(plan, ledger, device)
-        self.trials = Trials(plan, ledger, self.findings, watcher.note, self._check_limits)
-        self.advancing = Advancing(plan, ledger, self.trials, self.findings)
-        self.slots = Slots(pool, store, ledger, self.advancing, watcher.note, artifacts)
+        self.plan, self.artifacts, self.device, self.watcher = plan, artifacts, device, watcher
         self.ending: StudyState | None = None
-        self.reached = ""
+        self.reached = self.held_up = ""
+        self._waits = False
         self.began = self._renewed = time.monotonic()
-        restore(self.advancing, store)
+        self._again: Any = None  # what a slot reported, and the database went away before it counted
+        self._take_up_surely()
         self.done_before = sum(self.trials.finished.values())
         self.work_before = self.work[0]
 
     def pause(self) -> None:
         """Start nothing new and end running tasks at their next checkpoint; safe to call from a signal handler."""
-        self.ending = StudyState.PAUSED
+        self.ending, self.reached = StudyState.PAUSED, ""
+
+    def stop(self, reason: str) -> None:
+        """Start nothing new and let running trials finish, unless the loop is to end already."""
+        if self.ending is None:
+            self.ending, self.reached = StudyState.STOPPED, reason
 
     @property
     def work(self) -> tuple[int, int]:
@@ -85,43 +90,100 @@ class Loop:
     def run(self) -> StudyState:
         """Work until nothing is left to do; returns the state the study is left in.
 
-        Raises LeaseError where it lost its lease; TaskError, the study paused, where no task can run: missing data, a full disk.
+        Raises LeaseError where it lost its lease; TaskError, the study paused, where no task can run: missing data, a full disk;
+        StorageError where the database went away and stays away.
         """
+        begun = False
+        while True:
+            try:
+                if not begun:
+                    self.ledger.set_state(StudyState.RUNNING)
+                    begun = True
+                return self._work()
+            except UnavailableError as lost:
+                self._outlast(lost)
+
+    def _take_up(self, before: Slots | None = None) -> None:
+        """Begin with what the database holds. before: slots whose tasks go on running."""
+        self.sampler = make_sampler(self.plan)
+        self.ledger.reset_running(but=before.attempts if before else ())
+        self.findings = Findings(self.plan, self.ledger, self.device)
+        self.trials = Trials(self.plan, self.ledger, self.findings, self.watcher.note, self._check_limits)
+        self.advancing = Advancing(self.plan, self.ledger, self.trials, self.findings)
+        self.slots = Slots(self.pool, self.store, self.ledger, self.advancing, self.watcher.note, self.artifacts)
+        self.requests = Requests(self)
+        restore(self.advancing, self.store)
+        if before:
+            self.slots.adopt(before)
+
+    def _outlast(self, lost: UnavailableError) -> None:
+        """Wait for the database and begin again with what it holds: what was in hand when it went may have counted or not."""
+        wait_for_database(self.ledger, lost, self.config.name, self.watcher.note)
+        before, self._again = self.slots, self.slots.give_back() or self._again
+        self._take_up_surely(before)
+
+    def _take_up_surely(self, before: Slots | None = None) -> None:
+        while True:
+            try:
+                return self._take_up(before)
+            except UnavailableError as lost:
+                wait_for_database(self.ledger, lost, self.config.name, self.watcher.note)
+
+    def _work(self) -> StudyState:
         told = False
-        self.ledger.set_state(StudyState.RUNNING)
         while True:
             self._keep_lease()
+            self.requests.take()
             self._check_limits()
+            self.slots.sweep()
             if self.ending is StudyState.PAUSED and not told:
                 told = True
                 self.slots.pause()
             self._fill_slots()
             self.watcher.tick(self)
-            if not self.slots.running:
+            if not (self.slots.running or self.held_up) and (self.ending is StudyState.PAUSED or any(self.pool.devices)):
+                if self.requests.take(at_once=True):
+                    continue
                 break
-            event = self.pool.next_event(TICK)
+            event, self._again = self._again or self.pool.next_event(TICK), None
             if event is not None:
                 self.slots.handle(event)
+            self.slots.kill_hanging()
             if self.slots.unable:
                 self.pause()
+        self.findings.keeping.settle(self.findings.members, over=not self.trials.open)
+        self.slots.sweep()
         state = self.ending or StudyState.COMPLETE
-        self.ledger.set_state(state, self.slots.unable or self.reached)
+        self.ledger.set_state(state, self.slots.unable.partition("\n")[0] or self.reached)
         if self.slots.unable:
             raise TaskError(f"{self.slots.unable}\nThe study is paused. Then go on with: moonas resume {self.config.name}")
         return state
 
     def _fill_slots(self) -> None:
+        self.held_up = ""
         for slot, device in enumerate(self.pool.devices):
-            if slot not in self.slots.running and (task := self._next_task(device)) is not None:
+            if not device or slot in self.slots.running or (task := self._next_task(device)) is None:
+                continue
+            if users := self.pool.busy(slot):
+                self.held_up = f"{device} is used by others ({users})"
+            else:
                 self.slots.start(slot, task)
+        told, self._waits = self._waits, bool(self.held_up) and not self.slots.running
+        if self._waits and not told:
+            self.watcher.note(f"waiting for an idle device: {self.held_up}")
 
     def _next_task(self, device: str) -> OpenTask | None:
-        """What to start on a device now; where no task waits, trials are promoted or asked for until one does."""
+        """What to start on a device now; where no task waits, trials are promoted or asked for until one does.
+
+        A task whose worker died there is left to other devices.
+        """
         if self.ending is StudyState.PAUSED:
             return None
         beside, measuring = self.slots.beside(device), device == self.pool.devices[0]
         while True:
-            waiting = waiting_tasks(self.trials.open.values(), measuring)
+            trials = [trial for trial in self.trials.open.values() if trial.begun or self.ending is None]
+            found = waiting_tasks(trials, measuring)
+            waiting = [task for task in found if not self.slots.is_better_elsewhere(task, device)]
             if waiting or any(task.is_alone for task in beside):
                 return choose_task(waiting, beside)
             if self.ending is not None or not self._find_work():
@@ -134,7 +196,7 @@ class Loop:
         proposal = self.sampler.ask(self.trials.history)
         if proposal is not None:
             self.advancing.begin(proposal)
-        elif len(self.trials.history.trials) == self.config.trials:
+        elif self.config.trials and len(self.trials.history.trials) >= self.config.trials:
             self.reached = f"the limit of {self.config.trials} trials is reached"
         return proposal is not None
 
@@ -144,9 +206,11 @@ class Loop:
             self._renewed = time.monotonic()
 
     def _check_limits(self) -> None:
-        """Where a limit is reached while trials are held or left to be asked for, let what runs finish and start nothing new."""
+        """Where a limit is reached and trials wait, are held or left to be asked for: what runs finishes, nothing new starts."""
         asked = len(self.trials.history.trials) >= self.sampler.total
-        if self.ending is not None or (asked and not self.advancing.rungs.held):
+        if self.ending is not None:
+            return
+        if asked and not self.advancing.rungs.held and all(trial.begun for trial in self.trials.open.values()):
             return
         limits = self.config.limits
         hours, device_hours = (time.monotonic() - self.began) / 3600, self.slots.device_seconds / 3600

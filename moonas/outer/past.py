@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from moonas.errors import MoonasError, Problem, StudyFileError, UsageError
-from moonas.outer.plan import Design, Plan
-from moonas.outer.samplers.parameters import Parameters
+from moonas.outer.plan import Plan
+from moonas.outer.rows import DesignReader
 from moonas.outer.samplers.sampler import Draw, History, Told
 from moonas.seeds import canonical_json
 from moonas.store.states import TrialState
 from moonas.store.store import Store
 from moonas.study.bounds import total_violation
-from moonas.study.budgets import budget_text, parse_budget
 from moonas.study.changes import changes
 from moonas.study.history import Past, Rows
 from moonas.study.loading import study_from
 from moonas.study.numbers import parse_number, parse_whole
 from moonas.study.objectives import minimised
-from moonas.study.ranges import Range
 from moonas.study.schema import Method, StudyConfig
 
 ALIKE = ("data", "space", "search", "final.stem", "protocol", "measure")  # what values of two studies must share to be compared
@@ -112,74 +109,19 @@ class _Reader:
     """Reads rows of a table as trials of a study. Raises UsageError naming the column."""
 
     def __init__(self, plan: Plan) -> None:
-        self.plan, self.parameters = plan, Parameters(plan)
-        self.budgets = [budget_text(budget) for budget in plan.budgets]
-        self.settings = {f"{m.label}.{name}": f"setting.{name}" for m in plan.config.methods for name in m.open}
+        self.plan, self.designs = plan, DesignReader(plan, "column ")
 
     def told(self, row: Mapping[str, Any]) -> Told:
-        design = self.parameters.design(partial(self._choose, row))
-        if design is None:
-            raise UsageError("column budget: does not fit the width and depth, or the space holds no such architecture")
-        self._check_rest(row, design)
+        design = self.designs.design(row)
         config = self.plan.config
         names = [o.metric for o in config.objectives] + [c.metric for c in config.constraints]
-        metrics = {name: float(_read(row, f"metrics.{name}", parse_number)) for name in names}
+        metrics = {name: float(self.designs.read(row, f"metrics.{name}", parse_number)) for name in names}
         return Told(
             params=design.to_params(),
-            replicate=_read(row, "replicate", parse_whole) if "replicate" in row else 0,
+            replicate=self.designs.read(row, "replicate", parse_whole) if "replicate" in row else 0,
             state=TrialState.COMPLETE,
             values=minimised(config.objectives, metrics),
             attributes={},
             violation=total_violation(config.constraints, metrics),
             limited=config.limited(metrics),
         )
-
-    def _choose(self, row: Mapping[str, Any], name: str, values: Range) -> Any:
-        """The value of a parameter, as `Parameters` wants it: of channels, cells and budget the place in the study's list."""
-        lists: dict[str, Any] = {"channels": self.parameters.widths, "cells": self.parameters.depths, "budget": self.budgets}
-        column = self.settings.get(name) or (name if name == "method" or name in lists else f"choice.{name}")
-        if name in lists or values.kind == "choice":
-            return _place(row, column, lists.get(name), values)
-        value = _read(row, column, parse_whole if values.kind == "int" else parse_number)
-        low, high = values.values
-        if not low <= value <= high:
-            raise UsageError(f"column {column}: {value} lies outside of {low} to {high}")
-        return value
-
-    def _check_rest(self, row: Mapping[str, Any], design: Design) -> None:
-        """What leaves no choice in this study may stand in the row, but not with another value."""
-        params = design.to_params()
-        for column in row:
-            if column in params:
-                _place(row, column, [params[column]], None)
-            elif column.startswith(("setting.", "choice.")):
-                raise UsageError(f"column {column}: {design.method} has no such parameter in this study")
-
-
-def _place(row: Mapping[str, Any], column: str, known: Any, values: Range | None) -> Any:
-    """Which of the `known` values stands in a cell, by its place; of `values`, where nothing else is known, the value itself."""
-    cell = _read(row, column, lambda cell: budget_text(parse_budget(str(cell))) if column == "budget" else cell)
-    choices = list(known if known is not None or values is None else values.values)
-    for place, choice in enumerate(choices):
-        if _same(choice, cell):
-            return place if known is not None else choice
-    raise UsageError(f"column {column}: {cell!r} is not in this study; it has: {', '.join(map(str, choices))}")
-
-
-def _same(value: Any, cell: Any) -> bool:
-    """Whether a cell, which may be text, means this value."""
-    if str(value) == str(cell):
-        return True
-    try:
-        return not isinstance(value, bool | str) and bool(parse_number(value) == parse_number(cell))
-    except ValueError:
-        return False
-
-
-def _read(row: Mapping[str, Any], column: str, read: Any) -> Any:
-    if row.get(column) in (None, ""):
-        raise UsageError(f"column {column}: is missing")
-    try:
-        return read(row[column])
-    except (ValueError, UsageError) as error:
-        raise UsageError(f"column {column}: {error}") from error

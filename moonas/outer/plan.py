@@ -99,6 +99,11 @@ class Plan:
         return PROTOCOLS[self.config.protocol.name].skeleton == "search"
 
     @cached_property
+    def trains(self) -> bool:
+        """Whether accuracy is measured in a network of its own, trained from scratch."""
+        return PROTOCOLS[self.config.protocol.name].trains
+
+    @cached_property
     def keeps_weights(self) -> bool:
         """Whether anything is going to be measured with the weights that a search leaves."""
         return self.inherits or self.config.decode.rerank > 1 or any(method.entry.draws for method in self.config.methods)

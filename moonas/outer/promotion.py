@@ -133,10 +133,11 @@ class Rungs:
         return key in self.finishers[rung] and number in self.finishers[rung][key].trials
 
     def leave(self, number: int) -> None:
-        """Forget a trial that failed: what cannot be trained for longer takes no place at a rung."""
+        """Forget a trial that failed, or was cancelled: what is not trained for longer takes no place at a rung."""
         for rung in self.finishers:
             for key in [key for key, finisher in rung.items() if number in finisher.trials]:
                 rung[key].trials.remove(number)
+                rung[key].held = [trial for trial in rung[key].held if trial.number != number]
                 if not rung[key].trials:
                     del rung[key]
 

@@ -18,6 +18,7 @@ from moonas.outer.work import OpenTask, OpenTrial
 from moonas.store.records import ArtifactRecord, Place, TrialRecord
 from moonas.store.states import TaskState, TrialState
 from moonas.store.store import Store
+from moonas.store.weights import search_weights
 from moonas.study.objectives import minimised
 from moonas.study.schema import StudyConfig
 
@@ -25,7 +26,8 @@ from moonas.study.schema import StudyConfig
 def restore(advancing: Advancing, store: Store) -> None:
     """Take in what is stored of a study, and bring the trials that are not finished as far as they go.
 
-    advancing: without any trial as yet. Raises DeviceError where the study has measured on another device.
+    advancing: without any trial as yet. What a dead loop left running waits already, see `Ledger.reset_running`.
+    Raises DeviceError where the study has measured on another device.
     """
     with _no_collection():
         _restore(advancing, store)
@@ -48,26 +50,40 @@ def _restore(advancing: Advancing, store: Store) -> None:
     findings.bound = store.device(study_id)
     if findings.device is not None:
         check_device(advancing.plan, findings.bound, findings.device)
-    advancing.ledger.reset_running()
     advancing.pruner.restore(store, study_id)
     _restore_tasks(advancing, store)
     records, rungs = store.trials(study_id), store.rungs(study_id)
     designs = {trial.id: Design.from_params(trial.params) for trial in records}
     _restore_networks(advancing, store, records, designs, rungs)
     changes = store.front_history(study_id, advancing.plan.protocol_identity)
+    findings.keeping.restore(store)
     findings.hypervolume = changes[-1].hypervolume if changes else 0.0
     advancing.trials.volumes = volumes_after(records, changes)
-    _restore_trials(advancing, records, designs, rungs)
+    _restore_trials(advancing, records, rungs)
+    for unfinished in list(advancing.trials.open.values()):
+        advancing.advance(unfinished)
+
+
+def recall(advancing: Advancing, store: Store) -> None:
+    """Take in the trials and tasks of a study, to change some of them; nothing goes on."""
+    study_id = advancing.ledger.study_id
+    with _no_collection():
+        _restore_tasks(advancing, store)
+        _restore_trials(advancing, store.trials(study_id), store.rungs(study_id))
 
 
 def _restore_tasks(advancing: Advancing, store: Store) -> None:
     study_id = advancing.ledger.study_id
+    halved, weights = store.halved(study_id), search_weights(store.database, study_id)
     for task in store.tasks_at_hand(study_id):
         reason = ""
         if task.state is TaskState.FAIL:
             reason = next((a.reason or "" for a in reversed(store.attempts(study_id, task_id=task.id))), "")
         checkpoints: list[Mapping[str, Any]] = [_location(artifact) for artifact in reversed(task.checkpoints)]
-        advancing.tasks[task.kind, task.key] = OpenTask(task, task.state, task.result, reason, checkpoints)
+        result = task.result
+        if task.kind == "search" and result and result.get("weights"):  # where they lie now, if they still do
+            result = {**result, "weights": _location(weights[task.key]) if task.key in weights else {"url": None}}
+        advancing.tasks[task.kind, task.key] = OpenTask(task, task.state, result, reason, checkpoints, batch=halved.get(task.id))
 
 
 def _restore_networks(
@@ -94,10 +110,8 @@ def _restore_networks(
     findings.members = findings.archive.front()
 
 
-def _restore_trials(
-    advancing: Advancing, records: Sequence[TrialRecord], designs: Mapping[int, Design], rungs: Mapping[int, int]
-) -> None:
-    """Fill the history, open what is not finished, and only then go on with that. designs, rungs: as of `_restore_networks`."""
+def _restore_trials(advancing: Advancing, records: Sequence[TrialRecord], rungs: Mapping[int, int]) -> None:
+    """Fill the history, and open what is not finished. rungs: as of `_restore_networks`."""
     trials = advancing.trials
     for trial in records:
         trials.history.add(_told(advancing.plan.config, trial))
@@ -105,10 +119,7 @@ def _restore_trials(
         if trial.state in trials.finished:
             trials.finished[trial.state] += 1
         else:
-            rung = rungs.get(trial.number, 0)
-            trials.open[trial.id] = OpenTrial(trial.id, trial.number, designs[trial.id], trial.replicate, trial.sampler_attrs, rung)
-    for unfinished in list(trials.open.values()):
-        advancing.advance(unfinished)
+            trials.open[trial.id] = OpenTrial.of(trial, rungs.get(trial.number, 0))
 
 
 def _told(config: StudyConfig, trial: TrialRecord) -> Told:

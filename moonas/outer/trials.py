@@ -11,6 +11,7 @@ from moonas.outer.plan import Plan
 from moonas.outer.samplers.sampler import Proposal, Told
 from moonas.outer.work import OpenTask, OpenTrial
 from moonas.store.ledger import Ledger
+from moonas.store.records import TrialRecord
 from moonas.store.states import TrialState
 from moonas.study.bounds import total_violation
 from moonas.study.budgets import budget_text
@@ -40,6 +41,15 @@ class Trials:
         self.history.add(Told(params, proposal.replicate, TrialState.RUNNING, None, attributes))
         self.open[trial_id] = OpenTrial(trial_id, number, proposal.design, proposal.replicate, attributes)
         return self.open[trial_id]
+
+    def reopen(self, record: TrialRecord, rung: int) -> OpenTrial:
+        """Open a failed trial again. rung: that it was promoted to."""
+        self.ledger.reopen_trial(record.id)
+        self.finished[TrialState.FAIL] -= 1
+        told = self.history.trials[record.number]
+        self.history.tell(record.number, Told(told.params, told.replicate, TrialState.WAITING, None, told.attributes))
+        self.open[record.id] = OpenTrial.of(record, rung)
+        return self.open[record.id]
 
     def waiting_for(self, task: OpenTask) -> list[OpenTrial]:
         """Those that need a task which is not finished, by number."""

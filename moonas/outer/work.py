@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from moonas.outer.plan import Design
-from moonas.store.records import NewCandidate, TaskRecord
-from moonas.store.states import TaskState
+from moonas.store.records import NewCandidate, TaskRecord, TrialRecord
+from moonas.store.states import TaskState, TrialState
 
 
 @dataclass
@@ -16,7 +16,7 @@ class OpenTrial:
     """A trial that is not finished.
 
     attributes: as stored with it. rung: at which it trains, as of `Plan.protocol`. candidates: once decoded. waits: the tasks it
-    needs that are not finished.
+    needs that are not finished. begun: whether any of its tasks has been started.
     """
 
     id: int
@@ -27,18 +27,30 @@ class OpenTrial:
     rung: int = 0
     candidates: list[NewCandidate] | None = None
     waits: list[OpenTask] = field(default_factory=list)
+    begun: bool = False
+
+    @classmethod
+    def of(cls, record: TrialRecord, rung: int) -> OpenTrial:
+        """A stored trial."""
+        design, begun = Design.from_params(record.params), record.state is TrialState.RUNNING
+        return cls(record.id, record.number, design, record.replicate, record.sampler_attrs, rung, begun=begun)
 
 
 @dataclass(eq=False)
 class OpenTask:
-    """A task of this study as the loop knows it. checkpoints: the newest last. progress: what it reported last."""
+    """A task of this study as the loop knows it.
+
+    checkpoints: the newest last. progress: what it reported last. died_on: the device of each worker that died with it. batch: the
+    images of a batch, where memory ran out with those of its spec.
+    """
 
     record: TaskRecord
     state: TaskState
     result: Mapping[str, Any] | None
     reason: str = ""
     checkpoints: list[Mapping[str, Any]] = field(default_factory=list)
-    tries: int = 0
+    died_on: list[str] = field(default_factory=list)
+    batch: int | None = None
     progress: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -54,12 +66,20 @@ class OpenTask:
 
 @dataclass
 class Running:
-    """A task in a slot. worker: the process there, by name. began: by the monotonic clock."""
+    """A task in a slot.
+
+    worker: the process there, by name. began, heard: when it started and when it last reported, by the monotonic clock.
+    begun: its worker has taken it up. given_up: the worker hung and was killed. killed: why, where a user asked for it.
+    """
 
     task: OpenTask
     attempt: int
     worker: str
     began: float
+    heard: float
+    begun: bool = False
+    given_up: bool = False
+    killed: str = ""
 
 
 def waiting_tasks(trials: Iterable[OpenTrial], measuring: bool) -> list[OpenTask]:

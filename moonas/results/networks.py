@@ -18,6 +18,7 @@ from moonas.skeleton import Skeleton
 from moonas.specs import Bounds, Device
 from moonas.store.records import CandidateRecord, EvaluationKey, EvaluationRecord, Place, Records
 from moonas.study.metrics import METRICS, spread_name
+from moonas.worker.out_of_memory import HALVED
 
 if TYPE_CHECKING:
     from moonas.results.study import Study
@@ -31,7 +32,8 @@ class Measured:
     """A metric of a network.
 
     protocol: how it was obtained; None for what is known without running anything.
-    replicates, error: of an accuracy, how many values it is the mean of, and its standard error.
+    replicates, error: of an accuracy, how many values it is the mean of, and its standard error. halved: how many of these come
+    from a training that took half the batch after memory ran out.
     device, spread: of a measured metric, what it was measured on, and the interquartile range of its single readings.
     """
 
@@ -41,12 +43,15 @@ class Measured:
     error: float | None = None
     device: Device | None = None
     spread: float | None = None
+    halved: int = 0
 
     def to_json(self) -> dict[str, Any]:
         if self.protocol is None:
             return {"value": self.value}
         if self.device is None:
-            return {"value": self.value, "protocol": self.protocol, "replicates": self.replicates, "standard_error": self.error}
+            halved = {"halved": self.halved} if self.halved else {}
+            found = {"value": self.value, "protocol": self.protocol, "replicates": self.replicates, "standard_error": self.error}
+            return found | halved
         return {"value": self.value, "protocol": self.protocol, "interquartile_range": self.spread, "device": dict(self.device)}
 
 
@@ -180,10 +185,12 @@ def read_archive(study: Study, keys: Collection[str] | None = None) -> Records[N
 
 
 def _accuracies(evaluations: Sequence[EvaluationRecord]) -> dict[str, Measured]:
-    metrics = {}
+    metrics, halved = {}, sum(HALVED in evaluation.device for evaluation in evaluations)
     for name in sorted(set(evaluations[0].metrics) & set(METRICS)):
         values = [evaluation.metrics[name] for evaluation in evaluations]
-        metrics[name] = Measured(float(np.mean(values)), evaluations[0].protocol, len(values), standard_error(values))
+        metrics[name] = Measured(
+            float(np.mean(values)), evaluations[0].protocol, len(values), standard_error(values), halved=halved
+        )
     return metrics
 
 

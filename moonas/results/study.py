@@ -10,9 +10,11 @@ from moonas.errors import UsageError
 from moonas.outer.archive import Archive
 from moonas.outer.candidates import fell_back
 from moonas.outer.plan import Plan
+from moonas.outer.steps import NOUN
 from moonas.results.attainment import Attainment, attainment
 from moonas.results.choosing import choose
 from moonas.results.networks import Network, read_archive
+from moonas.results.weights import TrainedWeights, trained_weights
 from moonas.store.lease import has_died
 from moonas.store.records import FrontRecord, Records, TrialRecord
 from moonas.store.states import TrialState
@@ -74,6 +76,14 @@ class Study:
         """Every trial, or those in one state, in the order of their numbers; a page of them with `offset` and `limit`."""
         return Records(self.store.trials(self.record.id, state, offset, limit))
 
+    def weights(self, prefix: str, trial: int | None = None) -> TrainedWeights:
+        """The trained weights of the one network whose key begins with `prefix`, of its best training that still has them.
+
+        trial: the number of the trial that found it, where the study has several networks of that architecture.
+        Raises UsageError where it is not one network, WeightsError where none are kept, StorageError where the file is damaged.
+        """
+        return trained_weights(self, self.networks_of(prefix), trial)
+
     def collapses(self) -> dict[int, str]:
         """Of each trial whose search collapsed, by its number: in which epoch, and what gave it away."""
         tasks = self.store.tasks(self.record.id, kind="search", telling="collapse")
@@ -99,6 +109,18 @@ class Study:
             if fell_back(self.plan.space, results[candidate.trial_id] or {}, Architecture.from_json(candidate.genotype)):
                 found[candidate.trial] = "decoded by an earlier stage: the operations left at the end cannot meet the budget"
         return dict(sorted(found.items()))
+
+    def halved(self) -> dict[int, str]:
+        """Of each trial with a task whose memory ran out and that went on with half the batch, by its number: how many images."""
+        batches = self.store.halved(self.record.id)
+        numbers = {trial.id: trial.number for trial in self.trials()} if batches else {}
+        found: dict[int, list[str]] = {}
+        for task in self.store.tasks(self.record.id) if batches else ():
+            for trial_id in task.trial_ids if task.id in batches else ():
+                found.setdefault(numbers[trial_id], []).append(f"{NOUN.get(task.kind, task.kind)} {batches[task.id]}")
+        return {
+            number: f"half the batch after memory ran out: {', '.join(tasks)} images" for number, tasks in sorted(found.items())
+        }
 
     def front_history(self) -> Records[FrontRecord]:
         """Every change of the front, the oldest first, with its hypervolume."""

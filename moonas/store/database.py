@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, inspect, text
+from sqlalchemy.exc import OperationalError
 
 from moonas.errors import NoDatabaseError, SchemaVersionError, StorageError
+from moonas.store.address import open_to_read, read_url, sqlite_path, without_secrets
+from moonas.store.faults import explained
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -28,6 +30,8 @@ HEAD = REVISIONS[-1]
 VERSION_TABLE = "moonas_version"
 _DECODER = json.JSONDecoder()
 BUSY_SECONDS = 30.0  # how long one writer waits for another
+# Seconds of silence, and how often in vain, until a connection to a server counts as lost.
+_PATIENCE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 _CREATION_LOCK = 0x6D6F6F6E6173  # PostgreSQL's advisory lock of whoever makes or upgrades the tables: "moonas" in ASCII
 
 
@@ -37,11 +41,18 @@ class Database:
     def __init__(self, engine: Engine, shown: str) -> None:
         self.engine, self.shown = engine, shown
         self._writer = engine.execution_options(writes=True)
+        one_snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if self.is_server else {}
+        self._reader = engine.execution_options(**one_snapshot)
+
+    @property
+    def is_server(self) -> bool:
+        """Whether this is PostgreSQL, and not a file."""
+        return self.engine.dialect.name == "postgresql"
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """A connection to read by, on one snapshot. Raises StorageError."""
-        with explained(self.shown), self.engine.connect() as connection:
+        with explained(self.shown), self._reader.connect() as connection:
             yield connection
 
     @contextmanager
@@ -49,15 +60,20 @@ class Database:
         """A session on one snapshot. Raises StorageError."""
         from sqlalchemy.orm import Session  # the object mapper takes as long to load as all else; a list of studies needs none
 
-        with explained(self.shown), Session(self.engine) as session:
+        with explained(self.shown), Session(self._reader) as session:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        """A session whose work is committed as a whole at the end, or not at all. Raises StorageError."""
+    def write(self, lock_seconds: float | None = None) -> Iterator[Session]:
+        """A session whose work is committed as a whole at the end, or not at all. Raises StorageError.
+
+        lock_seconds: how long to wait for others' locks on a server, UnavailableError then; as long as it takes where not given.
+        """
         from sqlalchemy.orm import Session
 
         with explained(self.shown), Session(self._writer) as session, session.begin():
+            if lock_seconds is not None and self.is_server:
+                session.execute(text(f"SET LOCAL lock_timeout = '{lock_seconds * 1000:.0f}ms'"))
             yield session
 
     def revision(self) -> str | None:
@@ -80,13 +96,13 @@ class Database:
         if revision != HEAD:
             raise SchemaVersionError(
                 f"{self.shown} has schema revision {revision}, this moonas needs {HEAD}; "
-                f"upgrade it with: moonas db upgrade --storage {self.shown}"
+                f"upgrade it with: moonas db upgrade --storage {self.shown}" + " (and its password)" * (":***@" in self.shown)
             )
 
     def migrate(self) -> None:
         """Bring the tables to this version, from nothing or an older revision, all or nothing; safe against others doing so."""
         with explained(self.shown), self._writer.connect() as connection, connection.begin():
-            if connection.dialect.name == "postgresql":
+            if self.is_server:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CREATION_LOCK})
             revision = _revision(connection)
             self._refuse_newer(revision)
@@ -122,63 +138,38 @@ def connect(url: str, *, create: bool = False, read_only: bool = False) -> Datab
 
     Raises NoDatabaseError where an SQLite file is absent, StorageError where the URL or its place cannot be used.
     """
-    parsed = _parse(url)
-    shown = parsed.render_as_string(hide_password=True)
-    options: dict[str, Any] = {"json_serializer": _to_json, "json_deserializer": _from_json}
-    sqlite = parsed.get_backend_name() == "sqlite"
-    if sqlite:
-        path = _sqlite_path(parsed, shown, create)
-        uri = {"database": f"file:{quote(str(path))}", "query": {"mode": "ro", "uri": "true"}}
-        parsed = URL.create(parsed.drivername, **(uri if read_only else {"database": str(path)}))
-        options["connect_args"] = {"timeout": BUSY_SECONDS}
-    elif read_only:
-        options["execution_options"] = {"postgresql_readonly": True}
+    parsed = read_url(url)
+    shown = without_secrets(parsed)
+    if parsed.get_backend_name() == "sqlite":
+        return Database(_sqlite_engine(sqlite_path(parsed, create), read_only), shown)
     try:
         with explained(shown):
-            engine = create_engine(parsed, **options)
+            return Database(_postgresql_engine(parsed, read_only), shown)
     except ImportError as error:
         raise StorageError(f"{shown} needs the driver {error.name!r}; install it with: pip install 'moonas[postgres]'") from error
-    if sqlite:
-        event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    return Database(engine, shown)
 
 
-@contextmanager
-def explained(shown: str) -> Iterator[None]:
-    """Turn what a database driver raises into a StorageError that names the database; broken constraints pass."""
-    try:
-        yield
-    except IntegrityError:
-        raise
-    except DatabaseError as error:
-        raise StorageError(f"{shown}: {str(error.orig).strip()}") from error
-    except SQLAlchemyError as error:
-        raise StorageError(f"{shown}: {error}") from error
+def _sqlite_engine(path: Path, read_only: bool) -> Engine:
+    options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}}
+    if read_only:
+        options = {"creator": partial(open_to_read, path, timeout=BUSY_SECONDS, check_same_thread=False)}
+        if not os.access(path.parent, os.W_OK):  # what stands beside the file decides, each time anew, how it can be read
+            options["poolclass"] = NullPool
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)), json_serializer=_to_json, json_deserializer=_from_json, **options
+    )
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
 
 
-def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-        backend = parsed.get_backend_name()
-    except (ArgumentError, ValueError):  # the text is not repeated: it may hold a password
-        raise StorageError("the storage is not a database URL; write it like sqlite:///moonas.db") from None
-    if backend not in ("sqlite", "postgresql"):
-        raise StorageError(f"{backend!r} databases are not supported; use sqlite:///FILE or postgresql://HOST/DATABASE")
-    return parsed
-
-
-def _sqlite_path(url: URL, shown: str, create: bool) -> Path:
-    if not url.database or url.database == ":memory:":
-        raise StorageError(f"{shown} lives in memory only; a study needs a file, such as sqlite:///moonas.db")
-    path = Path(url.database).absolute()
-    if path.is_dir():
-        raise StorageError(f"{shown}: {path} is a folder, not a database")
-    if not path.exists() and not create:
-        raise NoDatabaseError(f"{shown}: there is no file {path}")
-    if not path.parent.is_dir():
-        raise StorageError(f"{shown}: there is no folder {path.parent} to make the database in")
-    return path
+def _postgresql_engine(url: URL, read_only: bool) -> Engine:
+    patience = {name: value for name, value in _PATIENCE.items() if name not in url.query}
+    options = {"postgresql_readonly": True} if read_only else {}
+    # A connection is tried before it is used: one that a server's restart has left dead is replaced before anything hangs on it.
+    engine = create_engine(url, json_serializer=_to_json, pool_pre_ping=True, connect_args=patience, execution_options=options)
+    event.listen(engine, "connect", _set_up_postgresql)
+    return engine
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:
@@ -187,6 +178,12 @@ def _set_up_sqlite(connection: Any, _: Any) -> None:
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA synchronous = NORMAL")  # with WAL, a killed process loses nothing; a power cut at most the last moments
     cursor.close()
+
+
+def _set_up_postgresql(connection: Any, _: Any) -> None:
+    """Let the server notice a client that is gone within a minute, too: until then it would keep the client's locks."""
+    connection.execute("SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3")
+    connection.commit()
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -200,7 +197,7 @@ def _revision(connection: Connection) -> str | None:
     return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
 
 
-def _run_migrations(connection: Connection) -> None:
+def _run_migrations(connection: Connection, to: str = HEAD) -> None:
     from alembic import command
     from alembic.config import Config
 
@@ -208,7 +205,7 @@ def _run_migrations(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
 
 
 def _to_json(value: Any) -> str:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, exists, func, insert, select, update
+from sqlalchemy import case, delete, exists, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from moonas.store import lease, statements
-from moonas.store.database import Database
+from moonas.store import statements
 from moonas.store.fronts import replace_front
-from moonas.store.lease import LEASE_SECONDS
-from moonas.store.queries import architecture_ids, columns, insert_or_replace, insert_unknown, rows_changed, run, table_of
+from moonas.store.leased import LeasedWrites
+from moonas.store.queries import architecture_ids, insert_or_replace, insert_unknown, rows_changed, run, table_of
 from moonas.store.reads import CHECKPOINT, DEVICE, PROMOTION, STATE, find_evaluation, task_records
-from moonas.store.records import EvaluationKey, EvaluationRecord, FrontUpdate, NewCandidate, RequestRecord, TaskRecord
+from moonas.store.records import EvaluationKey, EvaluationRecord, FrontUpdate, NewCandidate, TaskRecord
 from moonas.store.states import AttemptState, StudyState, TaskState, TrialState
 from moonas.store.tables import (
     Architecture,
@@ -29,14 +27,16 @@ from moonas.store.tables import (
     Request,
     Study,
     Task,
+    Trial,
     TrialTask,
     database_time,
 )
+from moonas.store.weights import WEIGHTS, on_other_fronts
 
 Json = Mapping[str, Any]
 
 
-class Ledger:
+class Ledger(LeasedWrites):
     """The writes to one study, by the holder of its lease.
 
     Every method raises LeaseError, and writes nothing, once another process has taken the lease. Artifacts come as
@@ -44,35 +44,14 @@ class Ledger:
     Methods that return URLs have forgotten those artifacts; the files are the caller's to remove. For one thread.
     """
 
-    def __init__(self, database: Database, study_id: int, holder: str, ttl: float = LEASE_SECONDS) -> None:
-        self.database, self.study_id, self.holder, self.ttl = database, study_id, holder, ttl
-        self._session: Session | None = None
-
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """All writes within are one transaction: they count together or, after an error or a kill, not at all."""
-        with self._write():
-            yield
-
-    @contextmanager
-    def _write(self) -> Iterator[Session]:
-        if self._session is not None:
-            yield self._session
-            return
-        with self.database.write() as self._session:
-            try:
-                lease.extend(self._session, self.study_id, self.holder, self.ttl)
-                yield self._session
-            finally:
-                self._session = None
-
     # Study
 
     def set_state(self, state: StudyState, note: str = "") -> None:
-        """Change the study's state, recorded as an event."""
+        """Change the study's state, recorded as an event; where it is in that state, nothing is."""
+        other = update(Study).where(Study.id == self.study_id, Study.state != state).values(state=state)
         with self._write() as session:
-            session.execute(update(Study).where(Study.id == self.study_id).values(state=state))
-            session.add(Event(study_id=self.study_id, kind=STATE, text=f"{state}: {note}" if note else state.value))
+            if rows_changed(session, other):
+                session.add(Event(study_id=self.study_id, kind=STATE, text=f"{state}: {note}" if note else state.value))
 
     def update_study_config(self, config: Json, config_hash: str, note: str) -> None:
         """Replace the study's configuration; the note and the old hash are recorded as an event."""
@@ -95,21 +74,16 @@ class Ledger:
         """From now on a trial, by its number, trains at this rung."""
         self.add_event(PROMOTION, text, {"trial": trial, "rung": rung})
 
-    def take_requests(self) -> list[RequestRecord]:
-        """The requests that nobody has taken up yet, the oldest first; they are not given again."""
-        waiting = select(*columns(RequestRecord, Request)).where(Request.study_id == self.study_id, Request.taken.is_(None))
-        with self.database.read() as session:  # mostly there are none, and a look costs less than a write
-            if session.execute(waiting.limit(1)).first() is None:
-                return []
+    def take_request(self, request_id: int) -> None:
+        """A request is being taken up; it is not given again."""
         with self._write() as session:
-            requests = [RequestRecord(*row) for row in session.execute(waiting.order_by(Request.id))]
-            taken = Request.id.in_([request.id for request in requests])
-            session.execute(update(Request).where(taken).values(taken=database_time()))
-        return requests
+            session.execute(update(Request).where(Request.id == request_id).values(taken=database_time()))
 
     def delete_study(self) -> list[str]:
         """Delete the study, and the architectures that no other study met with their costs and evaluations. Returns URLs."""
         with self._write() as session:
+            if self.database.is_server:  # nobody may find an architecture there that is about to go; a file has one writer anyway
+                session.execute(text("LOCK TABLE moonas_architecture IN SHARE ROW EXCLUSIVE MODE"))
             urls = session.scalars(select(Artifact.url).join(Task).where(Task.study_id == self.study_id)).all()
             session.execute(delete(Study).where(Study.id == self.study_id))
             needed = exists().where(Candidate.architecture_id == Architecture.id)
@@ -178,6 +152,15 @@ class Ledger:
     def fail_trial(self, trial_id: int, reason: str) -> None:
         self._end_trial(trial_id, state=TrialState.FAIL, reason=reason)
 
+    def reopen_trial(self, trial_id: int) -> None:
+        """A trial that failed waits again, and so do its tasks that failed, with the attempts and checkpoints they have."""
+        waits = {"state": TaskState.WAITING, "finished": None}
+        served = select(TrialTask.task_id).where(TrialTask.trial_id == trial_id)
+        with self._write() as session:
+            session.execute(update(Task).where(Task.id.in_(served), Task.state == TaskState.FAIL).values(waits))
+            failed = (Trial.id == trial_id, Trial.state == TrialState.FAIL)
+            session.execute(update(Trial).where(*failed).values(state=TrialState.WAITING, reason=None, started=None, finished=None))
+
     def _end_trial(self, trial_id: int, **values: Any) -> None:
         with self._write() as session:
             run(session, statements.END_TRIAL, {"the_trial": trial_id, "the_study": self.study_id, **values})
@@ -203,10 +186,12 @@ class Ledger:
                 task_id, kind, key, dict(spec), TaskState.WAITING, None, **times, trial_ids=tuple(served), checkpoints=()
             )
 
-    def link(self, trial_id: int, task_id: int) -> None:
-        """Let a task serve one more trial."""
+    def link(self, trial_id: int, task_id: int, running: bool = False) -> None:
+        """Let a task serve one more trial, which is RUNNING from now on where the task is."""
         with self._write() as session:
             session.merge(TrialTask(trial_id=trial_id, task_id=task_id))
+            if running:
+                run(session, statements.START_TRIALS, {"the_task": task_id})
 
     def start_attempt(self, task_id: int, worker: str, device: str) -> int:
         """A WAITING task becomes RUNNING, and so do the waiting trials it serves; returns the attempt's id."""
@@ -240,6 +225,22 @@ class Ledger:
             dropped = dict(run(session, statements.ARTIFACTS, {"the_task": task_id, "the_kind": kind}).all())
             _forget(session, dropped)
             return list(dropped.values())
+
+    def forget_artifacts(self, ids: Collection[str]) -> None:
+        """Forget artifacts whose files are missing; the tasks that would read them start again."""
+        with self._write() as session:
+            _forget(session, ids)
+
+    def drop_weights(self, held: Mapping[EvaluationKey, int]) -> dict[EvaluationKey, list[str]]:
+        """Forget the weights of evaluations, but for networks on another study's front. held: their tasks' ids. Returns URLs."""
+        with self._write() as session:
+            needed = on_other_fronts(session, self.study_id, held)
+            return {key: self.drop_artifacts(task_id, WEIGHTS) for key, task_id in held.items() if key not in needed}
+
+    def reopen_task(self, task_id: int) -> None:
+        """A COMPLETE task waits again: what it left behind is lost, and needed. Its result stays until the next one."""
+        with self._write() as session:
+            session.execute(update(Task).where(Task.id == task_id).values(state=TaskState.WAITING, finished=None))
 
     def finish_search(
         self,
@@ -340,20 +341,23 @@ class Ledger:
         with self._write() as session:
             _end_attempt(session, task_id, attempt_id, AttemptState.PRUNED, seconds)
 
-    def reset_running(self) -> int:
-        """What a loop that died left RUNNING: attempts are LOST, as of their last report; tasks wait. Returns how many tasks."""
+    def reset_running(self, but: Collection[int] = ()) -> int:
+        """What a loop that died left RUNNING: attempts are LOST, as of their last report; tasks wait. Returns how many tasks.
+
+        but: attempts that go on, with their tasks.
+        """
         with self._write() as session:
-            of_study = select(Task.id).where(Task.study_id == self.study_id)
+            going_on = select(Attempt.task_id).where(Attempt.id.in_(but), Attempt.state == AttemptState.RUNNING)
+            of_study = select(Task.id).where(Task.study_id == self.study_id, Task.id.not_in(going_on))
             heard = select(func.max(Progress.time)).where(Progress.attempt_id == Attempt.id).scalar_subquery()
             last = func.coalesce(heard, Attempt.started)
+            seconds = case((last > Attempt.started, last - Attempt.started), else_=0.0)  # the clock may have been set back
             session.execute(
                 update(Attempt)
                 .where(Attempt.task_id.in_(of_study), Attempt.state == AttemptState.RUNNING)
-                .values(
-                    state=AttemptState.LOST, reason="its loop ended without a word", finished=last, seconds=last - Attempt.started
-                )
+                .values(state=AttemptState.LOST, reason="its loop ended without a word", finished=last, seconds=seconds)
             )
-            running = update(Task).where(Task.study_id == self.study_id, Task.state == TaskState.RUNNING)
+            running = update(Task).where(Task.id.in_(of_study), Task.state == TaskState.RUNNING)
             return rows_changed(session, running.values(state=TaskState.WAITING))
 
     def _finish(

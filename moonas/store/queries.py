@@ -8,7 +8,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Executable, Table, Update, bindparam, select
+from sqlalchemy import CursorResult, Delete, Executable, Table, Update, bindparam, select
 from sqlalchemy.orm import Session
 
 from moonas.store.tables import Architecture, Base
@@ -37,8 +37,8 @@ def run(session: Session, statement: Executable, values: Any = None) -> Any:
     return session.connection().execute(statement, values)
 
 
-def rows_changed(session: Session, statement: Update, values: dict[str, Any] | None = None) -> int:
-    """Run an update; how many rows it found."""
+def rows_changed(session: Session, statement: Update | Delete, values: dict[str, Any] | None = None) -> int:
+    """Run an update or a deletion; how many rows it found."""
     return cast("CursorResult[Any]", session.execute(statement, values)).rowcount
 
 

@@ -25,13 +25,14 @@ from moonas.store.records import (
     FrontMemberRecord,
     FrontRecord,
     ProgressRecord,
+    RequestRecord,
     StudyRecord,
     StudySummary,
     TaskRecord,
     TrialRecord,
 )
 from moonas.store.statements import EVALUATION
-from moonas.store.states import TaskState, TrialState
+from moonas.store.states import AttemptState, TaskState, TrialState
 from moonas.store.summaries import study_summaries
 from moonas.store.tables import (
     Architecture,
@@ -42,6 +43,7 @@ from moonas.store.tables import (
     Evaluation,
     Event,
     Progress,
+    Request,
     Study,
     Task,
     Trial,
@@ -51,6 +53,8 @@ from moonas.store.tables import (
 CHECKPOINT = "checkpoint"
 STATE = "state"  # the event of a changed state, its note after a colon
 DEVICE = "device"  # the event that ties a study to the device it measures on
+REQUEST = "request"  # the event of a request that was taken up: what came of it
+OUT_OF_MEMORY = "out of memory"  # the event of a task that goes on with half the batch
 PROMOTION = "promotion"  # the event of a trial that goes on to a longer training
 
 
@@ -127,13 +131,17 @@ class Reads:
         with self.database.read() as session:
             return task_records(session, select(Task.id).where(Task.study_id == study_id, ~over))
 
-    def attempts(self, study_id: int, trial: int | None = None, task_id: int | None = None) -> list[AttemptRecord]:
+    def attempts(
+        self, study_id: int, trial: int | None = None, task_id: int | None = None, state: AttemptState | None = None
+    ) -> list[AttemptRecord]:
         """Of a study, of one trial's tasks or of one task; in the order they began."""
         query = select(*columns(AttemptRecord, Attempt, kind=Task.kind)).join(Task).where(Task.study_id == study_id)
         if trial is not None:
             query = query.where(Task.id.in_(_tasks_of(trial)))
         if task_id is not None:
             query = query.where(Task.id == task_id)
+        if state is not None:
+            query = query.where(Attempt.state == state)
         return self._records(AttemptRecord, query.order_by(Attempt.id))
 
     def progress(self, task_id: int) -> list[ProgressRecord]:
@@ -254,6 +262,12 @@ class Reads:
         with self.database.read() as session:
             return {data["trial"]: data["rung"] for data in session.scalars(query) if data}
 
+    def halved(self, study_id: int) -> dict[int, int]:
+        """{id of a task whose memory ran out: the images of a batch it then took}."""
+        query = select(Event.data).where(Event.study_id == study_id, Event.kind == OUT_OF_MEMORY).order_by(Event.id)
+        with self.database.read() as session:
+            return {data["task"]: data["batch"] for data in session.scalars(query) if data}
+
     def state_note(self, study_id: int) -> str:
         """Why the study is in its state, such as the limit that was reached; empty where nothing was said."""
         query = select(Event.text).where(Event.study_id == study_id, Event.kind == STATE).order_by(Event.id.desc())
@@ -291,6 +305,16 @@ class Reads:
         """In the order they happened; `after` is the id of the last one already seen."""
         query = select(*columns(EventRecord, Event)).where(Event.study_id == study_id, Event.id > after)
         return self._records(EventRecord, query.order_by(Event.id))
+
+    def requests(self, study_id: int) -> list[RequestRecord]:
+        """Those that no loop has taken up yet, the oldest first."""
+        query = select(*columns(RequestRecord, Request)).where(Request.study_id == study_id, Request.taken.is_(None))
+        return self._records(RequestRecord, query.order_by(Request.id))
+
+    def answer(self, study_id: int, request_id: int) -> EventRecord | None:
+        """What came of a request; None before a loop took it up."""
+        query = select(*columns(EventRecord, Event)).where(Event.study_id == study_id, Event.kind == REQUEST)
+        return next(iter(self._records(EventRecord, query.where(Event.data["request"].as_integer() == request_id))), None)
 
     def _records(self, record: type[Any], query: Select[Any]) -> list[Any]:
         with self.database.read() as session:

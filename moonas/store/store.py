@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
+from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 
-from moonas.errors import StudyConflictError
+from moonas.errors import StudyConflictError, UnavailableError
 from moonas.store import lease
 from moonas.store.database import connect
 from moonas.store.lease import LEASE_SECONDS, new_holder
 from moonas.store.ledger import Ledger
+from moonas.store.queries import rows_changed
 from moonas.store.reads import Reads
 from moonas.store.records import StudyRecord
 from moonas.store.tables import Event, Request, Study
@@ -31,7 +33,7 @@ class Store(Reads):
         database = connect(url, create=create, read_only=read_only)
         try:
             if create and database.revision() is None:
-                if database.engine.dialect.name == "sqlite":
+                if not database.is_server:
                     database.use_wal()
                 database.migrate()
             database.check_revision()
@@ -97,9 +99,18 @@ class Store(Reads):
         try:
             yield Ledger(self.database, study_id, holder, ttl)
         finally:
-            self.release(study_id, holder)
+            with suppress(UnavailableError):  # then it runs out by itself
+                self.release(study_id, holder)
 
-    def add_request(self, study_id: int, kind: str, payload: Mapping[str, Any] | None = None) -> None:
-        """Ask the study's loop for something: pause, stop, cancel ... It takes requests up in their order."""
+    def add_request(self, study_id: int, kind: str, payload: Mapping[str, Any] | None = None) -> int:
+        """Ask the study's loop for something: pause, stop, cancel ... It takes requests up in their order. Returns its id."""
         with self.database.write() as session:
-            session.add(Request(study_id=study_id, kind=kind, payload=dict(payload or {})))
+            request = Request(study_id=study_id, kind=kind, payload=dict(payload or {}))
+            session.add(request)
+            session.flush()
+            return request.id
+
+    def withdraw(self, request_id: int) -> bool:
+        """Take a request back; False where a loop has taken it up already."""
+        with self.database.write() as session:
+            return rows_changed(session, delete(Request).where(Request.id == request_id, Request.taken.is_(None))) == 1

@@ -20,6 +20,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Text,
+    TypeDecorator,
     UniqueConstraint,
 )
 from sqlalchemy.ext.compiler import compiles
@@ -52,6 +53,18 @@ def _sqlite_time(element: database_time, compiler: Any, **_: Any) -> str:
 @compiles(database_time, "postgresql")
 def _postgresql_time(element: database_time, compiler: Any, **_: Any) -> str:
     return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
+
+
+class Words(TypeDecorator[str]):
+    """Text that others wrote, such as a worker's last words: what a database cannot hold is replaced."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        if value is None:
+            return None
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
 
 
 class Base(DeclarativeBase):
@@ -112,7 +125,7 @@ class Trial(Base):
     sampler_attrs: Mapped[dict[str, Any]]
     values: Mapped[dict[str, Any] | None]
     violation: Mapped[float | None]
-    reason: Mapped[str | None]
+    reason: Mapped[str | None] = mapped_column(Words)
     created: Mapped[float] = mapped_column(default=database_time())
     started: Mapped[float | None]
     finished: Mapped[float | None]
@@ -159,8 +172,8 @@ class Attempt(Base):
     worker: Mapped[str]
     device: Mapped[str]
     state: Mapped[AttemptState] = mapped_column(default=AttemptState.RUNNING)
-    reason: Mapped[str | None]
-    error: Mapped[str | None]
+    reason: Mapped[str | None] = mapped_column(Words)
+    error: Mapped[str | None] = mapped_column(Words)
     started: Mapped[float] = mapped_column(default=database_time())
     finished: Mapped[float | None]
     seconds: Mapped[float | None]
@@ -339,6 +352,6 @@ class Event(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = _of_study()
     kind: Mapped[str] = mapped_column(String(32))
-    text: Mapped[str]
+    text: Mapped[str] = mapped_column(Words)
     data: Mapped[dict[str, Any] | None]
     time: Mapped[float] = mapped_column(default=database_time())

@@ -15,10 +15,11 @@ from typing import Any
 
 from moonas.errors import UsageError
 from moonas.specs import Bounds
-from moonas.study.bounds import Bound, as_spec, parse_bound, whole_end
+from moonas.study.bounds import Bound, as_spec, parse_bound, parse_under, whole_end
 from moonas.study.numbers import parse_number
 
 _GEOMETRIC = re.compile(r"\s*geometric\(\s*([^,()]+?)\s*,\s*([^,()]+?)\s*,\s*([^,()]+?)\s*\)\s*")
+_SHARE = re.compile(r"\s*([A-Za-z_]\w*)\s*<?=\s*([\d.]+\s*%)\s*")
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*%\s*")
 MOST_LEVELS = 100  # of one geometric(...): our own choice, against a slip of the pen
 
@@ -77,6 +78,23 @@ def parse_budget(text: str) -> Bounds:
     if text == "none":
         return {}
     return as_spec([parse_bound(part) for part in text.split(",")])
+
+
+def read_budget(text: str, spans: Mapping[str, tuple[int, int]]) -> Bounds:
+    """One budget as people write it: what `parse_budget` reads, with `=` for `<=`, and shares of the spans: `params=20%`.
+
+    Raises UsageError.
+    """
+    if text.strip().lower() == "none":
+        return {}
+    found: Bounds = {}
+    for part in text.split(","):
+        share = _SHARE.fullmatch(part)
+        if share is not None and share[1] in spans:
+            found = {**found, share[1]: _level(share[2]).resolve(spans[share[1]])}
+        else:
+            found = {**found, **as_spec(parse_under(part))}
+    return found
 
 
 def _level(value: Any) -> Level:

@@ -9,7 +9,7 @@ from typing import Any
 from moonas.seeds import digest
 from moonas.study.schema import StudyConfig
 
-FREE = ("storage", "artifacts", "limits", "workers")
+FREE = ("storage", "artifacts", "keep", "limits", "workers")
 FIXED_AFTER_ALL = ("workers.threads_per_task",)  # changes the last digits
 EXTENDABLE = ("budgets", "methods", "replicates", "trials")
 LONGEST = 500  # characters of a value in a message
@@ -36,8 +36,12 @@ def _short(value: Any) -> str:
 
 def scientific_hash(config: StudyConfig) -> str:
     """A hash over all settings that results depend on."""
-    fixed = {path: value for path, value in _leaves(config.to_json()) if not _is_free(path)}
-    return digest(fixed, 20)
+    return hash_of(config.to_json())
+
+
+def hash_of(config: Mapping[str, Any]) -> str:
+    """The same of a configuration as it is stored, which may be an older moonas's."""
+    return digest({path: value for path, value in _leaves(config) if not _is_free(path)}, 20)
 
 
 def changes(old: StudyConfig, new: StudyConfig) -> list[Change]:

@@ -10,6 +10,7 @@ from itertools import product
 from typing import Any
 
 from moonas.study.budgets import Level
+from moonas.study.cluster import check_backend, check_measured_at_home
 from moonas.study.data import DATA, TRAINING_PARTS, training_fractions
 from moonas.study.functions import FUNCTIONS
 from moonas.study.handlers import HANDLERS
@@ -364,4 +365,6 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _parts_fit_data,
     _widths_suit_stem,
     _compiling_suits,
+    check_backend,
+    check_measured_at_home,
 )

@@ -15,7 +15,8 @@ from moonas.study.metrics import METRICS
 
 PARAMETERS = ("method", "budget", "channels", "cells", "replicate")
 PREFIXES = ("setting.", "choice.", "metrics.", "user_attrs.")
-REMARKS = ("number", "state", "violation", "reason", "collapse", "fallback")  # what `moonas trials` prints besides
+# What `moonas trials` prints besides.
+REMARKS = ("number", "state", "violation", "reason", "collapse", "fallback", "halved", "enqueued")
 
 Rows = dict[str, dict[str, Any]]
 

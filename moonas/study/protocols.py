@@ -69,7 +69,7 @@ TABULATED: dict[str, Any] = {"channels": 16, "cells": 15}  # the skeleton that t
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolEntry:
-    """A protocol: its settings, and which skeleton it measures.
+    """A protocol: its settings, and which skeleton it measures. trains: that network, whose weights can be kept.
 
     look_up: "module:function" of a protocol that trains nothing, called as `function(spec) -> (metrics, checksum of the table)`;
     it needs no torch.
@@ -78,13 +78,14 @@ class ProtocolEntry:
     config: type[Any]
     skeleton: Literal["search", "final"]
     look_up: str | None = None
+    trains: bool = False
 
 
 PROTOCOLS: Registry[ProtocolEntry] = Registry(
     "evaluation protocol",
     "protocol",
     {
-        "short": ProtocolEntry(config=ShortConfig, skeleton="final"),
+        "short": ProtocolEntry(config=ShortConfig, skeleton="final", trains=True),
         "inherited": ProtocolEntry(config=InheritedConfig, skeleton="search"),
         "function": ProtocolEntry(config=FunctionConfig, skeleton="final"),
         "tabular": ProtocolEntry(config=TabularConfig, skeleton="final", look_up="moonas.data.nas_bench_201:look_up"),

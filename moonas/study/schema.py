@@ -26,7 +26,7 @@ from moonas.study.protocols import PROTOCOLS
 from moonas.study.pruning import Pruning
 from moonas.study.ranges import Range, as_range
 from moonas.study.samplers import SAMPLERS
-from moonas.study.sections import Decode, FinalSkeleton, Health, Limits, Measure, Performance, SearchSkeleton, Workers
+from moonas.study.sections import Decode, FinalSkeleton, Health, Keep, Limits, Measure, Performance, SearchSkeleton, Workers
 from moonas.study.spaces import SPACES
 from moonas.study.validation import Place, plain, unknown_key
 
@@ -146,6 +146,7 @@ class StudyConfig:
     health: Health = field(default_factory=Health)
     limits: Limits = field(default_factory=Limits)
     performance: Performance = field(default_factory=Performance)
+    keep: Keep = field(default_factory=Keep)
     storage: str | None = None
     artifacts: str | None = None
 
@@ -421,6 +422,7 @@ _READERS: dict[str, Callable[[Any, Place], Any]] = {
     "limits": _section(Limits),
     "health": _section(Health),
     "performance": _section(Performance),
+    "keep": _section(Keep),
     "storage": _text,
     "artifacts": _text,
 }

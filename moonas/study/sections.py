@@ -1,4 +1,4 @@
-"""The plain sections of a study file: skeletons, decoding, workers, limits, performance."""
+"""The plain sections of a study file: skeletons, decoding, workers, limits, what is kept, performance."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator
 
 from moonas.skeleton import Skeleton
+from moonas.study.cluster import parse_address
 from moonas.study.metrics import METRICS, is_measured
-from moonas.study.numbers import Count, CountOrZero, NonNegative, Positive, parse_whole
+from moonas.study.numbers import Count, CountOrZero, Fraction, NonNegative, Positive, parse_whole
 
 _FORBID = ConfigDict(extra="forbid")
 Stem = Literal["cifar", "imagenet", "imagenet-search"]
@@ -35,11 +36,16 @@ def _each_once(sizes: tuple[int, ...]) -> tuple[int, ...]:
 def _devices(value: Any) -> str | tuple[int, ...]:
     if isinstance(value, str) and value in ("auto", "cpu"):
         return value
-    if not isinstance(value, list | tuple) or not value:
+    try:
+        indices = tuple(map(parse_whole, value)) if isinstance(value, list | tuple) else ()
+    except ValueError:
+        indices = ()
+    if not indices:
         raise ValueError(f"must be auto, cpu, or GPU indices such as [0, 1], got {value!r}")
-    indices = tuple(map(parse_whole, value))
     if min(indices) < 0:
         raise ValueError(f"GPU indices count from 0, got {value!r}")
+    if len(set(indices)) < len(indices):
+        raise ValueError(f"names a GPU twice: {value!r}; for several tasks on each use `tasks_per_device`")
     return indices
 
 
@@ -55,6 +61,7 @@ OpenChannels = Annotated[tuple[Channels, ...], BeforeValidator(_as_tuple), After
 OpenCells = Annotated[tuple[Cells, ...], BeforeValidator(_as_tuple), AfterValidator(_each_once)]
 MeasuredMetric = Annotated[str, AfterValidator(_measured)]
 Devices = Annotated[str | tuple[int, ...], PlainValidator(_devices)]
+Address = Annotated[str, PlainValidator(parse_address)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,16 +138,25 @@ class Workers:
 
     devices: "auto" (every GPU, else the CPU), "cpu", or GPU indices. tasks_per_device: slots on each, one on a GPU unless given; on
     the CPU one per core. threads_per_task: CPU threads of a task, stored with the study because they change the last digits.
-    max_attempts: how often a task is started whose worker died.
+    only_idle: start nothing on a GPU that others use. max_attempts: how often a task is started whose worker died. task_timeout:
+    seconds without a report after which a worker counts as hanging; absent, none does.
+    address: of a Ray cluster. gpus_per_task, cpus_per_task: what a task takes of it; where absent, one GPU where there are any, and
+    threads_per_task CPUs. max_tasks: how many are asked for at once, room for them or not; where absent, as many as have room.
     """
 
     __pydantic_config__ = _FORBID
 
-    backend: Literal["local"] = "local"
+    backend: Literal["local", "ray"] = "local"
     devices: Devices = "auto"
     tasks_per_device: Count | None = None
     threads_per_task: Count = 1
+    only_idle: bool = False
     max_attempts: Count = 3
+    task_timeout: Positive | None = None
+    address: Address | None = None
+    gpus_per_task: Fraction | None = None
+    cpus_per_task: Positive | None = None
+    max_tasks: Count | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +173,18 @@ class Limits:
     device_hours: Positive | None = None
     stagnation: Count | None = None
     stagnation_tolerance: NonNegative = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keep:
+    """Which files stay when the task that wrote them is complete.
+
+    weights: of trained networks: "front" of those on the present front, "all", or "none".
+    """
+
+    __pydantic_config__ = _FORBID
+
+    weights: Literal["front", "all", "none"] = "front"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,7 +74,8 @@ def _origin(name: str, measured: Measured) -> str:
     if measured.protocol is None:
         return "by a device table" if METRICS[name].predicts else "exact"
     if measured.device is None:
-        return f"{measured.protocol}, {measured.replicates} measured"
+        halved = f", {measured.halved} with half the batch" if measured.halved else ""
+        return f"{measured.protocol}, {measured.replicates} measured{halved}"
     spread = "" if measured.spread is None else f", interquartile range {number_text(measured.spread)}"
     return f"{measured.protocol} on {device_text(measured.device)}{spread}"
 

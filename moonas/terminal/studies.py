@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from moonas.store.states import TrialState
+from moonas.store.states import StudyState, TrialState
+from moonas.terminal.accounts import ledger_rows, print_ledger
 from moonas.terminal.fronts import print_front, print_race
 from moonas.terminal.parts import (
     budget_shown,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def print_outcome(study: Study) -> bool:
-    """The end of a run: the front, and where to go from here. False where every trial failed."""
+    """The end of a run: the front, and where to go from here. False where it is complete and every trial failed."""
     from moonas.savings import savings
 
     print_front(study, study.front())
@@ -40,7 +41,10 @@ def print_outcome(study: Study) -> bool:
     reason = study.store.state_note(study.record.id)
     state = f"{study.state.value}: {escape(reason)}" if reason else study.state.value
     console.print(f"state {state}; the report: [bold]moonas report {study.name}[/bold]")
-    return not failed or len(failed) < len(study.trials())
+    if study.state is StudyState.COMPLETE:
+        return not failed or len(failed) < len(study.trials())
+    console.print(f"go on with: [bold]moonas resume {study.name}[/bold]")
+    return True
 
 
 def print_studies(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -83,10 +87,12 @@ def summary(study: Study) -> dict[str, Any]:
         "state": study.state.value,
         "reason": study.store.state_note(study.record.id),
         "driven_by": study.record.lease_holder,
+        "requests": [request.kind for request in study.store.requests(study.record.id)],
         "created": study.record.created,
         "version": study.record.version,
         "trials": counts,
         "collapsed": list(study.collapses()),
+        "halved": list(study.halved()),
         "pruned": asdict(saved) if saved else None,
         "methods": [runner.to_json() for runner in race(study)],
         "front": len(study.front()),
@@ -94,6 +100,7 @@ def summary(study: Study) -> dict[str, Any]:
         "architectures": len(study.archive()),
         "hypervolume": history[-1].hypervolume if history else None,
         "device_hours": study.store.device_seconds(study.record.id) / 3600,
+        "ledger": ledger_rows(study),
         "config": study.config.to_json(),
     }
 
@@ -108,12 +115,18 @@ def print_study(study: Study) -> None:
     collapsed = found["collapsed"]
     for label, value in (
         ("state", state),
+        *([("asked for", f"{', '.join(found['requests'])}; not taken up yet")] if found["requests"] else []),
         ("trials", ", ".join(f"{count} {name.lower()}" for name, count in found["trials"].items()) or "none yet"),
         ("architectures", str(found["architectures"])),
         ("data", study.config.data.name),
         ("methods", ", ".join(method.label for method in study.config.methods)),
         ("budgets", "; ".join(map(budget_shown, study.plan.budgets))),
         ("collapsed", f"the searches of {len(collapsed)} trials; see: moonas trials {study.name}" if collapsed else "no search"),
+        *(
+            [("half the batch", f"{counted(len(found['halved']), 'trial')}; see: moonas trials {study.name}")]
+            if found["halved"]
+            else []
+        ),
         *([("history", _history(study))] if study.config.history else []),
         ("protocol", study.config.protocol.name),
         *([("promotion", _promotion(study.config.promotion))] if study.config.promotion else []),
@@ -126,6 +139,7 @@ def print_study(study: Study) -> None:
     console.print(facts)
     print_front(study, study.front())
     print_race(study)
+    print_ledger(found["ledger"])
 
 
 def _promotion(promotion: Promotion) -> str:

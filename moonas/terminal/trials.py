@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from moonas.outer.samplers.sampler import ENQUEUED
 from moonas.study.metrics import COSTS
 from moonas.terminal.parts import (
     console,
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
     from moonas.store.records import TrialRecord
 
 
-def trial_row(trial: TrialRecord, collapse: str | None, fallback: str | None) -> dict[str, Any]:
+def trial_row(trial: TrialRecord, collapse: str | None, fallback: str | None, halved: str | None = None) -> dict[str, Any]:
     """A trial as one flat mapping.
 
     collapse: what became of its search, where that collapsed. fallback: why it was decoded by an earlier stage, where it was.
+    halved: which of its tasks took half the batch, where any did.
     """
     return {
         "number": trial.number,
@@ -40,6 +42,8 @@ def trial_row(trial: TrialRecord, collapse: str | None, fallback: str | None) ->
         "reason": trial.reason,
         "collapse": collapse,
         "fallback": fallback,
+        "halved": halved,
+        "enqueued": bool(trial.sampler_attrs.get(ENQUEUED)),
     }
 
 
@@ -59,7 +63,8 @@ def print_trials(study: Study, rows: Sequence[Mapping[str, Any]]) -> None:
         network = [row["budget"], width_of(row)] if study.finds_networks else []
         fixed = [str(row["number"]), row["state"], row["method"], *network, str(row["replicate"])]
         chosen = ["" if key not in row else number_text(row[key]) for key in settings]
-        remarks = "; ".join(row[key] for key in ("reason", "collapse", "fallback") if row[key])
+        told = [row[key] for key in ("reason", "collapse", "fallback", "halved") if row[key]]
+        remarks = "; ".join(told + ["enqueued"] * row["enqueued"])
         table.add_row(*fixed, *chosen, *("" if v is None else number_text(v) for v in values), escape(remarks))
     console.print(table)
 
@@ -106,8 +111,8 @@ def print_logs(study: Study, number: int) -> None:
         for attempt in row["attempts"]:
             seconds = "" if attempt["seconds"] is None else f", {attempt['seconds']:.1f} s"
             console.print(f"  {attempt['state'].lower()} on {attempt['device']} by {escape(attempt['worker'])}{seconds}")
-            if attempt["error"]:
-                console.print(Text(f"  {attempt['reason']}\n{attempt['error']}".rstrip(), style="red"))
+            if attempt["reason"]:
+                console.print(Text(f"  {attempt['reason']}\n{attempt['error'] or ''}".rstrip(), style="red"))
         if row["steps"]:
             names = [name for name in row["steps"][-1] if name != "step"]
             table = Table(box=None, padding=(0, 2))

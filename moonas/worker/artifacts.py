@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 from uuid import uuid4
 
 import fsspec
 
 from moonas.errors import StorageError
+
+_NAME = re.compile(r"[0-9a-f]{32}-[a-z]+\.safetensors(\.part)?")
+BUCKETS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 
 
 class Artifact(TypedDict):
@@ -34,11 +41,15 @@ def write_artifact(folder_url: str, name: str, content: bytes) -> Artifact:
     url = f"{folder_url.rstrip('/')}/{number}-{name}"
     with _storage_errors("write", url):
         files, path = fsspec.core.url_to_fs(url)
-        files.makedirs(files._parent(path), exist_ok=True)
-        if _is_local(files):
+        if not _is_of(files, BUCKETS):  # where a folder is but a name, and the topmost a bucket that none should make by mistake
+            files.makedirs(files._parent(path), exist_ok=True)
+        if _is_of(files, ("file",)):
             unfinished = Path(path + ".part")
-            unfinished.write_bytes(content)
-            os.replace(unfinished, path)
+            try:
+                unfinished.write_bytes(content)
+                os.replace(unfinished, path)
+            finally:
+                unfinished.unlink(missing_ok=True)  # where the disk is full, what was written is in the way
         else:
             files.pipe_file(path, content)
     return Artifact(id=number, url=url, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
@@ -62,8 +73,52 @@ def delete_artifact(url: str) -> None:
             files.rm_file(path)
 
 
-def _is_local(files: fsspec.AbstractFileSystem) -> bool:
-    return "file" in files.protocol if isinstance(files.protocol, tuple) else files.protocol == "file"
+@dataclass(frozen=True)
+class File:
+    """A file in a folder of artifacts. seconds: since it was last changed; 0 where that is not known."""
+
+    url: str
+    bytes: int
+    seconds: float
+
+
+def list_artifacts(folder_url: str) -> list[File]:
+    """The files of a folder whose names are those of artifacts, whole or half-written; none where it is not there.
+
+    Raises StorageError.
+    """
+    with _storage_errors("list", folder_url):
+        files, path = fsspec.core.url_to_fs(folder_url)
+        files.invalidate_cache()
+        if not files.isdir(path):
+            return []
+        found = {info["name"].rstrip("/").rpartition("/")[2]: info for info in files.ls(path, detail=True)}
+    return [
+        File(f"{folder_url.rstrip('/')}/{name}", int(info["size"] or 0), _age(info))
+        for name, info in sorted(found.items())
+        if info["type"] == "file" and not info.get("islink") and _NAME.fullmatch(name)
+    ]
+
+
+def delete_folder(folder_url: str) -> None:
+    """Remove all artifacts of a folder, and the folder if nothing else is in it. Raises StorageError."""
+    for file in list_artifacts(folder_url):
+        delete_artifact(file.url)
+    files, path = fsspec.core.url_to_fs(folder_url)
+    with suppress(OSError):  # there is none, something is in it, or the store knows no folders
+        files.rmdir(path)
+
+
+def _age(info: Mapping[str, Any]) -> float:
+    changed = info.get("LastModified") or info.get("mtime") or info.get("created")  # of object stores, of disks, of memory
+    if changed is None:
+        return 0.0
+    return max(0.0, time.time() - (changed.timestamp() if isinstance(changed, datetime) else float(changed)))
+
+
+def _is_of(files: fsspec.AbstractFileSystem, protocols: tuple[str, ...]) -> bool:
+    own = files.protocol if isinstance(files.protocol, tuple) else (files.protocol,)
+    return any(name in protocols for name in own)
 
 
 @contextmanager
@@ -72,5 +127,8 @@ def _storage_errors(verb: str, url: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise StorageError(f"cannot {verb} the artifact {url}: it is not there") from error
-    except (OSError, ValueError, ImportError) as error:  # also an unknown protocol, or one whose package is absent
+    except ImportError as error:
+        extra = "; pip install 'moonas[s3]'" if url.startswith("s3") else ""
+        raise StorageError(f"cannot {verb} the artifact {url}: {error}{extra}") from error
+    except Exception as error:  # an unknown protocol, a full disk; each object store has errors of its own besides
         raise StorageError(f"cannot {verb} the artifact {url}: {error}") from error

@@ -25,11 +25,17 @@ class InlinePool:
     def ready(self, slot: int) -> str:
         return self._name
 
+    def busy(self, slot: int) -> str:
+        return ""
+
     def start(self, slot: int, task: Mapping[str, Any]) -> None:
         message = outcome(partial(run_instant, task["spec"]))
         self._events.append(Event(slot, message.pop("event"), message, self._name))
 
     def command(self, slot: int, command: str) -> None:
+        """Nothing is running."""
+
+    def kill(self, slot: int, reason: str = "") -> None:
         """Nothing is running."""
 
     def next_event(self, timeout: float) -> Event | None:

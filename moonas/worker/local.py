@@ -7,27 +7,30 @@ import json
 import os
 import platform
 import queue
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from moonas.errors import UsageError
-from moonas.study.sections import Workers
+from moonas.worker.devices import environment, gpu_of
+from moonas.worker.idle import Gpus
 
-LOG_LINES = 40  # of a worker's log kept for the reason of its death
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+WORKER = "moonas.worker.process"  # the module that a worker runs
+LOG_LINES = 60  # of a worker's log kept for the reason of its death
+LAST_WORDS = 0.3  # seconds that a process which hangs has to write where it stands
 
 
 @dataclass(frozen=True)
 class Event:
     """Something a slot reported.
 
-    kind: "progress", "result", "interrupted", "unable" (data are missing, a disk is full), "error" or "died".
+    kind: "begun" (a task was taken up), "progress", "result", "interrupted", "unable" (data are missing, a disk is full), "out of
+    memory", "error" or "died", whose message says by `started` whether the process had come so far as to take tasks.
     worker: the name of the process, by which the last words of one that died are told from those of its successor.
     """
 
@@ -37,44 +40,18 @@ class Event:
     worker: str = ""
 
 
-def gpu_count() -> int:
-    """NVIDIA GPUs that this process may use, found without loading torch."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([part for part in visible.split(",") if part.strip() and part.strip() != "-1"])
-    driver = Path("/proc/driver/nvidia/gpus")
-    return len(list(driver.iterdir())) if driver.is_dir() else 0
-
-
-def cpu_count() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def slot_devices(workers: Workers) -> list[str]:
-    """The device of every slot: `cuda:0` and so on, or `cpu`. Raises UsageError for a GPU that is not there."""
-    gpus = gpu_count()
-    if isinstance(workers.devices, tuple):
-        if missing := [index for index in workers.devices if index >= gpus]:
-            raise UsageError(f"workers.devices: there is no GPU {missing[0]} here; {gpus} found. Use `devices: auto` or `cpu`")
-        indices: Sequence[int] = workers.devices
-    else:
-        indices = range(gpus) if workers.devices == "auto" else ()
-    if indices:
-        return [f"cuda:{index}" for index in indices for _ in range(workers.tasks_per_device or 1)]
-    return ["cpu"] * (workers.tasks_per_device or max(1, cpu_count() // workers.threads_per_task))
-
-
 class LocalPool:
     """A process per slot, started at once and again after it died.
 
-    devices: the device of each slot. threads: CPU threads of a task.
+    devices: the device of each slot. threads: CPU threads of a task. only_idle: leave GPUs alone that others use.
+    Raises UsageError where it cannot be found out who uses them.
     """
 
-    def __init__(self, devices: Sequence[str], threads: int = 1) -> None:
+    def __init__(self, devices: Sequence[str], threads: int = 1, only_idle: bool = False) -> None:
         self.devices = list(devices)
         self.events: queue.Queue[Event] = queue.Queue()
         self._threads = threads
+        self._gpus = Gpus() if only_idle and any(map(gpu_of, devices)) else None
         self._slots = [self._spawn(index) for index in range(len(devices))]
 
     def ready(self, slot: int) -> str:
@@ -83,8 +60,17 @@ class LocalPool:
             self._slots[slot] = self._spawn(slot)
         return self._slots[slot].name
 
+    def busy(self, slot: int) -> str:
+        """Who else uses the GPU of a slot, where that is asked for; empty where it may be given a task."""
+        gpu, device = gpu_of(self.devices[slot]), self.devices[slot]
+        if self._gpus is None or gpu is None:
+            return ""
+        mine = [other.process.pid for other in self._slots if self.devices[other.index] == device and other.has_worked]
+        return self._gpus.used_by_others(gpu, mine)
+
     def start(self, slot: int, task: Mapping[str, Any]) -> None:
         """Give a ready slot a task: the keyword arguments of `moonas.worker.tasks.run_task`."""
+        self._slots[slot].has_worked = True
         self._slots[slot].send({"task": {**task, "device": "cuda" if self.devices[slot].startswith("cuda") else "cpu"}})
 
     def command(self, slot: int, command: str) -> None:
@@ -98,60 +84,72 @@ class LocalPool:
         except queue.Empty:
             return None
 
-    def kill(self, slot: int) -> None:
-        """End a slot's process at once; what it had reported is kept."""
-        self._slots[slot].process.kill()
+    def kill(self, slot: int, reason: str = "") -> None:
+        """End a slot's process with its children; what it had reported is kept.
+
+        reason: what its `died` event shall say of one that hangs, which is asked first to write into its log where it stands.
+        """
+        self._slots[slot].kill(reason)
 
     def close(self) -> None:
         """End every process at once."""
         for slot in self._slots:
             slot.closing = True
-            with contextlib.suppress(OSError):
-                slot.process.kill()
+            slot.kill()
         for slot in self._slots:
-            slot.process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # one that waits for a device or a network drive, not to be killed
+                slot.process.wait(timeout=5)
 
     def _spawn(self, index: int) -> _Slot:
-        environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(self._threads)), "PYTHONUNBUFFERED": "1"}
-        environment.setdefault("MOONAS_LOADERS", str(max(1, cpu_count() // len(self.devices))))
-        device = self.devices[index]
-        if device.startswith("cuda"):
-            number = int(device.removeprefix("cuda:"))
-            allowed = environment.get("CUDA_VISIBLE_DEVICES")
-            environment["CUDA_VISIBLE_DEVICES"] = allowed.split(",")[number].strip() if allowed else str(number)
-            environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # deterministic matrix products
-        else:
-            environment["CUDA_VISIBLE_DEVICES"] = ""
         process = subprocess.Popen(
-            [sys.executable, "-m", "moonas.worker.process"],
+            [sys.executable, "-m", WORKER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            env=environment,
+            env=environment(self.devices[index], self._threads, len(self.devices)),
             start_new_session=True,  # Ctrl-C reaches the loop alone, which decides what it means
         )
         return _Slot(index, process, self.events)
 
 
 class _Slot:
-    """One process with the threads that read what it writes."""
+    """One process, the head of a group of its own, with the threads that read what it writes and wait for its end.
+
+    is_ready: it has come so far as to take tasks. has_worked: it was given one.
+    """
 
     def __init__(self, index: int, process: subprocess.Popen[str], events: queue.Queue[Event]) -> None:
         self.index, self.process, self.events = index, process, events
         self.name = f"{platform.node()}/{process.pid}"
-        self.closing = False
+        self.closing = self.is_ready = self.has_worked = False
         self.log: deque[str] = deque(maxlen=LOG_LINES)
-        self._logger = threading.Thread(target=self._read_log, daemon=True)
-        self._logger.start()
-        threading.Thread(target=self._read_events, daemon=True).start()
+        self._reason = ""
+        self._readers = [threading.Thread(target=read, daemon=True) for read in (self._read_log, self._read_events)]
+        for reader in self._readers:
+            reader.start()
+        threading.Thread(target=self._wait, daemon=True).start()
 
     def send(self, message: Mapping[str, Any]) -> None:
         assert self.process.stdin is not None
         with contextlib.suppress(OSError):  # a dead process is told by its `died` event
             self.process.stdin.write(json.dumps(message) + "\n")
             self.process.stdin.flush()
+
+    def kill(self, reason: str = "") -> None:
+        """See `LocalPool.kill`."""
+        if self.process.poll() is not None:
+            return
+        if reason:
+            self._reason = reason
+            self.process.send_signal(signal.SIGUSR1)
+            time.sleep(LAST_WORDS)
+        self._kill_group()
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(OSError):  # nobody is left
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     def _read_events(self) -> None:
         assert self.process.stdout is not None
@@ -161,23 +159,28 @@ class _Slot:
             except ValueError:
                 continue  # cut off by a kill
             kind = message.pop("event")
-            if kind != "ready":
+            if kind == "ready":
+                self.is_ready = True
+            else:
                 self.events.put(Event(self.index, kind, message, self.name))
-        code = self.process.wait()
-        self._logger.join(timeout=5)
-        if not self.closing:
-            self.events.put(Event(self.index, "died", {"reason": _death(code), "log": "".join(self.log)}, self.name))
 
     def _read_log(self) -> None:
         assert self.process.stderr is not None
         self.log.extend(self.process.stderr)
 
+    def _wait(self) -> None:
+        code = self.process.wait()
+        self._kill_group()  # children that it left behind, which hold its pipes open
+        for reader in self._readers:
+            reader.join(timeout=5)
+        if not self.closing:
+            message = {"reason": self._reason or _death(code), "log": "".join(self.log), "started": self.is_ready}
+            self.events.put(Event(self.index, "died", message, self.name))
+
 
 def _death(code: int) -> str:
     if code >= 0:
         return f"the worker process ended with exit code {code}"
-    import signal
-
     name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
     hint = "; the machine may have run out of memory" if name == "SIGKILL" else ""
     return f"the worker process was killed by {name}{hint}"

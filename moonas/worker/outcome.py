@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from moonas.errors import DataError, DeviceError, StorageError
+from moonas.worker.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
 
 Report = Callable[[dict[str, Any]], str | None]  # what a task tells; answered "continue" or None, "stop", "prune" or "pause"
 
@@ -20,7 +21,7 @@ class TaskInterrupted(Exception):
 
 
 def outcome(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Run a task. Returns `{"event": "result" | "interrupted" | "unable" | "error", ...}`."""
+    """Run a task. Returns `{"event": "result" | "interrupted" | "unable" | "out of memory" | "error", ...}`."""
     try:
         return {"event": "result", "result": run()}
     except TaskInterrupted as interruption:
@@ -28,4 +29,5 @@ def outcome(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     except (DataError, DeviceError, StorageError) as error:  # no trial's fault: the same befalls every task here
         return {"event": "unable", "reason": str(error)}
     except Exception as error:
-        return {"event": "error", "reason": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+        event = OUT_OF_MEMORY if is_out_of_memory(error) else "error"
+        return {"event": event, "reason": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}

@@ -1,23 +1,29 @@
 """The process of one slot: reads tasks as JSON lines, runs them one after another, writes JSON lines back.
 
-It ends when its standard input does, so no worker outlives the loop that started it, however that loop ended.
-In: `{"task": {...}}` and `{"command": "pause"}`. Out: `{"event": "progress" | "result" | "interrupted" | "unable" | "error", ...}`.
+It ends when its standard input does, and where it cannot notice that any more the system ends it, so no worker outlives the loop
+that started it, however that loop ended. A fault of compiled code, and SIGUSR1, leave the Python stack of every thread in the log.
+In: `{"task": {...}}` and `{"command": "pause"}`. Out: `{"event": "ready" | "begun" | "progress", ...}` and what `outcome` returns.
 """
 
 from __future__ import annotations
 
+import ctypes
+import faulthandler
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 from functools import partial
 from typing import Any
 
 from moonas.registry import load_object
+from moonas.worker.out_of_memory import OUT_OF_MEMORY, free_memory
 from moonas.worker.outcome import outcome
 
 RUN_TASK = "moonas.worker.tasks:run_task"
+PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 
 
 class Channel:
@@ -56,12 +62,25 @@ class Channel:
 
 def main() -> None:
     """Serve tasks until the loop is gone."""
+    _die_with_the_loop()
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)
     channel = Channel()
-    channel.send(event="ready")
     run_task = load_object(RUN_TASK)
+    channel.send(event="ready")
     while True:
         task = channel.tasks.get()
-        channel.send(**outcome(partial(run_task, task.pop("spec"), channel.report, **task)))
+        channel.send(event="begun")
+        found = outcome(partial(run_task, task.pop("spec"), channel.report, **task))
+        if found["event"] == OUT_OF_MEMORY:
+            free_memory()
+        channel.send(**found)
+
+
+def _die_with_the_loop() -> None:
+    """Have Linux kill this process with its parent: one that is stopped, or hangs in compiled code, reads no end of its input."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

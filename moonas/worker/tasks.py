@@ -6,8 +6,9 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from moonas.metrics.device import device_of, fingerprint
 from moonas.metrics.measure import measure as measure_metrics
 from moonas.metrics.subject import Subject
 from moonas.networks.training import Training
+from moonas.networks.weights import pack_weights
 from moonas.skeleton import Skeleton
 from moonas.spaces.space import live_edges, make_space
 from moonas.specs import EvaluateSpec, MeasureSpec, RerankSpec, SearchSpec, device_text
@@ -31,6 +33,7 @@ from moonas.worker.artifacts import read_artifact, write_artifact
 from moonas.worker.checkpoint import pack, unpack
 from moonas.worker.functions import run_function
 from moonas.worker.instant import look_up, propose
+from moonas.worker.out_of_memory import HALVED
 from moonas.worker.outcome import Report, TaskInterrupted
 from moonas.worker.timing import time_task
 
@@ -54,8 +57,10 @@ def run_task(
     *,
     artifacts: str | None = None,
     checkpoint: Saved | None = None,
+    keep_weights: bool = True,
     data_root: str | None = None,
     device: str = "cpu",
+    batch: int | None = None,
 ) -> dict[str, Any]:
     """Run the search or the evaluation that `spec` describes, and return its result as JSON data.
 
@@ -63,23 +68,30 @@ def run_task(
     "continue" or None, "stop", "prune" or "pause". It is also called with {"warning": text}, where the answer does not count.
     artifacts: URL of the folder for checkpoints and weights; None keeps nothing.
     checkpoint: where to go on; where it is missing or damaged the one before, else the start.
+    keep_weights: whether a search, or the training of a network, leaves its final weights there.
+    batch: images of a batch of a search or an evaluation, instead of what the spec says, after that ran out of memory. It is no
+    part of the task's identity; the result's device has it as `halved_batch`.
     A spec `{"kind": "time", "of": spec}` runs a few steps of a task instead and returns what `moonas.worker.timing.time_task` does.
     MoonasWarnings are reported that way too.
     Raises TaskInterrupted after the checkpoint of an epoch whose report was answered so, NonFiniteLossError, DataError,
     DeviceError, InfeasibleError, StorageError.
     """
     if spec["kind"] == "time":
-        _prepare(spec["of"]["threads"])
+        _prepare(spec["of"]["threads"], device)
         return time_task(spec["of"], device, data_root)
     if spec["kind"] == "measure":
         return measure(spec, device)
     if spec["kind"] == "rerank":
         return rerank(spec, device, data_root)
-    run = {"search": search, "evaluate": evaluate}.get(spec["kind"])
+    run: Callable[..., dict[str, Any]] | None = {"search": search, "evaluate": evaluate}.get(spec["kind"])
     if run is None:
         raise UsageError(f"{spec['kind']!r} is not a kind of task; known: evaluate, measure, rerank, search, time")
     with _reported_warnings(report):
-        return run(spec, report, artifacts=artifacts, checkpoint=checkpoint, data_root=data_root, device=device)
+        kept = {"artifacts": artifacts, "checkpoint": checkpoint, "keep_weights": keep_weights}
+        found = run(spec, report, **kept, data_root=data_root, device=device, batch=batch)
+    if batch is not None:
+        found["device"] = {**found["device"], HALVED: batch}
+    return found
 
 
 def search(
@@ -88,8 +100,10 @@ def search(
     *,
     artifacts: str | None = None,
     checkpoint: Saved | None = None,
+    keep_weights: bool = True,
     data_root: str | None = None,
     device: str = "cpu",
+    batch: int | None = None,
 ) -> dict[str, Any]:
     """Scores of a search, or the architecture that a method without a supernet proposes; the final weights for `inherited`.
 
@@ -100,12 +114,12 @@ def search(
     spec = SearchSpec.from_json(json_spec)
     if not METHODS[spec.method["name"]].searches:
         return propose(spec)
-    _prepare(spec.threads)
+    _prepare(spec.threads, device)
     data = load_data(spec.data, spec.seed, device, data_root)
-    running = Search(spec, data, device)
+    running = Search(replace(spec, method={**spec.method, "batch": batch}) if batch else spec, data, device)
     health, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
     weights = None
-    if artifacts is not None:
+    if artifacts is not None and keep_weights:
         shape = {"skeleton": running.net.skeleton.to_json(), "method": dict(spec.method)}
         left = {"key": spec.key, **shape, "net": running.net.state_dict()}
         weights = write_artifact(artifacts, "weights.safetensors", pack(left))
@@ -128,13 +142,15 @@ def evaluate(
     *,
     artifacts: str | None = None,
     checkpoint: Saved | None = None,
+    keep_weights: bool = True,
     data_root: str | None = None,
     device: str = "cpu",
+    batch: int | None = None,
 ) -> dict[str, Any]:
     """Accuracy of one architecture by its protocol.
 
     Returns kind, metrics (accuracy and loss on `valid`, test_accuracy, and train_seconds where the study asks for it; of a table
-    what stands there), train_seconds, data_checksum, versions, device.
+    what stands there), train_seconds, weights (of a training, an artifact or None), data_checksum, versions, device.
     """
     spec = EvaluateSpec.from_json(json_spec)
     name = spec.protocol["name"]
@@ -142,13 +158,14 @@ def evaluate(
         return look_up(spec)
     if name == "function":
         return run_function(spec, report)
-    _prepare(spec.threads)
-    config = settings_of(PROTOCOLS[name].config, spec.protocol)
+    _prepare(spec.threads, device)
+    config = settings_of(PROTOCOLS[name].config, {**spec.protocol, "batch": batch} if batch else spec.protocol)
     data = load_data(spec.data, spec.seed, device, data_root)
+    weights = None
     if name == "inherited":
         began = time.perf_counter()
-        skeleton, method, weights = _search_weights(spec.weights, spec.source)
-        metrics = inherited_metrics(spec, config, skeleton, method, weights, data, device)
+        skeleton, method, searched = _search_weights(spec.weights, spec.source)
+        metrics = inherited_metrics(spec, config, skeleton, method, searched, data, device)
         seconds = time.perf_counter() - began
     else:
         if cut := cells_without_a_way(spec):
@@ -157,13 +174,23 @@ def evaluate(
         running = Training(spec, config, data, device)
         _, seconds = drive(running, report, key=spec.key, artifacts=artifacts, checkpoint=checkpoint)
         metrics = running.result() | ({"train_seconds": seconds} if spec.timed else {})
+        if artifacts is not None and keep_weights:
+            weights = write_artifact(artifacts, "weights.safetensors", pack_weights(running.network, _about(spec, metrics)))
     return {
         "kind": "evaluate",
         "metrics": metrics,
         "train_seconds": seconds,
+        "weights": weights,
         "data_checksum": data.checksum,
         **_provenance(device, spec.threads),
     }
+
+
+def _about(spec: EvaluateSpec, metrics: Mapping[str, float]) -> dict[str, Any]:
+    """What a file of weights says of them."""
+    names = ("architecture", "skeleton", "data", "seed", "protocol", "replicate")
+    about = {name: value for name, value in spec.to_json().items() if name in names}
+    return {**about, "metrics": dict(metrics), "versions": _versions()}
 
 
 def cells_without_a_way(spec: EvaluateSpec) -> list[str]:
@@ -180,7 +207,7 @@ def rerank(json_spec: Mapping[str, Any], device: str = "cpu", data_root: str | N
     Returns kind, accuracies on `valid`, best: the place of the first of the highest, data_checksum, versions, device.
     """
     spec = RerankSpec.from_json(json_spec)
-    _prepare(spec.search.threads)
+    _prepare(spec.search.threads, device)
     data = load_data(spec.search.data, spec.search.seed, device, data_root)
     skeleton, _, weights = _search_weights(spec.weights, spec.search.key)
     accuracies = compare(spec, skeleton, weights, data, device)
@@ -200,7 +227,7 @@ def measure(json_spec: Mapping[str, Any], device: str = "cpu") -> dict[str, Any]
     where a metric is not available.
     """
     spec = MeasureSpec.from_json(json_spec)
-    _prepare(spec.threads)
+    _prepare(spec.threads, device)
     here = fingerprint(device, spec.threads)
     if spec.device is not None and dict(spec.device) != here:
         raise DeviceError(f"{', '.join(spec.metrics)} is measured on {device_text(spec.device)}, not on {device_text(here)}")
@@ -283,8 +310,17 @@ def _reported_warnings(report: Report) -> Iterator[None]:
         yield
 
 
-def _prepare(threads: int) -> None:
-    """One result for one spec: a fixed number of threads and deterministic algorithms, in full float32."""
+def _prepare(threads: int, device: str) -> None:
+    """One result for one spec: a fixed number of threads and deterministic algorithms, in full float32.
+
+    Raises DeviceError where a GPU is asked for and torch can use none.
+    """
+    if device != "cpu" and not torch.cuda.is_available():
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        raise DeviceError(
+            f"torch {torch.__version__} can use no GPU here (CUDA_VISIBLE_DEVICES={visible}): is the driver installed, and this a "
+            "torch built for it? To go on without, set `workers: {devices: cpu}`"
+        )
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it before it is deterministic
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
@@ -294,5 +330,8 @@ def _prepare(threads: int) -> None:
 
 
 def _provenance(device: str, threads: int) -> dict[str, Any]:
-    versions = {"moonas": version("moonas"), "torch": torch.__version__}
-    return {"versions": versions, "device": device_of(device, threads)}
+    return {"versions": _versions(), "device": device_of(device, threads)}
+
+
+def _versions() -> dict[str, str]:
+    return {"moonas": version("moonas"), "torch": torch.__version__}

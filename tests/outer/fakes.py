@@ -58,6 +58,7 @@ class FakePool:
         self.queue: deque[Event] = deque()
         self.started: list[dict[str, Any]] = []
         self.commands: list[tuple[int, str]] = []
+        self.killed: list[tuple[int, str]] = []
 
     def start(self, slot: int, task: Mapping[str, Any]) -> None:
         self.started.append(dict(task))
@@ -82,6 +83,15 @@ class FakePool:
                 raise Crash
             self.crash_after -= 1
         return self.queue.popleft() if self.queue else None
+
+    def busy(self, slot: int) -> str:
+        return ""
+
+    def kill(self, slot: int, reason: str = "") -> None:
+        """What the slot would still have reported is lost."""
+        self.killed.append((slot, reason))
+        self.queue = deque(event for event in self.queue if event.slot != slot)
+        self._tell(slot, "died", {"reason": reason or "killed by SIGKILL", "log": ""})
 
     def ready(self, slot: int) -> str:
         return f"fake/{slot}"

@@ -145,7 +145,7 @@ def test_evolution_goes_on_from_the_generations_that_were_learned(store: Store, 
 
 
 def test_run_looks_the_trials_up_once(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr("moonas.worker.local.LocalPool", lambda devices, threads=1: FakePool(len(devices)))
+    monkeypatch.setattr("moonas.worker.local.LocalPool", lambda devices, *more: FakePool(len(devices)))
     url = f"sqlite:///{tmp_path}/study.db"
     api.run(pilot(replicates=1, trials=3), url)
     learned = pilot(name="next", replicates=1, trials=2, history=[{"study": "pilot"}])

@@ -1,4 +1,4 @@
-"""A study database in a temporary folder, one study in it, and its ledger."""
+"""A study database of either kind, one study in it, and its ledger."""
 
 import shutil
 
@@ -37,6 +37,7 @@ def evaluation_key(number, replicate=0, source=""):
     return EvaluationKey(architecture(number).key, SKELETON.key, "digits", "short", replicate, source)
 
 
+on_files = pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # of tests about what only a file can be or suffer
 MEASURED = {"device": {"cpu": "x"}, "versions": {"torch": "2"}, "data_checksum": "abc"}
 
 
@@ -54,23 +55,50 @@ def evaluate(ledger, number, metrics=None, front=None, artifacts=()):
     return trial_id
 
 
-@pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path / 'study.db'}"
-
-
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory):
+def empty_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("template") / "study.db"
     Store.open(f"sqlite:///{path}", create=True).close()
     return path
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    """Of a database of either kind: with tables for tests that ask for `store`, without for others."""
+    wants_tables = "store" in request.fixturenames
+    if request.param == "sqlite":
+        if wants_tables:
+            shutil.copy(request.getfixturevalue("empty_file"), tmp_path / "study.db")
+        yield f"sqlite:///{tmp_path / 'study.db'}"
+        return
+    server = request.getfixturevalue("postgres")
+    yield (address := server.take() if wants_tables else server.new())
+    if wants_tables:
+        server.empty(address)
+
+
 @pytest.fixture
-def store(url, tmp_path, empty_database):
-    shutil.copy(empty_database, tmp_path / "study.db")
+def store(url):
     with Store.open(url) as store:
         yield store
+
+
+@pytest.fixture
+def plant(store):
+    """Run SQL that no method of the store would, without regard to foreign keys."""
+
+    def run(statement):
+        with store.database.engine.connect() as connection:
+            if store.database.is_server:
+                connection.exec_driver_sql("SET session_replication_role = replica")
+            else:
+                connection.exec_driver_sql("COMMIT")
+                connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+            connection.exec_driver_sql(statement)
+            connection.commit()
+            connection.invalidate()
+
+    return run
 
 
 @pytest.fixture

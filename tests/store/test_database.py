@@ -1,7 +1,6 @@
 """Opening, making and upgrading databases, and what is said where that cannot be done."""
 
 import os
-import sqlite3
 import subprocess
 import sys
 import time
@@ -11,17 +10,22 @@ import sqlalchemy as sa
 
 from moonas.errors import NoDatabaseError, SchemaVersionError, StorageError
 from moonas.store import database
+from moonas.store.address import read_url, without_secrets
+from moonas.store.database import connect
 from moonas.store.maintenance import upgrade
 from moonas.store.store import Store
 from moonas.store.tables import Base
+from tests.store.conftest import on_files
 
 
-def set_revision(path, revision):
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE moonas_version SET version_num = ?", (revision,))
-    connection.close()
+@pytest.fixture
+def fresh_url(url):
+    """Of a database of one's own with tables, which may be spoilt."""
+    Store.open(url, create=True).close()
+    return url
 
 
+@on_files
 def test_an_absent_database_is_refused_and_not_made(url, tmp_path):
     for read_only in (False, True):
         with pytest.raises(NoDatabaseError, match=r"study\.db"):
@@ -29,6 +33,7 @@ def test_an_absent_database_is_refused_and_not_made(url, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@on_files
 def test_an_empty_file_counts_as_no_database(url, tmp_path):
     (tmp_path / "study.db").touch()
     with pytest.raises(NoDatabaseError, match="empty"):
@@ -77,19 +82,20 @@ def test_the_known_revisions_are_those_of_the_migration_files():
     assert [script.revision for script in scripts.walk_revisions()][::-1] == list(database.REVISIONS)
 
 
-def test_a_newer_database_is_refused_naming_both_revisions(store, url, tmp_path):
-    store.close()
-    set_revision(tmp_path / "study.db", "9999")
-    for open_it in (Store.open, upgrade):
+def test_a_newer_database_is_refused_naming_both_revisions(fresh_url):
+    with Store.open(fresh_url) as store, store.database.write() as session:
+        session.execute(sa.text("UPDATE moonas_version SET version_num = '9999'"))
+    for open_it in (Store.open, upgrade, lambda url: Store.open(url, create=True), lambda url: Store.open(url, read_only=True)):
         with pytest.raises(SchemaVersionError, match=f"9999.*{database.HEAD}"):
-            open_it(url)
+            open_it(fresh_url)
 
 
-def test_an_older_database_is_refused_with_the_command_that_upgrades_it(store, url, monkeypatch):
+def test_an_older_database_is_refused_with_the_command_that_upgrades_it(fresh_url, monkeypatch):
     monkeypatch.setattr(database, "REVISIONS", (*database.REVISIONS, "9999"))
     monkeypatch.setattr(database, "HEAD", "9999")
-    with pytest.raises(SchemaVersionError, match=f"moonas db upgrade --storage {url}"):
-        Store.open(url)
+    with pytest.raises(SchemaVersionError, match="moonas db upgrade --storage ") as caught:
+        Store.open(fresh_url)
+    assert without_secrets(read_url(fresh_url)) in str(caught.value)
 
 
 def test_upgrading_a_current_database_changes_nothing(store, study, url):
@@ -97,13 +103,14 @@ def test_upgrading_a_current_database_changes_nothing(store, study, url):
     assert store.study("digits") == study
 
 
+@on_files
 def test_upgrading_what_is_not_there_makes_nothing(url, tmp_path):
     with pytest.raises(NoDatabaseError):
         upgrade(url)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_tables_are_made_all_or_not_at_all(url, monkeypatch, tmp_path):
+def test_tables_are_made_all_or_not_at_all(url, monkeypatch):
     run = database._run_migrations
 
     def run_and_fail(connection):
@@ -114,44 +121,42 @@ def test_tables_are_made_all_or_not_at_all(url, monkeypatch, tmp_path):
         patch.setattr(database, "_run_migrations", run_and_fail)
         with pytest.raises(RuntimeError, match="killed here"):
             Store.open(url, create=True)
-    with sqlite3.connect(tmp_path / "study.db") as connection:
-        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
-    connection.close()
+    half = connect(url)
+    assert sa.inspect(half.engine).get_table_names() == []
+    half.engine.dispose()
     with Store.open(url, create=True) as store:
         assert store.studies() == []
 
 
-def test_several_processes_may_make_the_same_database_at_once(tmp_path):
+def test_several_processes_may_make_the_same_database_at_once(url, tmp_path):
     script = (
         "import sys, time\n"
         "from pathlib import Path\n"
         "from moonas.store.store import Store\n"
         "import alembic.command\n"
-        "folder, name = Path(sys.argv[1]), sys.argv[2]\n"
+        "url, folder, name = sys.argv[1], Path(sys.argv[2]), sys.argv[3]\n"
         "(folder / f'{name}.ready').touch()\n"
         "while not (folder / 'go').exists(): time.sleep(0.001)\n"
-        "for number in range(4):\n"
-        "    with Store.open(f'sqlite:///{folder}/{number}.db', create=True) as store:\n"
-        "        store.create_study(name, {}, schema=1, config_hash='', seed=0, version='')\n"
+        "with Store.open(url, create=True) as store:\n"
+        "    store.create_study(name, {}, schema=1, config_hash='', seed=0, version='')\n"
     )
-    names = ["a", "b"]
-    children = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path), name]) for name in names]
+    names = list("abcdef")
+    children = [subprocess.Popen([sys.executable, "-c", script, url, str(tmp_path), name]) for name in names]
     while not all((tmp_path / f"{name}.ready").exists() for name in names):
         assert all(child.poll() is None for child in children)
         time.sleep(0.01)
     (tmp_path / "go").touch()
-    assert [child.wait(timeout=60) for child in children] == [0, 0]
-    for number in range(4):
-        with Store.open(f"sqlite:///{tmp_path}/{number}.db") as store:
-            assert sorted(summary.name for summary in store.studies()) == names
+    assert [child.wait(timeout=60) for child in children] == [0] * len(names)
+    with Store.open(url) as store:
+        assert sorted(summary.name for summary in store.studies()) == names
 
 
 def test_a_read_only_store_cannot_write(store, study, url):
     with Store.open(url, read_only=True) as reader:
         assert reader.study("digits") == study
-        with pytest.raises(StorageError, match="readonly"):
+        with pytest.raises(StorageError, match=r"read-?only"):
             reader.add_request(study.id, "pause")
-        with pytest.raises(StorageError, match="readonly"):
+        with pytest.raises(StorageError, match=r"read-?only"):
             reader.acquire(study.id, "host/1/x")
 
 
@@ -175,7 +180,7 @@ def test_foreign_keys_are_enforced(store, study):
         (lambda folder: "sqlite://", "in memory"),
         (lambda folder: "study.db", "not a database URL"),
         (lambda folder: "mysql://host/db", "'mysql' databases are not supported"),
-        (lambda folder: "postgresql+nothing://host/db", "load plugin"),
+        (lambda folder: "postgresql+nothing://host/db", "driver 'nothing' is not supported; write postgresql://"),
     ],
 )
 def test_places_that_cannot_be_used_are_named(make, words, tmp_path):
@@ -190,6 +195,7 @@ def test_a_folder_that_cannot_be_written_is_named():
         Store.open("sqlite:////proc/moonas.db", create=True)
 
 
+@on_files
 def test_a_file_that_is_no_database_is_left_alone(url, tmp_path):
     (tmp_path / "study.db").write_bytes(b"name: digits\nseed: 0\n" * 100)
     for create in (False, True):
@@ -198,22 +204,15 @@ def test_a_file_that_is_no_database_is_left_alone(url, tmp_path):
     assert (tmp_path / "study.db").read_bytes() == b"name: digits\nseed: 0\n" * 100
 
 
-def test_another_programs_database_is_refused_unless_moonas_may_move_in(url, tmp_path):
-    with sqlite3.connect(tmp_path / "study.db") as connection:
-        connection.execute("CREATE TABLE trials (id INTEGER)")
-    connection.close()
+def test_another_programs_database_is_refused_unless_moonas_may_move_in(url):
+    other = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with other.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE trials (id INTEGER)")
+    other.dispose()
     with pytest.raises(StorageError, match=r"holds no moonas studies.*trials"):
         Store.open(url)
     with Store.open(url, create=True) as store:
         assert store.studies() == []
-
-
-def test_a_password_never_stands_in_a_message():
-    # One refused by name, one that cannot be read, one whose driver is absent or whose server is.
-    for url in ("mysql://ann:sesame@host/db", "postgresql//ann:sesame@host/db", "postgresql+psycopg://ann:sesame@[::1]:1/db"):
-        with pytest.raises(StorageError) as caught:
-            Store.open(url)
-        assert "sesame" not in str(caught.value)
 
 
 def test_opening_a_database_imports_neither_alembic_nor_numpy_nor_torch(store, url):

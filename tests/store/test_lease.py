@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from sqlalchemy import text
 
 from moonas.errors import LeaseError
 from moonas.store.ledger import Ledger
@@ -87,6 +88,60 @@ def test_a_ledger_that_lost_its_lease_writes_nothing_more(store, study):
                 write()
     assert [trial.number for trial in store.trials(study.id)] == [0]
     assert [task.state for task in store.tasks(study.id)] == [TaskState.WAITING]
+
+
+def test_who_lost_its_lease_is_told_who_drives_the_study_now_and_since_when(store, study):
+    store.acquire(study.id, ELSEWHERE, ttl=-1.0)
+    old = Ledger(store.database, study.id, ELSEWHERE)
+    store.acquire(study.id, "there/7/b")
+    with pytest.raises(LeaseError, match=r"'digits' is driven by process 7 on there since \d{4}-\d\d-\d\d .* written nothing more"):
+        old.add_event("note", "still here")
+    store.release(study.id, "there/7/b")
+    with pytest.raises(LeaseError, match="taken up by another process, which has ended since"):
+        old.add_event("note", "still here")
+    store.delete_study("digits")
+    with pytest.raises(LeaseError, match="was deleted"):
+        old.add_event("note", "still here")
+
+
+def shift_clock(store, seconds):
+    """As if the database's clock had been moved: every time stored before looks as much older as that moved forward."""
+    with store.database.write() as session:
+        session.execute(
+            text("UPDATE moonas_study SET lease_since = lease_since - :s, lease_expires = lease_expires - :s"), {"s": seconds}
+        )
+        session.execute(text("UPDATE moonas_attempt SET started = started - :s"), {"s": seconds})
+        session.execute(text("UPDATE moonas_progress SET time = time - :s"), {"s": seconds})
+
+
+def test_a_database_clock_put_forward_takes_nothing_from_a_loop_that_goes_on_writing(store, study):
+    store.acquire(study.id, ELSEWHERE)
+    loop = Ledger(store.database, study.id, ELSEWHERE)
+    shift_clock(store, 3600)
+    loop.add_trial(0, {}, 0)
+    with pytest.raises(LeaseError):
+        store.acquire(study.id, "there/7/b")
+
+
+def test_a_database_clock_put_back_frees_no_lease_and_the_next_write_sets_it_right(store, study):
+    store.acquire(study.id, ELSEWHERE)
+    shift_clock(store, -3600)
+    with pytest.raises(LeaseError, match=r"in 36\d\d s"):
+        store.acquire(study.id, "there/7/b")
+    Ledger(store.database, study.id, ELSEWHERE).add_trial(0, {}, 0)
+    with pytest.raises(LeaseError, match=r"in (60|59) s"):
+        store.acquire(study.id, "there/7/b")
+
+
+def test_an_attempt_lost_while_the_clock_was_put_back_took_no_negative_time(store, study):
+    with store.ledger(study.id) as ledger:
+        task = ledger.add_task("search", "k", {}, [ledger.add_trial(0, {}, 0)])
+        attempt = ledger.start_attempt(task.id, "w", "cpu")
+        ledger.record_progress(task.id, attempt, 0, {})
+        with store.database.write() as session:
+            session.execute(text("UPDATE moonas_progress SET time = time - 3600"))
+        ledger.reset_running()
+    assert [attempt.seconds for attempt in store.attempts(study.id)] == [0.0]
 
 
 def test_a_lease_that_ran_out_still_serves_until_somebody_takes_it(store, study):

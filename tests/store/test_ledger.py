@@ -202,6 +202,23 @@ def test_resetting_marks_what_a_dead_loop_left_running(store, study, ledger, run
     assert lost.seconds == pytest.approx(heard - lost.started)
 
 
+def test_a_failed_trial_that_is_opened_again_waits_with_its_task_and_keeps_attempts_and_checkpoints(store, study, ledger):
+    trial = ledger.add_trial(0, {}, 0)
+    task = ledger.add_task("search", "key", {}, [trial])
+    attempt = ledger.start_attempt(task.id, "slot 0", "cpu")
+    ledger.record_progress(task.id, attempt, 0, {}, checkpoint(0))
+    ledger.fail_attempt(task.id, attempt, "ValueError", "Traceback ...", final=True, seconds=1.5)
+    ledger.fail_trial(trial, "its search failed: ValueError")
+    ledger.reopen_trial(trial)
+    reopened, waiting = store.trial(study.id, 0), only_task(store, study)
+    assert (reopened.state, reopened.reason, reopened.finished) == (TrialState.WAITING, None, None)
+    assert (waiting.state, waiting.finished, waiting.checkpoints[0].step) == (TaskState.WAITING, None, 0)
+    assert [attempt.reason for attempt in store.attempts(study.id)] == ["ValueError"]
+    ledger.complete_trial(trial, {"accuracy": 1.0})
+    ledger.reopen_trial(trial)
+    assert store.trial(study.id, 0).state is TrialState.COMPLETE
+
+
 def test_device_seconds_are_those_of_all_attempts_of_the_study(store, study, new_study, ledger):
     evaluate(ledger, 0)
     evaluate(ledger, 1)
@@ -248,3 +265,14 @@ def test_a_prefix_names_one_architecture_of_the_study(store, study, new_study, l
             store.architecture_by_prefix(study.id, wrong)
     with pytest.raises(UsageError, match="none yet"):
         store.architecture_by_prefix(new_study("empty").id, alike)
+
+
+def test_text_that_a_worker_printed_is_stored_whatever_it_holds(store, study, ledger, running):
+    log = "Traceback\x00 in \udcff binary \N{SNOWMAN}"
+    ledger.fail_attempt(*running, "died\x00", log, final=True)
+    ledger.add_event("warning", log, {"log": log})
+    (attempt,) = store.attempts(study.id)
+    assert attempt.error.startswith("Traceback")
+    assert attempt.error.endswith("binary \N{SNOWMAN}")
+    assert attempt.reason.startswith("died")
+    assert store.events(study.id)[-1].text == attempt.error

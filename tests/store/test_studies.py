@@ -57,13 +57,30 @@ def test_a_changed_state_and_configuration_are_events(store, study, ledger):
     assert store.events(study.id, after=events[1].id) == [events[2]]
 
 
-def test_requests_are_taken_once_and_in_order(store, study, ledger):
-    store.add_request(study.id, "cancel", {"trial": 3})
+def test_requests_are_given_in_order_until_they_are_taken(store, study, ledger):
+    first = store.add_request(study.id, "cancel", {"trial": 3})
     store.add_request(study.id, "pause")
-    assert [(request.kind, request.payload) for request in ledger.take_requests()] == [("cancel", {"trial": 3}), ("pause", {})]
-    assert ledger.take_requests() == []
-    store.add_request(study.id, "stop")
-    assert [request.kind for request in ledger.take_requests()] == ["stop"]
+    waiting = store.requests(study.id)
+    assert [(request.kind, request.payload) for request in waiting] == [("cancel", {"trial": 3}), ("pause", {})]
+    ledger.take_request(first)
+    assert [request.kind for request in store.requests(study.id)] == ["pause"]
+
+
+def test_a_request_can_be_taken_back_until_it_is_taken_up(store, study, ledger):
+    first, second = store.add_request(study.id, "stop"), store.add_request(study.id, "pause")
+    assert store.withdraw(first)
+    assert not store.withdraw(first)
+    ledger.take_request(second)
+    assert not store.withdraw(second)
+    assert store.requests(study.id) == []
+
+
+def test_the_answer_to_a_request_is_the_event_that_names_it(store, study, ledger):
+    first, second = store.add_request(study.id, "stop"), store.add_request(study.id, "pause")
+    assert store.answer(study.id, second) is None
+    ledger.add_event("request", "pause: pausing", {"request": second})
+    assert store.answer(study.id, second).text == "pause: pausing"
+    assert store.answer(study.id, first) is None
 
 
 def test_deleting_keeps_what_other_studies_need_and_nothing_else(store, study, new_study):

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from moonas.errors import UsageError
-from moonas.study.budgets import budget_text, parse_budget, parse_levels
+from moonas.study.budgets import budget_text, parse_budget, parse_levels, read_budget
 from tests.study.files import complaints, study
 
 
@@ -115,3 +115,17 @@ def test_the_text_of_a_resolved_budget_reads_as_the_same_budget():
     assert budget_text({"params": {"upper": 30_000}}) == "params<=30000"
     assert budget_text({"params": {"lower": 5, "upper": 30_000}, "macs": {"lower": 7}}) == "5<=params<=30000, macs>=7"
     assert budget_text({}) == budget_text(None) == "none"
+
+
+def test_one_budget_is_read_as_people_write_it():
+    spans = {"params": (100, 200), "macs": (0, 1000)}
+    for text, bounds in {
+        "params=30%": {"params": {"upper": 130}},
+        "params <= 30 %, macs=0.5k": {"params": {"upper": 130}, "macs": {"upper": 500}},
+        "110<=params<=150": {"params": {"lower": 110, "upper": 150}},
+        "params<=130": {"params": {"upper": 130}},
+        "None": {},
+    }.items():
+        assert read_budget(text, spans) == bounds
+    with pytest.raises(UsageError, match="between 0% and 100%"):
+        read_budget("params=130%", spans)

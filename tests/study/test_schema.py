@@ -78,7 +78,7 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_name():
         "sampler.size": "'size' is not known here",
         "protocol.name": "'shrt' is not an evaluation protocol; did you mean 'short'?",
         "decode.extra": "must be greater than or equal to 0, got -1",
-        "workers.backend": "must be 'local', got 'cloud'",
+        "workers.backend": "must be 'local' or 'ray', got 'cloud'",
         "workers.devices": "must be auto, cpu, or GPU indices such as [0, 1], got 'gpu'",
         "limits.hours": "must be greater than 0, got 0",
         "performance.precision": "must be 'fp32' or 'bf16', got 'fp8'",

@@ -18,7 +18,7 @@ from moonas.outer.plan import Design, Plan
 from moonas.outer.samplers.optuna import OptunaSampler
 from moonas.outer.samplers.sampler import Draw, History
 from moonas.study.loading import study_from
-from moonas.worker.local import THREAD_VARIABLES
+from moonas.worker.devices import THREAD_VARIABLES
 
 
 class Apart:

@@ -20,12 +20,16 @@ class Grid:
         }
         designs = list(plan.designs(settings))
         self.proposals = [Proposal(design, replicate) for replicate in range(plan.config.replicates) for design in designs]
-        self.total = min(len(self.proposals), plan.config.trials or len(self.proposals))
+        self.most = plan.config.trials
+        self.total = min(len(self.proposals), self.most or len(self.proposals))
         self._next = 0
 
     def ask(self, history: History) -> Proposal | None:
-        """The first combination that no trial has; a study that was extended goes on with the new ones."""
-        while self._next < len(self.proposals) and len(history.trials) < self.total:
+        """The first combination that no trial has; a study that was extended goes on with the new ones.
+
+        A trial that the user chose counts among `trials`, and stands for a combination of the grid where it is one.
+        """
+        while self._next < len(self.proposals) and (self.most is None or len(history.trials) < self.most):
             proposal = self.proposals[self._next]
             self._next += 1
             if not history.has(proposal.design, proposal.replicate):

@@ -13,7 +13,7 @@ from typing import Any
 
 from moonas.outer.plan import Design, Plan
 from moonas.outer.samplers.parameters import Parameters
-from moonas.outer.samplers.sampler import Draw, History
+from moonas.outer.samplers.sampler import ENQUEUED, Draw, History
 from moonas.seeds import stream
 from moonas.study.ranges import Range
 
@@ -42,6 +42,7 @@ class OptunaSampler:
         self.plan, self.parameters = plan, Parameters(plan)
         self._study: Any = None
         self._states: list[str] = []  # of the trials of that study
+        self._designs: list[str] = []  # and their keys
         self._seen = 0  # how many of the history's changes it knows
 
     def propose(self, history: History, index: int) -> tuple[Design, Mapping[str, Any]]:
@@ -60,6 +61,7 @@ class OptunaSampler:
             distribution = self._distributions[name]
             trial.storage.set_trial_param(trial._trial_id, name, distribution.to_internal_repr(value), distribution)
         self._states.append("RUNNING")
+        self._designs.append(design.key)
         after = study._storage.get_study_system_attrs(study._study_id)
         left = {
             "trial": dict(trial.storage.get_trial(trial._trial_id).system_attrs),
@@ -123,9 +125,11 @@ class OptunaSampler:
         if self.plan.config.sampler.name == "random":
             return self._new_study()
         changed = sorted(set(history.changes[self._seen :]))
-        again = [number for number in changed if number < len(self._states) and self._states[number] != "RUNNING"]
+        known = [number for number in changed if number < len(self._states)]
+        again = [n for n in known if self._states[n] != "RUNNING" or self._designs[n] != history.draw(n).design.key]
         if self._study is None or again or len(self._states) > history.drawn:
-            self._study, self._states, changed = self._new_study(), [], list(range(history.drawn))
+            self._study, changed = self._new_study(), list(range(history.drawn))
+            self._states, self._designs = [], []
         for number in changed:
             self._tell(number, history.draw(number))
         self._seen = len(history.changes)
@@ -154,12 +158,13 @@ class OptunaSampler:
                 distributions={name: self._distributions[name] for name in params},
                 system_attrs=self._system_attributes(draw),
             )
-            if violation is not None:
+            if violation is not None and draw.state != "RUNNING":  # it can be set once, and further replicates may miss by more
                 added.set_constraint(CONSTRAINT, violation)
             self._study.add_trial(added)
             for name, value in draw.attributes.get("study", {}).items():
                 self._study._storage.set_study_system_attr(self._study._study_id, name, value)
             self._states.append(draw.state)
+            self._designs.append(draw.design.key)
         elif draw.state != "RUNNING":
             trial = optuna.trial.Trial(self._study, number)  # in a storage of one study, a trial's id is its number
             if violation is not None:
@@ -168,11 +173,19 @@ class OptunaSampler:
             self._states[number] = draw.state
 
     def _system_attributes(self, draw: Draw) -> dict[str, Any]:
-        """Those stored with a draw; one of elsewhere belongs to the first generation, where the sampler has generations."""
+        """Those stored with a draw.
+
+        Where the sampler has generations, a draw of elsewhere belongs to the first, and one that the user chose to the latest.
+        """
         import optuna
 
         generation = getattr(getattr(optuna.samplers, CLASSES[self.plan.config.sampler.name]), "_get_generation_key", None)
-        return {generation(): 0} if draw.imported and generation else dict(draw.attributes.get("trial", {}))
+        if generation and draw.imported:
+            return {generation(): 0}
+        if generation and draw.attributes.get(ENQUEUED):
+            before = self._study.get_trials(deepcopy=False)
+            return {generation(): max((trial.system_attrs.get(generation(), 0) for trial in before), default=0)}
+        return dict(draw.attributes.get("trial", {}))
 
     def _open_values(self, design: Design) -> dict[str, Any]:
         return {name: value for name, value in self.parameters.values(design).items() if name in self._distributions}

@@ -74,7 +74,7 @@ class PymooSampler:
 
         if not self._algorithm.is_initialized and not self._offspring:
             self._ask()  # sets the algorithm up; what later generations were asked, a replay need not work out again
-        vectors = [self.variables.vector(draw.design, draw.attributes.get("carried", {})) for draw in draws]
+        vectors = [self.variables.whole(draw.design, draw.attributes.get("carried", {})) for draw in draws]
         values, violations = self._objectives(draws), self._violations(draws)
         told = Population.new(X=vectors)
         for person, found, violation in zip(told, values, violations, strict=True):

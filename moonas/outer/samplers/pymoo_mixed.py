@@ -54,6 +54,10 @@ class Variables:
         found = {name: _place(values, chosen[name]) for name, values in self.ranges.items() if name in chosen}
         return {**carried, **found}
 
+    def whole(self, design: Design, carried: Mapping[str, Any]) -> Vector:
+        """`vector` with a value for every variable: the first there is where the design has none and carried none."""
+        return {name: _place(values, values.values[0]) for name, values in self.ranges.items()} | self.vector(design, carried)
+
     def plain(self, vector: Vector) -> Vector:
         """The same in Python's own numbers."""
         kinds = {"choice": int, "int": int, "log": float, "uniform": float}

@@ -14,6 +14,8 @@ from moonas.registry import load_object
 from moonas.seeds import canonical_json
 from moonas.study.samplers import SAMPLERS
 
+ENQUEUED = "enqueued"  # the attribute of a trial that the user chose; the sampler learns from it all the same
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -43,7 +45,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Draw:
-    """One design and all trials of it that came in a row: its replicates.
+    """One design and all trials of it that its sampler asked for in a row: its replicates; or one trial that the user chose.
 
     state: RUNNING until every one is finished, then COMPLETE where any is, else the state of the last. values: mean over those that
     are complete, and so is limited. violation: their worst. attributes: of the first. imported: whether it comes from elsewhere, so
@@ -74,6 +76,11 @@ class Draw:
         )
 
 
+def _identity(trial: Told) -> tuple[str, int]:
+    """What tells a trial from all others of its study, as `Design.key` and the replicate do."""
+    return canonical_json(dict(trial.params)), trial.replicate
+
+
 def _kept_once(value: Any) -> Any:
     """Many trials share their texts, which would take most of the memory of a long study."""
     return sys.intern(value) if isinstance(value, str) else value
@@ -94,11 +101,13 @@ class History:
     def __init__(self) -> None:
         self.trials: list[Told] = []
         self.changes: list[int] = []
-        self._asked: set[tuple[str, int]] = set()  # what `has` looks up, of the first `_looked_at` trials
+        self._asked: dict[tuple[str, int], int] = {}  # what `number_of` looks up, of the first `_looked_at` trials
         self._looked_at = 0
+        self._failed: set[tuple[str, int]] = set()
         self._members: list[list[int]] = []  # of each draw, the numbers of its trials
         self._draw_of: list[int] = []
         self._draws: dict[int, Draw] = {}
+        self.last_asked: int | None = None  # the number of the last trial that the sampler chose itself
 
     def learn(self, draw: Draw) -> None:
         """Take in a draw of elsewhere, which counts as a draw and not as a trial; before the first trial only."""
@@ -109,25 +118,40 @@ class History:
 
     def add(self, trial: Told) -> None:
         trial = replace(trial, params={sys.intern(name): _kept_once(value) for name, value in trial.params.items()})
-        continues = trial.replicate > 0 and bool(self.trials) and self.trials[-1].params == trial.params
-        if not continues:
+        number, draw = len(self.trials), self.drawn
+        if not trial.attributes.get(ENQUEUED):
+            last = self.last_asked
+            if trial.replicate > 0 and last is not None and self.trials[last].params == trial.params:
+                draw = self._draw_of[last]
+            self.last_asked = number
+        if draw == self.drawn:
             self._members.append([])
-        self._members[-1].append(len(self.trials))
-        self._draw_of.append(len(self._members) - 1)
+        self._members[draw].append(number)
+        self._draw_of.append(draw)
         self.trials.append(trial)
-        self._changed(len(self._members) - 1)
+        self._changed(draw)
+        self._note_failure(trial)
 
     def tell(self, number: int, trial: Told) -> None:
         """Replace trial `number` by what is known of it now."""
         self.trials[number] = trial
         self._changed(self._draw_of[number])
+        self._note_failure(trial)
 
     def has(self, design: Design, replicate: int) -> bool:
         """Whether a trial of the study is just this."""
-        for trial in self.trials[self._looked_at :]:
-            self._asked.add((canonical_json(dict(trial.params)), trial.replicate))
+        return self.number_of(design, replicate) is not None
+
+    def number_of(self, design: Design, replicate: int) -> int | None:
+        """The first trial of a design and replicate."""
+        for number in range(self._looked_at, len(self.trials)):
+            self._asked.setdefault(_identity(self.trials[number]), number)
         self._looked_at = len(self.trials)
-        return (design.key, replicate) in self._asked
+        return self._asked.get((design.key, replicate))
+
+    def failed(self, design: Design, replicate: int) -> bool:
+        """Whether a trial of just this has failed."""
+        return (design.key, replicate) in self._failed
 
     @property
     def drawn(self) -> int:
@@ -138,6 +162,12 @@ class History:
         if number not in self._draws:
             self._draws[number] = Draw.of([self.trials[trial] for trial in self._members[number]])
         return self._draws[number]
+
+    def _note_failure(self, trial: Told) -> None:
+        if trial.state == "FAIL":
+            self._failed.add(_identity(trial))
+        elif self._failed:  # it may have been tried again
+            self._failed.discard(_identity(trial))
 
     def _changed(self, draw: int) -> None:
         self._draws.pop(draw, None)
@@ -172,21 +202,28 @@ class Replicated:
         self.proposer, self.replicates, self.total = proposer, plan.config.replicates, plan.config.trials or 0
 
     def ask(self, history: History) -> Proposal | None:
-        """The next replicate of the last draw, or a new draw; None once `total` have been asked, and where a draw has to wait."""
-        trials = history.trials
-        if len(trials) >= self.total:
+        """The next replicate of the last draw, or a new draw; None once there are `total` trials, and where a draw has to wait."""
+        if len(history.trials) >= self.total:
             return None
-        if trials and trials[-1].replicate + 1 < self.replicates:
-            return Proposal(Design.from_params(trials[-1].params), trials[-1].replicate + 1)
+        last = None if history.last_asked is None else history.trials[history.last_asked]
+        if last and last.replicate + 1 < self.replicates:
+            return Proposal(Design.from_params(last.params), last.replicate + 1)
         proposed = self.proposer.propose(history, history.drawn)
         return Proposal(proposed[0], 0, proposed[1]) if proposed else None
 
 
 def make_sampler(plan: Plan) -> Sampler:
-    """The sampler that the plan's study names. Raises UsageError where it is not installed."""
+    """The sampler that the plan's study names; unless it is one that asks each thing once, see `NotAgain`.
+
+    Raises UsageError where it is not installed.
+    """
+    from moonas.outer.samplers.not_again import NotAgain
+
     check_installed(plan)
-    made = load_object(SAMPLERS[plan.config.sampler.name].load)(plan)
-    return made if hasattr(made, "ask") else Replicated(plan, made)
+    entry = SAMPLERS[plan.config.sampler.name]
+    made = load_object(entry.load)(plan)
+    sampler = made if hasattr(made, "ask") else Replicated(plan, made)
+    return sampler if entry.finite else NotAgain(plan, sampler)
 
 
 def check_installed(plan: Plan) -> None:

@@ -1,0 +1,1 @@
+"""A study as one file: a zip of JSON and safetensors that another database takes in."""
