@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from moonas import api
 from moonas.preview import preview
 from moonas.service.api.parts import Name, Reader, SettingsOf, StudyOf
-from moonas.service.loops import loop_log, start_loop
+from moonas.service.loops import log_path, loop_log, start_loop
 from moonas.service.models import Checked, Outcome, PlanOut, StudyDetail, StudyOut
 from moonas.service.planned import planned_trials
 from moonas.service.roles import OPERATOR, VIEWER
@@ -45,9 +45,7 @@ def create_study(
     settings: SettingsOf,
     response: Response,
     start: Annotated[bool, Query(description="Start a process that drives it.")] = True,
-    extend: Annotated[
-        bool, Query(description="Accept budgets, methods, replicates or trials that it adds.")
-    ] = False,
+    extend: Annotated[bool, Query(description="Accept budgets, methods, replicates or trials that it adds.")] = False,
 ) -> StudyDetail:
     """Make the study that a study file asks for, or find it as it is, and start it. 409 where one of its name differs."""
     record = api.create(sent, settings.storage, extend=extend)
@@ -84,9 +82,11 @@ def read_log(study: StudyOf, settings: SettingsOf) -> PlainTextResponse:
 
 
 @router.delete("/studies/{name}", dependencies=[OPERATOR])
-def delete_study(name: Name, settings: SettingsOf) -> Outcome:
+def delete_study(name: Name, store: Reader, settings: SettingsOf) -> Outcome:
     """Delete a study with its trials, fronts and artifacts; 409 while a process drives it."""
+    log = log_path(settings, store.study(name))
     api.delete_study(name, settings.storage)
+    log.unlink(missing_ok=True)
     return Outcome(message=f"deleted {name}")
 
 
