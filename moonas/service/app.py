@@ -46,6 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_api_route(STYLE, _style, include_in_schema=False)
     scripts = mount(app, settings)  # behind every route there is by now
     for one in (app, *(route.app for route in app.routes if isinstance(route, Mount))):
+        assert isinstance(one, FastAPI)
         handle_errors(one)
     app.add_middleware(Faults)  # each stands before those that were added earlier
     app.add_middleware(Callers, settings=settings, store=store)
