@@ -197,7 +197,7 @@ def test_every_command_is_documented_with_its_options(name: str) -> None:
 
 def test_every_command_that_the_docs_type_exists() -> None:
     shown = [text for page in PAGES for kind in ("sh", "console") for text in blocks(page, kind)]
-    typed = {match for text in shown for match in re.findall(r"(?<![\w-])moonas ((?:db )?[a-z-]+)", text)}
+    typed = {match for text in shown for match in re.findall(r"(?<![\w-])moonas ((?:(?:db|token) )?[a-z-]+)", text)}
     assert len(typed) > 5
     assert typed - set(command_lines()) == set()
 

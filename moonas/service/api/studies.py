@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from moonas import api
 from moonas.preview import preview
 from moonas.service.api.parts import Name, Reader, SettingsOf, StudyOf
-from moonas.service.loops import loop_log, start_loop
+from moonas.service.loops import log_path, loop_log, start_loop
 from moonas.service.models import Checked, Outcome, PlanOut, StudyDetail, StudyOut
 from moonas.service.planned import planned_trials
 from moonas.service.roles import OPERATOR, VIEWER
@@ -82,9 +82,11 @@ def read_log(study: StudyOf, settings: SettingsOf) -> PlainTextResponse:
 
 
 @router.delete("/studies/{name}", dependencies=[OPERATOR])
-def delete_study(name: Name, settings: SettingsOf) -> Outcome:
+def delete_study(name: Name, store: Reader, settings: SettingsOf) -> Outcome:
     """Delete a study with its trials, fronts and artifacts; 409 while a process drives it."""
+    log = log_path(settings, store.study(name))
     api.delete_study(name, settings.storage)
+    log.unlink(missing_ok=True)
     return Outcome(message=f"deleted {name}")
 
 
