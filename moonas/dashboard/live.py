@@ -85,7 +85,7 @@ class LiveStudy:
         """The present front, the cheapest first, or front `number`: with the values its members had then."""
         with self._lock:
             if number is not None and (not self.history or number != self.history[-1].number):
-                return self._then(number)
+                return self.once(f"front {number}", lambda: self._then(number))
             return self.once("front", self.study.front)
 
     def once(self, what: str, make: Callable[[], Made]) -> Made:
