@@ -143,11 +143,13 @@ def test_a_limit_that_nothing_meets_is_answered_with_what_would_do(study: Study)
 
 
 def test_the_front_is_that_part_of_the_archive_however_it_is_read(study: Study, monkeypatch) -> None:
-    members = [network for network in study.archive() if network.on_front]
+    archive = study.archive()
+    members = [network for network in archive if network.on_front]
     assert len(members) >= 3
     assert study.front() == members
     monkeypatch.setattr("moonas.results.networks.MOST_KEYS", 2)
     assert study.front() == members
+    assert study.archive() == archive
 
 
 def test_trials_come_in_pages(study: Study) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from moonas.results.study import Study
 
 
-MOST_KEYS = 1000  # that are looked up one by one; for more, everything is read
+MOST_KEYS = 1000  # that are looked up at once: what is read of an archive takes far more memory than what is made of it
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,10 @@ class Network:
 
 def read_archive(study: Study, keys: Collection[str] | None = None) -> Records[Network]:
     """Every network measured by the study's protocol, the cheapest first; of all architectures, or of those with these keys."""
-    if keys is not None and len(keys) > MOST_KEYS:
-        return Records(network for network in read_archive(study) if network.key in keys)
+    if keys is None or len(keys) > MOST_KEYS:
+        every = sorted({one.architecture for one in study.store.decoded(study.record.id)} if keys is None else keys)
+        parts = [read_archive(study, every[first : first + MOST_KEYS]) for first in range(0, len(every), MOST_KEYS)]
+        return _cheapest_first(study, chain.from_iterable(parts))
     present = {member.place for member in study.store.front(study.record.id)}
     candidates = sorted(study.store.candidates(study.record.id, architectures=keys), key=lambda c: (c.trial, c.id))
     trials = {trial.id: trial for trial in study.store.trials(study.record.id, architectures=keys)}
@@ -175,6 +178,11 @@ def read_archive(study: Study, keys: Collection[str] | None = None) -> Records[N
         for place, candidate in first.items()
         if place in found
     ]
+    return _cheapest_first(study, networks)
+
+
+def _cheapest_first(study: Study, found: Iterable[Network]) -> Records[Network]:
+    networks = list(found)
     further = [objective.metric for objective in study.config.objectives[1:]]
     rising = list(dict.fromkeys(name for name in ("params", *further) if networks and name in networks[0].metrics))
 
