@@ -1,10 +1,9 @@
-"""How long the dashboard's server takes over a large study: its first page, and what follows a click.
+"""How long the dashboard's server takes over a large study: the first look at it, and what follows a click.
 
-    python benchmarks/dashboard.py sqlite:///large.db NAME [--address]
-
-Works on a database made by another run, such as `benchmarks/large.py`'s, and only reads it. Every callback runs as the server runs
-it, from the study's row in the database to the JSON that a browser gets; the first table begins with nothing in memory. Seconds are
-of this process's CPU and of the clock, the middle of five for interactions.
+python benchmarks/dashboard.py DATABASE NAME
+The database is one that `benchmarks/large.py --database FILE` has left; it is only read. Every line is what the server does between
+a request and the JSON of its answer: the first time with nothing of the study in memory, then the median of five more. Prints
+milliseconds of process time and of the clock, and how much JSON goes to the browser.
 """
 
 from __future__ import annotations
@@ -13,11 +12,100 @@ import argparse
 import resource
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter, process_time
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.printing import print_table  # noqa: E402
+from dash._utils import to_json
+
+from benchmarks.printing import header, machine, row
+from moonas.dashboard.library import Library
+from moonas.dashboard.pages import pick, studies, study
+from moonas.dashboard.views import budgets, front, methods, parameters, volume, workers
+from moonas.race import race
+from moonas.report.analysis import race_figure, timeline_figure
+from moonas.report.figures import hypervolume_figure
+from moonas.results.importance import importance
+
+AGAIN = 5
+FIRST, CLICK = 2000, 300  # the goals, in milliseconds: the first paint of a study, and what follows a click
+
+
+def main() -> None:
+    """Print the table."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("database", type=Path)
+    arguments.add_argument("name")
+    given = arguments.parse_args()
+    library = Library(f"sqlite:///{given.database.absolute()}")
+    library.names()  # what a server has done before anyone asks for a study: imports, the connection
+    print(machine(), end="\n\n")
+    print(*header("what", "first: CPU ms", "first: clock ms", "again: CPU ms", "again: clock ms", "kB of JSON"), sep="\n")
+    for what, act in actions(library, given.name):
+        print(timed(what, act), flush=True)
+    live = library.live(given.name)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"\n{len(live.trials):,} trials with values, {len(live.members())} members of the front; memory at most {peak:.0f} MB.")
+    print(f"Goals: the first paint of a study, page and front together, in {FIRST:,} ms; what follows a click in {CLICK} ms.")
+
+
+def actions(library: Library, name: str) -> list[tuple[str, Callable[[], Any]]]:
+    """What readers do, in the order in which they come to it."""
+    axes = [library.store.study(name).config["objectives"][place]["metric"] for place in (1, 0)]
+
+    def live() -> Any:
+        return library.live(name)
+
+    def drawn(axes: list[str], colour: str, number: int | None = None) -> Any:
+        return front.drawn(live(), axes, colour, "auto", True, True, number, "light")
+
+    def race_view() -> Any:
+        runners = live().once("race", lambda: race(live().study))
+        return race_figure(runners), methods.rows(runners)
+
+    def importance_view() -> Any:
+        found = live().once("importance", lambda: importance(parameters.varied(live()), live().trials.numbers(axes[1])))
+        return parameters.told(found)
+
+    return [
+        ("the list of studies", lambda: studies.page(library, {}).content),
+        ("a study's page", lambda: study.page(library, {}, name).content),
+        ("its front", lambda: drawn(axes, "method")),
+        ("the table of members", lambda: front.members_table(live(), None, "method")),
+        ("has anything changed?", lambda: live().now.text),
+        ("the front, coloured by width", lambda: drawn(axes, "width")),
+        ("a past front", lambda: drawn(axes, "method", live().history[len(live().history) // 2].number)),
+        ("a click on a trial", lambda: front.chosen_text(live(), front.chosen(live(), "trial-7", None))),
+        (
+            "hypervolume, twice",
+            lambda: [hypervolume_figure(volume.with_history(live()), over) for over in ("evaluations", "device-hours")],
+        ),
+        ("budgets", lambda: budgets.layout(live())),
+        ("parallel coordinates", lambda: parameters.parallel(live(), axes[1], "light")),
+        ("importance of parameters", importance_view),
+        ("timeline of workers", lambda: timeline_figure(workers.attempts(live())[0])),
+        ("race of methods", race_view),
+        ("pick under a bound", lambda: pick.answer(live(), f"{axes[0]}=500k", False)),
+    ]
+
+
+def timed(what: str, act: Callable[[], Any]) -> str:
+    """A row of the table."""
+    first = measure(act)
+    again = [measure(act) for _ in range(AGAIN)]
+    cpu, clock = (statistics.median(one[place] for one in again) for place in (0, 1))
+    return row(what, f"{first[0]:.0f}", f"{first[1]:.0f}", f"{cpu:.0f}", f"{clock:.0f}", f"{first[2]:,.0f}")
+
+
+def measure(act: Callable[[], Any]) -> tuple[float, float, float]:
+    """Milliseconds of process time and of the clock, and kB of what is sent."""
+    cpu, clock = process_time(), perf_counter()
+    sent = to_json(act())
+    return 1000 * (process_time() - cpu), 1000 * (perf_counter() - clock), len(sent or "") / 1000
+
+
+if __name__ == "__main__":
+    main()

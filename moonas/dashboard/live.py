@@ -17,6 +17,8 @@ from moonas.store.states import StudyState, TrialState
 from moonas.store.store import Store
 from moonas.store.tables import Event, Front, Trial
 
+KEPT = 40  # of the things that are worked out once, such as past fronts
+
 Made = TypeVar("Made")
 
 
@@ -49,6 +51,7 @@ class LiveStudy:
         self.history: list[FrontRecord] = []
         self._lock = RLock()
         self._made: dict[str, tuple[Stamp, Any]] = {}
+        self._making: dict[str, RLock] = {}
 
     @property
     def name(self) -> str:
@@ -83,17 +86,23 @@ class LiveStudy:
 
     def members(self, number: int | None = None) -> Records[Network]:
         """The present front, the cheapest first, or front `number`: with the values its members had then."""
-        with self._lock:
-            if number is not None and (not self.history or number != self.history[-1].number):
-                return self._then(number)
-            return self.once("front", self.study.front)
+        if number is not None and (not self.history or number != self.history[-1].number):
+            return self.once(f"front {number}", lambda: self._then(number))
+        return self.once("front", self.study.front)
 
     def once(self, what: str, make: Callable[[], Made]) -> Made:
-        """What `make` gives, made again only when the study has changed since."""
+        """What `make` gives, made again only when the study has changed since; who asks for other things need not wait for it."""
         with self._lock:
-            if what not in self._made or self._made[what][0] != self.now:
-                self._made[what] = (self.now, make())
-            return self._made[what][1]
+            stamp, making = self.now, self._making.setdefault(what, RLock())
+        with making:
+            if what not in self._made or self._made[what][0] != stamp:
+                self._made.pop(what, None)
+                self._made[what] = (stamp, make())
+            made = self._made[what][1]
+        with self._lock:
+            while len(self._made) > KEPT:
+                del self._made[next(iter(self._made))]
+        return made
 
     def _then(self, number: int) -> Records[Network]:
         values = {member.place: member.values for member in self.store.front(self.record.id, number)}

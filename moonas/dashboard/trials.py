@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ class TrialTable:
         self._database, self._study_id = database, study_id
         self._rows: dict[int, tuple[Any, ...]] = {}
         self._last = 0.0  # when the last trial known here was finished
-        self._columns: dict[str, np.ndarray] = {}
+        self._columns: dict[str, Any] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -38,10 +39,11 @@ class TrialTable:
         query = select(*columns, *texts).where(Trial.study_id == self._study_id, Trial.finished >= self._last, _HAS_VALUES)
         with self._database.connection() as connection:
             rows: list[Any] = list(connection.execute(query))
-        decode = json.JSONDecoder().decode
-        for number, state, replicate, started, finished, params, values in rows:
+        # One text of all rows is read in a third of the time that as many texts take.
+        params, values = (json.loads(f"[{','.join(row[place] for row in rows)}]") for place in (5, 6))
+        for (number, state, replicate, started, finished, *_), one, other in zip(rows, params, values, strict=True):
             seconds = None if started is None else finished - started
-            self._rows[number] = (number, state.value, replicate, seconds, finished, decode(params), decode(values))
+            self._rows[number] = (number, state.value, replicate, seconds, finished, one, other)
             self._last = max(self._last, finished)
         if rows:
             self._rows = dict(sorted(self._rows.items()))
@@ -73,13 +75,13 @@ class TrialTable:
 
     def parameters(self) -> list[str]:
         """Names of the parameters that some trial has, in the order they were met."""
-        return list(dict.fromkeys(name for row in self._rows.values() for name in row[5]))
+        return self._column("parameters", lambda: list(dict.fromkeys(name for row in self._rows.values() for name in row[5])))
 
     def metrics(self) -> list[str]:
         """Names of the metrics that some trial has."""
-        return list(dict.fromkeys(name for row in self._rows.values() for name in row[6]))
+        return self._column("metrics", lambda: list(dict.fromkeys(name for row in self._rows.values() for name in row[6])))
 
-    def _column(self, key: str, make: Any) -> np.ndarray:
+    def _column(self, key: str, make: Callable[[], Any]) -> Any:
         if key not in self._columns:
             self._columns[key] = make()
         return self._columns[key]

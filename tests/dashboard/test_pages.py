@@ -212,6 +212,19 @@ def test_a_budget_that_nothing_meets_is_answered_with_what_would(live: LiveStudy
         pick.answer(live, "params=1", False)
 
 
+@pytest.mark.parametrize("line", ["", "params=40k", "params=40k accuracy=0.85", "macs=900k", "30k<=params<=60k", "latency_ms=5"])
+@pytest.mark.parametrize("knee", [False, True])
+def test_the_quick_way_picks_what_the_study_picks(live: LiveStudy, line: str, knee: bool) -> None:
+    bounds = pick.read_bounds(line)
+    try:
+        expected = live.study.best(bounds, knee=knee).place
+    except UsageError:
+        with pytest.raises(UsageError):
+            pick.best(live, bounds, knee)
+    else:
+        assert pick.best(live, bounds, knee).place == expected
+
+
 def test_the_knee_is_the_study_s_own(live: LiveStudy) -> None:
     assert live.study.best(knee=True).key in texts(pick.answer(live, "", True))
 

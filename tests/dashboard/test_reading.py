@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,23 @@ def test_what_is_costly_is_worked_out_once_until_the_study_changes(live: LiveStu
         live.once("costly", lambda: made.append(1))
         live.refresh(live.record)
     assert made == [1]
+
+
+def test_what_takes_long_holds_up_nobody_else(live: LiveStudy) -> None:
+    begun, enough = threading.Event(), threading.Event()
+
+    def long() -> bool:
+        begun.set()
+        return enough.wait(10)
+
+    thread = threading.Thread(target=live.once, args=("long", long))
+    thread.start()
+    assert begun.wait(10)
+    live.refresh(live.record)
+    assert live.once("short", lambda: 1) == 1
+    assert thread.is_alive()
+    enough.set()
+    thread.join()
 
 
 def test_a_past_front_has_the_values_its_members_had_then(live: LiveStudy) -> None:

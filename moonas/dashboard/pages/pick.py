@@ -16,12 +16,13 @@ from moonas.dashboard.scheme import SCHEME
 from moonas.dashboard.views.front import drawable, front_data, member_marks, trial_marks
 from moonas.errors import MoonasError
 from moonas.report import text
-from moonas.report.collect import outline, point_of
+from moonas.report.collect import outline
 from moonas.report.explore import explore_figure
 from moonas.report.records import BudgetInfo, Value
 from moonas.results.choosing import choose
 from moonas.results.networks import Network
 from moonas.study.bounds import Bound, parse_under
+from moonas.study.relaxation import missed
 
 BETWEEN = re.compile(r"(?<=[\w%.])\s+(?=[A-Za-z_]\w*\s*[<>=])")  # the space between two bounds
 
@@ -72,7 +73,7 @@ def register(app: Dash, library: Library) -> None:
 
     @app.callback(Output("pick-figure", "figure"), Input("picked", "data"), SCHEME, State("under", "value"), State("study", "data"))
     @in_thread
-    def draw(picked: str, scheme: str, under: str, name: str) -> Any:
+    def draw(picked: dict[str, float], scheme: str, under: str, name: str) -> Any:
         return figure(library.live(name), picked, read_bounds(under), scheme)
 
 
@@ -84,7 +85,7 @@ def read_bounds(under: str | None) -> list[Bound]:
 def answer(live: LiveStudy, under: str | None, knee: bool) -> list[Any]:
     """The network, its margins, its neighbours on the front, and how to get hold of it. Raises UsageError where none fits."""
     bounds = read_bounds(under)
-    network = choose(live.study, bounds, knee, None, live.once("archive", live.study.archive))
+    network = best(live, bounds, knee)
     data = outline(live.study)
     facts = [
         (
@@ -116,8 +117,18 @@ def answer(live: LiveStudy, under: str | None, knee: bool) -> list[Any]:
             [panel(code(shown), title="On the command line")] + [panel(code(built), title="In Python")] * live.study.finds_networks,
             className="columns",
         ),
-        dcc.Store(id="picked", data=point_of(network).id),
+        dcc.Store(id="picked", data=network.values),
     ]
+
+
+def best(live: LiveStudy, bounds: list[Bound], knee: bool) -> Network:
+    """What `Study.best` gives. Where all bounds keep objectives from being worse, it is on the front, which is quickly read."""
+    worse = {objective.metric: "upper" if objective.sign == 1 else "lower" for objective in live.study.config.objectives}
+    members = live.members()
+    within = [one for one in members if not missed(bounds, one.values)] if all(b.metric in worse for b in bounds) else []
+    if within and all(set(bound.ends()) == {worse[bound.metric]} for bound in bounds):
+        return choose(live.study, bounds, knee, None, members)
+    return choose(live.study, bounds, knee, None, live.once("archive", live.study.archive))
 
 
 def margin(bounds: list[Bound], name: str, value: float) -> str:
@@ -157,17 +168,15 @@ def neighbours(live: LiveStudy, network: Network) -> Any:
     return html.Div(html.Table([html.Thead(head), html.Tbody(rows)]), className="scroll plain")
 
 
-def figure(live: LiveStudy, picked: str, bounds: list[Bound], scheme: str) -> Any:
+def figure(live: LiveStudy, picked: dict[str, float], bounds: list[Bound], scheme: str) -> Any:
     """The front with the network in a ring, and the lines of what was asked."""
     data = front_data(live, None)
     axes = [data.main.name, *(name for name in drawable(live) if name != data.main.name)][:2][::-1]
-    archive = {point_of(network).id: point_of(network) for network in live.once("archive", live.study.archive)}
     asked = tuple(BudgetInfo(text=str(b), metric=b.metric, lower=b.lower, upper=b.upper, required=True) for b in bounds)
     data = replace(data, budgets=asked)
     members = member_marks(live, data, axes, "method")
     drawn = explore_figure(data, members, trial_marks(live, axes, "method", "auto")[0], axes, "auto", scheme)
-    at = archive[picked]
-    drawn.data[0].update(x=[at.metrics[axes[0]].value], y=[at.metrics[axes[1]].value])
+    drawn.data[0].update(x=[picked[axes[0]]], y=[picked[axes[1]]])
     return drawn
 
 

@@ -55,8 +55,9 @@ def with_trials(live: LiveStudy) -> ReportData:
     rows = np.arange(len(trials))
     if len(rows) > MOST:
         rows = np.unique(np.linspace(0, len(rows) - 1, MOST).round().astype(int))
+    metrics = trials.metrics()
     words = {name: trials.words(name)[rows] for name in ("state", "method", "budget")}
-    numbers = {name: trials.numbers(name)[rows] for name in ("number", "replicate", *trials.metrics())}
+    numbers = {name: trials.numbers(name)[rows] for name in ("number", "replicate", *metrics)}
     bounds = {one: parse_budget(one) or None for one in set(words["budget"])}
     found = [
         TrialInfo(
@@ -65,7 +66,7 @@ def with_trials(live: LiveStudy) -> ReportData:
             method=words["method"][row],
             budget=bounds[words["budget"][row]],
             replicate=int(numbers["replicate"][row]),
-            values={name: float(numbers[name][row]) for name in trials.metrics() if np.isfinite(numbers[name][row])},
+            values={name: float(numbers[name][row]) for name in metrics if np.isfinite(numbers[name][row])},
         )
         for row in range(len(rows))
     ]

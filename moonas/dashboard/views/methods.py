@@ -17,12 +17,12 @@ from moonas.report.theme import method_styles
 TITLE = "Methods"
 COLUMNS: list[dict[str, Any]] = [
     {"field": "method", "headerName": "Method", "cellRenderer": "Dot", "minWidth": 150, "flex": 1},
-    numeric("hypervolume", "Hypervolume", "decimals", 122),
+    numeric("hypervolume", "Hypervolume", "decimals", 132),
     numeric("exclusive", "Found by no other", "decimals", 100),
-    numeric("exclusive_per_hour", "of it per device-hour", "decimals", 112),
-    numeric("networks", "Networks", "whole", 96),
-    numeric("accuracy", "Mean accuracy", "percent", 98),
-    numeric("complete", "Complete trials", "whole", 98),
+    numeric("exclusive_per_hour", "of it per device-hour", "decimals", 102),
+    numeric("networks", "Networks", "whole", 106),
+    numeric("accuracy", "Mean accuracy", "percent", 96),
+    numeric("complete", "Complete trials", "whole", 94),
     numeric("pruned", "Pruned", "whole", 82),
     numeric("failed", "Failed", "whole", 74),
     numeric("collapse_rate", "Collapsed", "percent", 100),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -73,14 +74,15 @@ def register(app: Dash, library: Library) -> None:
 
 def varied(live: LiveStudy) -> dict[str, np.ndarray]:
     """The parameters that differ between trials, and the replicate, by their names in the study file."""
-    found = {}
+    return live.once("varied", lambda: dict(_varied(live)))
+
+
+def _varied(live: LiveStudy) -> Iterator[tuple[str, np.ndarray]]:
     for name in [*live.trials.parameters(), "replicate"]:
         numbers, words = live.trials.numbers(name), live.trials.words(name)
-        numeric = np.isfinite(numbers).any() and not np.any((words != "") & np.isnan(numbers))
-        column = numbers if numeric else live.trials.groups(name)
         if len(set(words)) > 1:
-            found[name.removeprefix("setting.").removeprefix("choice.")] = column
-    return found
+            numeric = np.isfinite(numbers).any() and not np.any((words != "") & np.isnan(numbers))
+            yield name.removeprefix("setting.").removeprefix("choice."), numbers if numeric else live.trials.groups(name)
 
 
 def told(found: Importance | None) -> str:
