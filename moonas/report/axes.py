@@ -34,6 +34,18 @@ def step_line(data: ReportData, members: Iterable[Point], x: str, y: str) -> lis
     return steps
 
 
+def draw_step_line(figure: go.Figure, line: Sequence[Point], x: str, y: str, color: str, width: float, **named: Any) -> None:
+    """Add a `step_line` to a figure. named: further properties of its trace."""
+    figure.add_scatter(
+        x=[point.metrics[x].value for point in line],
+        y=[point.metrics[y].value for point in line],
+        mode="lines",
+        line={"shape": "hv", "width": width, "color": color},
+        hoverinfo="skip",
+        **named,
+    )
+
+
 def maximised(data: ReportData, name: str) -> bool:
     directions = {objective.name: objective.direction for objective in data.objectives}
     return (directions.get(name) or METRICS[name].direction) == "maximize"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from moonas.report import text
-from moonas.report.axes import WIDE, budget_lines, draw_budgets, safe, scale, step_line
+from moonas.report.axes import WIDE, budget_lines, draw_budgets, draw_step_line, safe, scale, step_line
 from moonas.report.overlays import add_band
 from moonas.report.records import ReportData
 from moonas.report.theme import NEUTRAL, SCHEMES, method_styles, template
@@ -109,15 +109,7 @@ def explore_figure(
     if (x, y) in data.bands:
         add_band(figure, data.bands[x, y])
     line = step_line(data, data.members, x, y)
-    figure.add_scatter(
-        x=[point.metrics[x].value for point in line],
-        y=[point.metrics[y].value for point in line],
-        mode="lines",
-        line={"shape": "hv", "width": 1.6, "color": NEUTRAL},
-        hoverinfo="skip",
-        name="front",
-        legendrank=2,
-    )
+    draw_step_line(figure, line, x, y, NEUTRAL, 1.6, name="front", legendrank=2)
     for marks, strong in ((others, False), (members, True)):
         for group, (colour, symbol) in styles.items():
             chosen = marks.take(np.flatnonzero(marks.groups == group))

@@ -11,7 +11,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 from moonas.report import text
-from moonas.report.axes import budget_lines, draw_budgets, safe, scale, step_line
+from moonas.report.axes import budget_lines, draw_budgets, draw_step_line, safe, scale, step_line
 from moonas.report.overlays import add_band, add_knee
 from moonas.report.records import Point, ReportData, TrialInfo
 from moonas.report.theme import NEUTRAL, PALETTE, method_styles, template
@@ -47,15 +47,7 @@ def front_figure(data: ReportData, x: str, y: str) -> go.Figure:
     if (x, y) in data.bands:
         add_band(figure, data.bands[x, y])
     line = step_line(data, [point for point in shown if point.on_front], x, y)
-    figure.add_scatter(
-        x=[point.metrics[x].value for point in line],
-        y=[point.metrics[y].value for point in line],
-        mode="lines",
-        line={"shape": "hv", "width": 1.6, "color": NEUTRAL},
-        hoverinfo="skip",
-        name="front",
-        legendrank=2,
-    )
+    draw_step_line(figure, line, x, y, NEUTRAL, 1.6, name="front", legendrank=2)
     for on_front in (False, True):
         for method, (colour, symbol) in method_styles(data.methods).items():
             points = [point for point in shown if point.method == method and point.on_front == on_front]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from moonas.report import text
-from moonas.report.axes import safe, scale, step_line
+from moonas.report.axes import draw_step_line, safe, scale, step_line
 from moonas.report.figures import hover_text
 from moonas.report.records import ReportData
 from moonas.report.theme import method_styles, template
@@ -27,15 +27,7 @@ def versus_figure(fronts: Mapping[str, ReportData], x: str, y: str, scheme: str 
         line = step_line(data, points, x, y)
         for metric in (x, y):
             values[metric] += [point.metrics[metric].value for point in points]
-        figure.add_scatter(
-            x=[point.metrics[x].value for point in line],
-            y=[point.metrics[y].value for point in line],
-            mode="lines",
-            line={"shape": "hv", "width": 1.8, "color": colour},
-            hoverinfo="skip",
-            showlegend=False,
-            legendgroup=name,
-        )
+        draw_step_line(figure, line, x, y, colour, 1.8, showlegend=False, legendgroup=name)
         figure.add_scatter(
             x=[point.metrics[x].value for point in points],
             y=[point.metrics[y].value for point in points],
