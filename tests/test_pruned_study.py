@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 import moonas
 from moonas.results.study import Study
 from moonas.store.states import AttemptState, TaskState, TrialState
@@ -26,6 +28,7 @@ def run(folder: Path, **changes: object) -> Study:
     return moonas.run({**STUDY, **changes, "artifacts": str(folder / "artifacts")}, storage=f"sqlite:///{folder}/study.db")
 
 
+@pytest.mark.slow
 def test_trainings_that_run_to_their_end_are_what_they_are_without_pruning(tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
     whole, pruned = run(tmp_path / "whole"), run(tmp_path, pruning=PRUNING)

@@ -156,6 +156,7 @@ def test_an_actor_killed_while_a_study_runs_is_a_failed_attempt_and_changes_no_r
     assert any("starting the task again from its last checkpoint" in note for note in killer.lines)
 
 
+@pytest.mark.slow
 def test_the_actors_of_a_killed_loop_end_and_another_loop_goes_on(cluster: Connection, whole: str, tmp_path: Path) -> None:
     study = {**STUDY, "workers": {**ONE, "address": cluster.head}}
     (tmp_path / "tiny.json").write_text(json.dumps(study))
