@@ -262,7 +262,7 @@ def delete_study(name: str, storage: str | None = None) -> None:
         urls = store.delete_study(name)
     for artifact in urls:
         delete_artifact(artifact)
-    delete_folder(_artifacts_of(url, record, record.config.get("artifacts")))
+    delete_folder(_artifacts_of(url, record))
 
 
 def upgrade_database(storage: str | None = None) -> None:
@@ -285,7 +285,7 @@ def check_database(storage: str | None = None) -> list[str]:
     found = maintenance.check(url)
     with Store.open(url, read_only=True) as store:
         found = found + contradictions(store, found)
-        return found + list(orphans.problems(store, lambda record: _artifacts_of(url, record, record.config.get("artifacts"))))
+        return found + list(orphans.problems(store, lambda record: _artifacts_of(url, record)))
 
 
 def fix_artifacts(storage: str | None = None) -> list[str]:
@@ -298,11 +298,11 @@ def fix_artifacts(storage: str | None = None) -> list[str]:
 
     url = storage_url(storage)
     with Store.open(url) as store:
-        return list(orphans.fix(store, lambda record: _artifacts_of(url, record, record.config.get("artifacts"))))
+        return list(orphans.fix(store, lambda record: _artifacts_of(url, record)))
 
 
-def _artifacts_of(url: str, record: StudyRecord, from_file: str | None) -> str:
-    return artifact_url(url, study_folder(url, record.name, record.created), from_file)
+def _artifacts_of(url: str, record: StudyRecord) -> str:
+    return artifact_url(url, study_folder(url, record.name, record.created), record.config.get("artifacts"))
 
 
 @contextmanager
@@ -363,7 +363,7 @@ def _drive(store: Store, record: StudyRecord, plan: Plan, url: str, watcher: Wat
     from moonas.worker.inline import InlinePool
     from moonas.worker.pools import make_pool
 
-    artifacts = _artifacts_of(url, record, plan.config.artifacts)
+    artifacts = _artifacts_of(url, record)
     with store.ledger(record.id) as ledger:
         pool: Pool = InlinePool() if plan.instant else make_pool(plan.config.workers, watcher.note)
         try:
