@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from dash._utils import to_json
 
 from benchmarks.printing import header, machine, row
-from moonas.dashboard.library import Library
+from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.pages import pick, studies, study
 from moonas.dashboard.views import budgets, front, methods, parameters, volume, workers
 from moonas.race import race
@@ -40,24 +40,24 @@ def main() -> None:
     arguments.add_argument("database", type=Path)
     arguments.add_argument("name")
     given = arguments.parse_args()
-    library = Library(f"sqlite:///{given.database.absolute()}")
-    library.names()  # what a server has done before anyone asks for a study: imports, the connection
+    catalogue = Catalogue(f"sqlite:///{given.database.absolute()}")
+    catalogue.names()  # what a server has done before anyone asks for a study: imports, the connection
     print(machine(), end="\n\n")
     print(*header("what", "first: CPU ms", "first: clock ms", "again: CPU ms", "again: clock ms", "kB of JSON"), sep="\n")
-    for what, act in actions(library, given.name):
+    for what, act in actions(catalogue, given.name):
         print(timed(what, act), flush=True)
-    live = library.live(given.name)
+    live = catalogue.live(given.name)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"\n{len(live.trials):,} trials with values, {len(live.members())} members of the front; memory at most {peak:.0f} MB.")
     print(f"Goals: the first paint of a study, page and front together, in {FIRST:,} ms; what follows a click in {CLICK} ms.")
 
 
-def actions(library: Library, name: str) -> list[tuple[str, Callable[[], Any]]]:
+def actions(catalogue: Catalogue, name: str) -> list[tuple[str, Callable[[], Any]]]:
     """What readers do, in the order in which they come to it."""
-    axes = [library.store.study(name).config["objectives"][place]["metric"] for place in (1, 0)]
+    axes = [catalogue.store.study(name).config["objectives"][place]["metric"] for place in (1, 0)]
 
     def live() -> Any:
-        return library.live(name)
+        return catalogue.live(name)
 
     def drawn(axes: list[str], colour: str, number: int | None = None) -> Any:
         return front.drawn(live(), axes, colour, "auto", True, True, number, "light")
@@ -71,8 +71,8 @@ def actions(library: Library, name: str) -> list[tuple[str, Callable[[], Any]]]:
         return parameters.told(found)
 
     return [
-        ("the list of studies", lambda: studies.page(library, {}).content),
-        ("a study's page", lambda: study.page(library, {}, name).content),
+        ("the list of studies", lambda: studies.page(catalogue, {}).content),
+        ("a study's page", lambda: study.page(catalogue, {}, name).content),
         ("its front", lambda: drawn(axes, "method")),
         ("the table of members", lambda: front.members_table(live(), None, "method")),
         ("has anything changed?", lambda: live().now.text),

@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
 from moonas.dashboard import shell
-from moonas.dashboard.library import Library
+from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.pages import PAGES
 from moonas.errors import MoonasError
 from moonas.report.theme import css_variables
@@ -47,13 +47,13 @@ def mount(app: FastAPI, settings: Settings) -> tuple[str, ...]:
     `img-src` data: and blob:, since Plotly and Mantine write style rules and draw images of their own; nothing is fetched from
     elsewhere and no text is evaluated.
     """
-    dashboard = create(Library(settings.storage))
+    dashboard = create(Catalogue(settings.storage))
     app.mount("/", dashboard.server)
     return tuple(dashboard.csp_hashes())
 
 
-def create(library: Library) -> Dash:
-    """The Dash app over a library of studies."""
+def create(catalogue: Catalogue) -> Dash:
+    """The Dash app over a catalogue of studies."""
     app = dash.Dash(
         __name__,
         backend=HttpOnly,
@@ -66,21 +66,21 @@ def create(library: Library) -> Dash:
         on_error=_tell,
     )
     app.layout = shell.layout()
-    shell.register(app, library)
+    shell.register(app, catalogue)
     for page in PAGES.values():
-        page.register(app, library)
+        page.register(app, catalogue)
     for path in PAGES:
-        _serve(app, library, path)
+        _serve(app, catalogue, path)
     app._setup_server()  # which Dash puts off until its first address is asked for; ours may be asked for before
     return app
 
 
-def _serve(app: Dash, library: Library, path: str) -> None:
+def _serve(app: Dash, catalogue: Catalogue, path: str) -> None:
     """Answer an address of its own with the one page that Dash fills; with 404 where it names a study that is not there."""
 
     async def index(request: Request) -> HTMLResponse:
         name = request.path_params.get("name")
-        found = name is None or await run_in_threadpool(library.holds, name)
+        found = name is None or await run_in_threadpool(catalogue.holds, name)
         token = set_current_request(request)
         try:
             return HTMLResponse(app.index(), status_code=200 if found else 404)

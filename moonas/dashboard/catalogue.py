@@ -12,7 +12,7 @@ from moonas.store.store import Store
 KEPT = 20  # studies whose trials are kept in memory
 
 
-class Library:
+class Catalogue:
     """Opened by its first reader, over a connection that cannot write."""
 
     def __init__(self, url: str) -> None:

@@ -9,8 +9,8 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 from starlette.routing import compile_path
 
+from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import Page, anchor, empty, in_thread
-from moonas.dashboard.library import Library
 from moonas.errors import MoonasError
 from moonas.report.theme import FONT
 
@@ -63,7 +63,7 @@ def layout() -> Any:
     )
 
 
-def register(app: Dash, library: Library) -> None:
+def register(app: Dash, catalogue: Catalogue) -> None:
     """Find the page of an address; go where the search says."""
     routes = _routes()
 
@@ -78,8 +78,8 @@ def register(app: Dash, library: Library) -> None:
     @in_thread
     def show(pathname: str, search: str) -> tuple[Any, str, list[str], Any]:
         try:
-            page = find_page(library, routes, pathname, search)
-            names = library.names()
+            page = find_page(catalogue, routes, pathname, search)
+            names = catalogue.names()
         except MoonasError as error:
             page, names = Page("Not there", [], [empty("This cannot be shown", str(error))]), []
         return frame(page), f"{page.title} · moonas", names, None
@@ -91,11 +91,11 @@ def register(app: Dash, library: Library) -> None:
     app.clientside_callback(ClientsideFunction("moonas", "title"), Output("title", "id"), Input("title", "data"))
 
 
-def find_page(library: Library, routes: Any, pathname: str, search: str) -> Page:
+def find_page(catalogue: Catalogue, routes: Any, pathname: str, search: str) -> Page:
     """The page of an address. Raises MoonasError where it names what is not there."""
     for pattern, page in routes:
         if match := pattern.fullmatch(pathname):
-            return page(library, dict(parse_qsl(search.removeprefix("?"))), **match.groupdict())
+            return page(catalogue, dict(parse_qsl(search.removeprefix("?"))), **match.groupdict())
     return Page("No such page", [], [empty("There is no such page", "Choose a study on the first page, or search above.")])
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from moonas.dashboard.library import Library
+from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.live import LiveStudy
 from moonas.outer.plan import Plan
 from moonas.store.store import Store
@@ -33,10 +33,10 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def library(storage: str) -> Library:
-    return Library(storage)
+def catalogue(storage: str) -> Catalogue:
+    return Catalogue(storage)
 
 
 @pytest.fixture
-def live(library: Library) -> LiveStudy:
-    return library.live("small")
+def live(catalogue: Catalogue) -> LiveStudy:
+    return catalogue.live("small")

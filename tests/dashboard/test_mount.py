@@ -82,13 +82,13 @@ def test_the_dashboard_never_loads_torch(storage: str) -> None:
         "import sys\n"
         "sys.modules['torch'] = sys.modules['torchvision'] = None  # importing either raises\n"
         "from tests.dashboard.serving import application\n"
-        "from moonas.dashboard.library import Library\n"
+        "from moonas.dashboard.catalogue import Catalogue\n"
         "from moonas.dashboard.pages import architecture, pick, study\n"
         f"application({storage!r})\n"
-        f"library = Library({storage!r})\n"
-        "live = library.live('small')\n"
-        "study.page(library, {}, 'small'), pick.answer(live, 'params=1M', True)\n"
-        "architecture.page(library, {}, 'small', live.members()[0].key)\n"
+        f"catalogue = Catalogue({storage!r})\n"
+        "live = catalogue.live('small')\n"
+        "study.page(catalogue, {}, 'small'), pick.answer(live, 'params=1M', True)\n"
+        "architecture.page(catalogue, {}, 'small', live.members()[0].key)\n"
         "print('done')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

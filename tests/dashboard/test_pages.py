@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from moonas.architecture import Architecture
-from moonas.dashboard.library import Library
+from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.pages import PAGES, architecture, compare, pick, studies, study
 from moonas.dashboard.shell import _routes, find_page, frame
@@ -50,26 +50,26 @@ def marks(figure: Any) -> dict[str, tuple[float, float]]:
 
 
 @pytest.mark.parametrize("address", ["/", "/studies/small", "/studies/waiting", "/studies/small/pick", "/compare", "/nope"])
-def test_every_address_has_a_page_with_a_trail(library: Library, address: str) -> None:
-    page = find_page(library, _routes(), address, "")
+def test_every_address_has_a_page_with_a_trail(catalogue: Catalogue, address: str) -> None:
+    page = find_page(catalogue, _routes(), address, "")
     assert "Studies" in texts(frame(page)[0])
     assert page.content
 
 
-def test_an_address_of_an_unknown_study_says_so(library: Library) -> None:
+def test_an_address_of_an_unknown_study_says_so(catalogue: Catalogue) -> None:
     with pytest.raises(UnknownStudyError):
-        find_page(library, _routes(), "/studies/nowhere", "")
+        find_page(catalogue, _routes(), "/studies/nowhere", "")
 
 
-def test_every_view_opens_on_a_study_with_results_and_on_one_without(library: Library) -> None:
+def test_every_view_opens_on_a_study_with_results_and_on_one_without(catalogue: Catalogue) -> None:
     assert set(PAGES) >= {"/", "/compare"}
     for view in VIEWS.values():
-        assert view.layout(library.live("small"))
-        assert view.layout(library.live("waiting"))
+        assert view.layout(catalogue.live("small"))
+        assert view.layout(catalogue.live("waiting"))
 
 
-def test_the_list_sends_only_the_rows_that_have_changed(library: Library) -> None:
-    rows = [studies.row(line) for line in library.lines()]
+def test_the_list_sends_only_the_rows_that_have_changed(catalogue: Catalogue) -> None:
+    rows = [studies.row(line) for line in catalogue.lines()]
     assert studies.changes(rows, rows) == {}
     grown = [*rows[:1], {**rows[1], "accuracy": 0.99}, {"name": "new"}]
     assert studies.changes(rows, grown) == {"add": [{"name": "new"}], "update": [grown[1]], "remove": [rows[2]]}
@@ -236,9 +236,9 @@ def test_a_margin_is_the_share_of_the_bound_that_is_left() -> None:
     assert pick.margin(bounds, "macs", 1) == ""
 
 
-def test_an_architecture_s_page_holds_its_costs_measurements_and_files(library: Library, live: LiveStudy) -> None:
+def test_an_architecture_s_page_holds_its_costs_measurements_and_files(catalogue: Catalogue, live: LiveStudy) -> None:
     member = live.members()[0]
-    page = architecture.page(library, {}, "small", member.key[:8])
+    page = architecture.page(catalogue, {}, "small", member.key[:8])
     told = texts(page.content)
     assert f"{member.metrics['params'].value:,.0f}" in told
     measured = live.store.evaluations(live.record.id, architectures=[member.key])
@@ -252,24 +252,24 @@ def test_an_architecture_s_page_holds_its_costs_measurements_and_files(library: 
     )
 
 
-def test_an_unknown_architecture_is_answered_with_known_ones(library: Library) -> None:
+def test_an_unknown_architecture_is_answered_with_known_ones(catalogue: Catalogue) -> None:
     with pytest.raises(UsageError, match="its keys"):
-        architecture.page(library, {}, "small", "zzzz")
+        architecture.page(catalogue, {}, "small", "zzzz")
 
 
-def test_two_studies_are_compared_in_one_box(library: Library) -> None:
-    content = compare.compared(library, ["small", "other"], False)
+def test_two_studies_are_compared_in_one_box(catalogue: Catalogue) -> None:
+    content = compare.compared(catalogue, ["small", "other"], False)
     small, other = named(content, "standings").rowData
     assert small["lead"] is None
     assert other["lead"] == pytest.approx(other["hypervolume"] - small["hypervolume"])
-    fronts = [library.live(name).members() for name in ("small", "other")]
+    fronts = [catalogue.live(name).members() for name in ("small", "other")]
     together = np.array([[-n.values["accuracy"], n.values["params"], n.values["latency_ms"]] for one in fronts for n in one])
     kept = non_dominated(together)
     assert [small["in_union"], other["in_union"]] == [int(kept[: len(fronts[0])].sum()), int(kept[len(fronts[0]) :].sum())]
 
 
-def test_one_study_alone_is_not_compared(library: Library) -> None:
-    assert "Choose two studies" in texts(compare.compared(library, ["small"], False))
+def test_one_study_alone_is_not_compared(catalogue: Catalogue) -> None:
+    assert "Choose two studies" in texts(compare.compared(catalogue, ["small"], False))
 
 
 def test_members_of_a_group_share_its_colour_in_table_and_figure(live: LiveStudy) -> None:

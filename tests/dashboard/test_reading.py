@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sqlalchemy import insert
 
-from moonas.dashboard.library import Library
+from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.live import LiveStudy
 from moonas.errors import StorageError, UnknownStudyError
 from moonas.results.study import Study
@@ -22,30 +22,30 @@ from tests.outer.fakes import Crash, FakePool, drive
 PLANNED = 2 * 3 * 2  # methods, budgets, replicates
 
 
-def test_each_study_is_told_in_one_line(library: Library) -> None:
-    small, other, waiting = library.lines()
+def test_each_study_is_told_in_one_line(catalogue: Catalogue) -> None:
+    small, other, waiting = catalogue.lines()
     assert (small.name, small.state, small.finished, small.planned) == ("small", StudyState.COMPLETE, PLANNED, PLANNED)
     assert (other.finished, other.planned) == (4, 4)
     assert (waiting.state, waiting.finished, waiting.planned, waiting.accuracy) == (StudyState.NEW, 0, PLANNED, None)
-    history = library.store.front_history(library.store.study("small").id)
+    history = catalogue.store.front_history(catalogue.store.study("small").id)
     assert small.hypervolume == tuple(step.hypervolume for step in history)
-    assert small.device_seconds == library.store.device_seconds(library.store.study("small").id)
+    assert small.device_seconds == catalogue.store.device_seconds(catalogue.store.study("small").id)
     assert small.seconds_left is None  # nothing runs
 
 
 def test_where_there_is_no_database_there_are_no_studies(tmp_path: Path) -> None:
-    nowhere = Library(f"sqlite:///{tmp_path}/none.db")
+    nowhere = Catalogue(f"sqlite:///{tmp_path}/none.db")
     assert (nowhere.lines(), nowhere.names(), nowhere.holds("small")) == ([], [], False)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unknown_study_is_named_with_its_nearest(library: Library) -> None:
+def test_an_unknown_study_is_named_with_its_nearest(catalogue: Catalogue) -> None:
     with pytest.raises(UnknownStudyError, match=r"smal.*did you mean 'small'"):
-        library.live("smal")
+        catalogue.live("smal")
 
 
-def test_the_dashboard_s_connection_cannot_write(library: Library) -> None:
-    with pytest.raises(StorageError, match="readonly"), library.store.database.write() as session:
+def test_the_dashboard_s_connection_cannot_write(catalogue: Catalogue) -> None:
+    with pytest.raises(StorageError, match="readonly"), catalogue.store.database.write() as session:
         session.execute(insert(Event).values(study_id=1, kind="note", text="written"))
 
 
@@ -65,7 +65,7 @@ def test_a_study_that_goes_on_is_read_by_increments(tmp_path: Path) -> None:
     with Store.open(url, create=True) as store:
         with pytest.raises(Crash):
             drive(store, asked(), FakePool(crash_after=40))
-        live = Library(url).live("small")
+        live = Catalogue(url).live("small")
         before, stamp = len(live.trials), live.now
         assert 0 < before < PLANNED
         first = live.trials.numbers("finished").max()

@@ -1,7 +1,7 @@
 """Every page by its address; `{name}` is a study's. A page is a module with two functions.
 
-`page(library, query, **parts)` gives a `Page` from what the database holds now; query: what stands behind the address's `?`.
-`register(app, library)` adds the callbacks of its parts.
+`page(catalogue, query, **parts)` gives a `Page` from what the database holds now; query: what stands behind the address's `?`.
+`register(app, catalogue)` adds the callbacks of its parts.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Protocol
 
 from dash import Dash
 
+from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import Page
-from moonas.dashboard.library import Library
 from moonas.dashboard.pages import architecture, compare, pick, studies, study
 
 
@@ -23,7 +23,7 @@ class Module(Protocol):
     def page(self) -> Callable[..., Page]: ...
 
     @property
-    def register(self) -> Callable[[Dash, Library], None]: ...
+    def register(self) -> Callable[[Dash, Catalogue], None]: ...
 
 
 PAGES: dict[str, Module] = {

@@ -10,9 +10,9 @@ from urllib.parse import quote
 from dash import Dash, html
 
 from moonas.architecture import Architecture
+from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import Page, anchor, cards, code, grid, numeric, panel, study_address
 from moonas.dashboard.drawing import cell_pictures
-from moonas.dashboard.library import Library
 from moonas.dashboard.live import LiveStudy
 from moonas.report import text
 from moonas.report.cells import operation_text
@@ -27,9 +27,9 @@ from moonas.study.budgets import parse_budget
 from moonas.study.metrics import METRICS
 
 
-def page(library: Library, query: dict[str, str], name: str, key: str) -> Page:
+def page(catalogue: Catalogue, query: dict[str, str], name: str, key: str) -> Page:
     """Everything about the one architecture whose key begins with `key`; each width and depth it was measured at in a panel."""
-    live = library.live(name)
+    live = catalogue.live(name)
     networks = live.study.networks_of(key)
     architecture, full = networks[0].architecture, networks[0].key
     drawn = [
@@ -46,7 +46,7 @@ def page(library: Library, query: dict[str, str], name: str, key: str) -> Page:
     return Page(full[:12], [(name, study_address(name))], content)
 
 
-def register(app: Dash, library: Library) -> None:
+def register(app: Dash, catalogue: Catalogue) -> None:
     """Nothing on this page moves."""
 
 

@@ -8,8 +8,8 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, html
 
 from moonas.comparison import Comparison, compare
+from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import Page, empty, graph, grid, in_thread, loading, numeric, panel
-from moonas.dashboard.library import Library
 from moonas.dashboard.scheme import SCHEME
 from moonas.dashboard.views.front import front_data
 from moonas.errors import MoonasError
@@ -28,9 +28,9 @@ COLUMNS: list[dict[str, Any]] = [
 ]
 
 
-def page(library: Library, query: dict[str, str]) -> Page:
+def page(catalogue: Catalogue, query: dict[str, str]) -> Page:
     """A choice of studies; the address may name them, as in `?studies=one,two`."""
-    known = library.names()
+    known = catalogue.names()
     asked = [name for name in query.get("studies", "").split(",") if name in known]
     choice = dmc.MultiSelect(
         id="studies-compared",
@@ -53,13 +53,13 @@ def page(library: Library, query: dict[str, str]) -> Page:
     return Page("Compare", [], content)
 
 
-def register(app: Dash, library: Library) -> None:
+def register(app: Dash, catalogue: Catalogue) -> None:
     """Compare whatever is chosen."""
 
     @app.callback(Output("comparison", "children"), Input("studies-compared", "value"), Input("anyway", "checked"))
     @in_thread
     def lay_over(names: list[str], anyway: bool) -> Any:
-        return compared(library, names, bool(anyway))
+        return compared(catalogue, names, bool(anyway))
 
     @app.callback(
         Output("versus", "figure"),
@@ -70,18 +70,18 @@ def register(app: Dash, library: Library) -> None:
     )
     @in_thread
     def draw(x: str, y: str, scheme: str, names: list[str]) -> Any:
-        return versus_figure({name: front_data(library.live(name), None) for name in names}, x, y, scheme)
+        return versus_figure({name: front_data(catalogue.live(name), None) for name in names}, x, y, scheme)
 
 
-def compared(library: Library, names: list[str], anyway: bool) -> Any:
+def compared(catalogue: Catalogue, names: list[str], anyway: bool) -> Any:
     """The figure's place and the table; or why these studies do not compare."""
     if len(names) < 2:
         return empty("Choose two studies", "Their fronts are laid over each other, in a box that holds both.")
     try:
-        found = compare([library.live(name).study for name in names], anyway)
+        found = compare([catalogue.live(name).study for name in names], anyway)
     except MoonasError as error:
         return empty("These studies do not compare", str(error).replace("With --anyway (anyway=True)", "With the switch above"))
-    data = outline(library.live(names[0]).study)
+    data = outline(catalogue.live(names[0]).study)
     choices = [{"value": one.name, "label": text.metric_label(data, one.name)} for one in data.objectives]
     x = next((one.name for one in data.objectives if one.name != data.main.name), data.main.name)
     controls = html.Div(

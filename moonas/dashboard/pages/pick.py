@@ -9,8 +9,8 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html
 
+from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import Page, anchor, cards, code, empty, graph, in_thread, loading, panel, study_address
-from moonas.dashboard.library import Library
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.scheme import SCHEME
 from moonas.dashboard.views.front import drawable, front_data, member_marks, trial_marks
@@ -27,9 +27,9 @@ from moonas.study.relaxation import missed
 BETWEEN = re.compile(r"(?<=[\w%.])\s+(?=[A-Za-z_]\w*\s*[<>=])")  # the space between two bounds
 
 
-def page(library: Library, query: dict[str, str], name: str) -> Page:
+def page(catalogue: Catalogue, query: dict[str, str], name: str) -> Page:
     """A line to type the budget in; the answer comes below."""
-    live = library.live(name)
+    live = catalogue.live(name)
     asked = dmc.TextInput(
         id="under",
         label="Budget",
@@ -59,13 +59,13 @@ def page(library: Library, query: dict[str, str], name: str) -> Page:
     return Page("Pick", [(name, study_address(name))], content)
 
 
-def register(app: Dash, library: Library) -> None:
+def register(app: Dash, catalogue: Catalogue) -> None:
     """Answer what is typed."""
 
     @app.callback(Output("pick", "children"), Input("under", "value"), Input("kind", "value"), State("study", "data"))
     @in_thread
     def pick(under: str, kind: str, name: str) -> Any:
-        live = library.live(name)
+        live = catalogue.live(name)
         try:
             return answer(live, under, kind == "knee")
         except MoonasError as error:
@@ -74,7 +74,7 @@ def register(app: Dash, library: Library) -> None:
     @app.callback(Output("pick-figure", "figure"), Input("picked", "data"), SCHEME, State("under", "value"), State("study", "data"))
     @in_thread
     def draw(picked: dict[str, float], scheme: str, under: str, name: str) -> Any:
-        return figure(library.live(name), picked, read_bounds(under), scheme)
+        return figure(catalogue.live(name), picked, read_bounds(under), scheme)
 
 
 def read_bounds(under: str | None) -> list[Bound]:

@@ -7,8 +7,8 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
+from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import Page, anchor, empty, grid, in_thread, numeric, study_address
-from moonas.dashboard.library import Library
 from moonas.dashboard.overview import StudyLine
 from moonas.report import text
 from moonas.store.states import StudyState, TrialState
@@ -29,9 +29,9 @@ COLUMNS: list[dict[str, Any]] = [
 ]
 
 
-def page(library: Library, query: dict[str, str]) -> Page:
+def page(catalogue: Catalogue, query: dict[str, str]) -> Page:
     """The table, or how to come to a first study."""
-    rows = [row(line) for line in library.lines()]
+    rows = [row(line) for line in catalogue.lines()]
     table = grid("studies", COLUMNS, rows, "name")
     find = dmc.TextInput(
         id="filter", placeholder="Filter", size="sm", className="filter", attributes={"input": {"aria-label": "Filter studies"}}
@@ -46,7 +46,7 @@ def page(library: Library, query: dict[str, str]) -> Page:
     return Page("Studies", [], content)
 
 
-def register(app: Dash, library: Library) -> None:
+def register(app: Dash, catalogue: Catalogue) -> None:
     """Filter; look again now and then, and send the rows that have changed."""
 
     @app.callback(
@@ -59,7 +59,7 @@ def register(app: Dash, library: Library) -> None:
     )
     @in_thread
     def update(_: int, shown: list[dict[str, Any]]) -> tuple[Any, bool, bool]:
-        rows = [row(line) for line in library.lines()]
+        rows = [row(line) for line in catalogue.lines()]
         return changes(shown, rows) or no_update, not rows, bool(rows)
 
     app.clientside_callback(

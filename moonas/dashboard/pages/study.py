@@ -7,8 +7,8 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html, no_update
 
+from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import Page, anchor, cards, in_thread, study_address
-from moonas.dashboard.library import Library
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.overview import planned_trials, seconds_per_trial
 from moonas.dashboard.views import VIEWS
@@ -19,9 +19,9 @@ from moonas.store.states import StudyState, TrialState
 EVERY = 4_000  # milliseconds between two looks at what has changed
 
 
-def page(library: Library, query: dict[str, str], name: str) -> Page:
+def page(catalogue: Catalogue, query: dict[str, str], name: str) -> Page:
     """The head, the headline numbers and the tabs; the first view is opened unless the address says `?view=`."""
-    live = library.live(name)
+    live = catalogue.live(name)
     asked = query.get("view", "")
     opened = asked if asked in VIEWS else next(iter(VIEWS))
     tabs = dmc.Tabs(
@@ -49,13 +49,13 @@ def page(library: Library, query: dict[str, str], name: str) -> Page:
     return Page(name, [], content)
 
 
-def register(app: Dash, library: Library) -> None:
+def register(app: Dash, catalogue: Catalogue) -> None:
     """Open views; look now and then whether anything has changed, and let what is open be drawn anew only then."""
 
     @app.callback(Output("opened", "children"), Input("view", "value"), State("study", "data"), prevent_initial_call=True)
     @in_thread
     def open_view(view: str, name: str) -> list[Any]:
-        return VIEWS[view].layout(library.live(name))
+        return VIEWS[view].layout(catalogue.live(name))
 
     @app.callback(
         Output("version", "data"),
@@ -67,13 +67,13 @@ def register(app: Dash, library: Library) -> None:
     )
     @in_thread
     def look(beats: int | None, version: str, name: str) -> tuple[Any, Any, Any]:
-        live = library.live(name)
+        live = catalogue.live(name)
         if beats and live.now.text == version:
             return no_update, no_update, no_update
         return (live.now.text if live.now.text != version else no_update), headline(live), badge(live.state)
 
     for view in VIEWS.values():
-        view.register(app, library)
+        view.register(app, catalogue)
 
 
 def badge(state: StudyState) -> Any:

@@ -1,6 +1,7 @@
 """What a study's page shows behind its tabs, each worked out when it is opened.
 
-A view is a module with a `TITLE`, `layout(live)`, which gives its parts, and `register(app, library)`, which fills and moves them.
+A view is a module with a `TITLE`, `layout(live)`, which gives its parts, and `register(app, catalogue)`, which fills and moves
+them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 
 from dash import Dash
 
-from moonas.dashboard.library import Library
+from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.views import budgets, front, methods, parameters, volume, workers
 
@@ -24,7 +25,7 @@ class View(Protocol):
     def layout(self) -> Callable[[LiveStudy], list[Any]]: ...
 
     @property
-    def register(self) -> Callable[[Dash, Library], None]: ...
+    def register(self) -> Callable[[Dash, Catalogue], None]: ...
 
 
 VIEWS: dict[str, View] = {

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from dash import ALL, Dash, Input, Output, State, ctx
 
+from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import empty, graph, in_thread, panel
-from moonas.dashboard.library import Library
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.scheme import SCHEME
 from moonas.report import text
@@ -38,13 +38,13 @@ def layout(live: LiveStudy) -> list[Any]:
     ]
 
 
-def register(app: Dash, library: Library) -> None:
+def register(app: Dash, catalogue: Catalogue) -> None:
     """Draw each."""
 
     @app.callback(Output({"budget": ALL}, "figure"), Input("version", "data"), SCHEME, State("study", "data"))
     @in_thread
     def draw(_: str, scheme: str, name: str) -> list[Any]:
-        data = with_trials(library.live(name))
+        data = with_trials(catalogue.live(name))
         metrics = [output["id"]["budget"] for output in ctx.outputs_list]
         return [budget_figure(data, metric).update_layout(template=template(scheme)) for metric in metrics]
 

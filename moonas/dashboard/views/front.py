@@ -10,8 +10,8 @@ import dash_mantine_components as dmc
 import numpy as np
 from dash import Dash, Input, Output, Patch, State, ctx, dcc, html, no_update
 
+from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import anchor, empty, graph, grid, in_thread, numeric, panel, study_address
-from moonas.dashboard.library import Library
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.scheme import SCHEME
 from moonas.report import text
@@ -75,7 +75,7 @@ def layout(live: LiveStudy) -> list[Any]:
     ]
 
 
-def register(app: Dash, library: Library) -> None:
+def register(app: Dash, catalogue: Catalogue) -> None:
     """Draw, and let figure and table choose the same network."""
 
     @app.callback(
@@ -99,7 +99,7 @@ def register(app: Dash, library: Library) -> None:
     def draw(
         x: str, y: str, z: str, colour: str, asked: Scale, others: bool, band: bool, moment: int, _: str, scheme: str, name: str
     ) -> tuple[Any, str, str, Any]:
-        live = library.live(name)
+        live = catalogue.live(name)
         axes = list(dict.fromkeys([x, y, *[z] * (z != NONE)]))
         if len(axes) == 1:  # the same metric twice: nothing to see, so the next one stands in
             axes.append(next((other for other in drawable(live) if other != axes[0]), axes[0]))
@@ -134,7 +134,7 @@ def register(app: Dash, library: Library) -> None:
     )
     @in_thread
     def point(choice: str, x: str, y: str, z: str, moment: int, selected: Any, name: str) -> tuple[Any, Any, Any]:
-        live = library.live(name)
+        live = catalogue.live(name)
         found = chosen(live, choice, moment)
         ring = Patch()
         for letter, metric in zip("xyz", [x, y, *[z] * (z != NONE)], strict=False):

@@ -6,8 +6,8 @@ from typing import Any
 
 from dash import Dash, Input, Output, State, html
 
+from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import graph, grid, in_thread, numeric, panel
-from moonas.dashboard.library import Library
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.scheme import SCHEME
 from moonas.race import Runner, race
@@ -41,7 +41,7 @@ def layout(live: LiveStudy) -> list[Any]:
     ]
 
 
-def register(app: Dash, library: Library) -> None:
+def register(app: Dash, catalogue: Catalogue) -> None:
     """Run the race when it is looked at."""
 
     @app.callback(
@@ -49,7 +49,7 @@ def register(app: Dash, library: Library) -> None:
     )
     @in_thread
     def draw(_: str, scheme: str, name: str) -> tuple[Any, Any]:
-        live = library.live(name)
+        live = catalogue.live(name)
         runners = live.once("race", lambda: race(live.study))
         return race_figure(runners, scheme), grid("race", COLUMNS, rows(runners), "method")
 

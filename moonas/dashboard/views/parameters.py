@@ -9,8 +9,8 @@ import dash_mantine_components as dmc
 import numpy as np
 from dash import Dash, Input, Output, State, html
 
+from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import empty, graph, in_thread, panel
-from moonas.dashboard.library import Library
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.scheme import SCHEME
 from moonas.dashboard.views.front import drawable
@@ -49,7 +49,7 @@ def layout(live: LiveStudy) -> list[Any]:
     ]
 
 
-def register(app: Dash, library: Library) -> None:
+def register(app: Dash, catalogue: Catalogue) -> None:
     """Draw both for the chosen metric."""
 
     @app.callback(
@@ -65,7 +65,7 @@ def register(app: Dash, library: Library) -> None:
     )
     @in_thread
     def draw(target: str, _: str, scheme: str, name: str) -> tuple[Any, Any, str, Any, str]:
-        live = library.live(name)
+        live = catalogue.live(name)
         found = live.once(f"importance {target}", lambda: importance(varied(live), live.trials.numbers(target)))
         bars = importance_figure(found.shares if found else {}, scheme)
         lines, note = parallel(live, target, scheme)

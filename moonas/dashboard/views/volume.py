@@ -9,8 +9,8 @@ import numpy as np
 from dash import Dash, Input, Output, State
 from sqlalchemy import select
 
+from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import empty, graph, in_thread, panel
-from moonas.dashboard.library import Library
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.scheme import SCHEME
 from moonas.report import text
@@ -41,7 +41,7 @@ def layout(live: LiveStudy) -> list[Any]:
     ]
 
 
-def register(app: Dash, library: Library) -> None:
+def register(app: Dash, catalogue: Catalogue) -> None:
     """Draw both."""
 
     @app.callback(
@@ -53,7 +53,7 @@ def register(app: Dash, library: Library) -> None:
     )
     @in_thread
     def draw(_: str, scheme: str, name: str) -> tuple[Any, Any]:
-        data = with_history(library.live(name))
+        data = with_history(catalogue.live(name))
         look = template(scheme)
         return (
             hypervolume_figure(data).update_layout(template=look),

@@ -7,8 +7,8 @@ from typing import Any
 from dash import Dash, Input, Output, State, html
 from sqlalchemy import func, select
 
+from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import empty, graph, in_thread, panel
-from moonas.dashboard.library import Library
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.scheme import SCHEME
 from moonas.report import text
@@ -35,7 +35,7 @@ def layout(live: LiveStudy) -> list[Any]:
     ]
 
 
-def register(app: Dash, library: Library) -> None:
+def register(app: Dash, catalogue: Catalogue) -> None:
     """Draw it."""
 
     @app.callback(
@@ -43,7 +43,7 @@ def register(app: Dash, library: Library) -> None:
     )
     @in_thread
     def draw(_: str, scheme: str, name: str) -> tuple[Any, str]:
-        bars, _total = attempts(library.live(name))
+        bars, _total = attempts(catalogue.live(name))
         return timeline_figure(bars, scheme), busy(bars)
 
 
