@@ -21,6 +21,7 @@ from moonas.registry import load_object
 from moonas.seeds import stream
 from moonas.spaces.costs import cost_table
 from moonas.spaces.decode import Decoder
+from moonas.spaces.mixture import mixture_to_json
 from moonas.spaces.scores import JsonScores, scores_to_json
 from moonas.spaces.space import make_space
 from moonas.specs import SearchSpec
@@ -102,7 +103,9 @@ class Search:
 
     def snapshot(self) -> dict[str, Any]:
         """What is reported after an epoch beside its metrics."""
-        return {"scores": self.scores()}
+        method = self.method
+        mixture = mixture_to_json(method.probabilities(), method.scores(), method.edge_weights())
+        return {"scores": self.scores(), "mixture": mixture}
 
     def state_dict(self) -> dict[str, Any]:
         return {"method": self.method.state_dict(), "watch": self.watch.state}

@@ -64,7 +64,7 @@ def run_task(
 ) -> dict[str, Any]:
     """Run the search or the evaluation that `spec` describes, and return its result as JSON data.
 
-    report: called after each epoch with {"step", "of", "metrics", "checkpoint", "seconds"} (a search adds "scores"); answers
+    report: called after each epoch with {"step", "of", "metrics", "checkpoint", "seconds"} (a search adds "scores", "mixture"); answers
     "continue" or None, "stop", "prune" or "pause". It is also called with {"warning": text}, where the answer does not count.
     artifacts: URL of the folder for checkpoints and weights; None keeps nothing.
     checkpoint: where to go on; where it is missing or damaged the one before, else the start.
