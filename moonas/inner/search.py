@@ -102,10 +102,11 @@ class Search:
         return scores_to_json(self.method.scores())
 
     def snapshot(self) -> dict[str, Any]:
-        """What is reported after an epoch beside its metrics."""
-        method = self.method
-        mixture = mixture_to_json(method.probabilities(), method.scores(), method.edge_weights())
-        return {"scores": self.scores(), "mixture": mixture}
+        """What is reported after an epoch beside its metrics: the scores, and the mixture, None where nothing is learned of that."""
+        scores, method = self.method.scores(), self.method
+        learns = not METHODS[self.spec.method["name"]].draws
+        mixture = mixture_to_json(method.probabilities(), scores, method.edge_weights()) if learns else None
+        return {"scores": scores_to_json(scores), "mixture": mixture}
 
     def state_dict(self) -> dict[str, Any]:
         return {"method": self.method.state_dict(), "watch": self.watch.state}
