@@ -102,7 +102,7 @@ class Search:
         return scores_to_json(self.method.scores())
 
     def snapshot(self) -> dict[str, Any]:
-        """What is reported after an epoch beside its metrics: the scores, and the mixture, None where nothing is learned of that."""
+        """What is reported after an epoch beside its metrics: the scores, and the mixture, None where nothing is learned."""
         scores, method = self.method.scores(), self.method
         learns = not METHODS[self.spec.method["name"]].draws
         mixture = mixture_to_json(method.probabilities(), scores, method.edge_weights()) if learns else None

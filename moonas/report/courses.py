@@ -171,14 +171,24 @@ def _heat_map(
         text=[[hover] * len(epochs) for hover in hovers],
         hovertemplate="%{text}<br>epoch %{x}: %{z:.1%}<extra></extra>",
         hoverongaps=False,
-        colorbar={"orientation": "h", "thickness": 10, "y": 1, "yanchor": "bottom", "tickformat": ".0%", "outlinewidth": 0, "nticks": 6},
+        colorbar={
+            "orientation": "h",
+            "thickness": 10,
+            "y": 1,
+            "yanchor": "bottom",
+            "tickformat": ".0%",
+            "outlinewidth": 0,
+            "nticks": 6,
+        },
     )
     step = epochs[1] - epochs[0] if len(epochs) > 1 else 1
     figure.add_scatter(
-        x=[epochs[-1] + step] * len(marks),
+        x=[epochs[-1] + step / 2] * len(marks),
         y=marks,
-        mode="markers",
-        marker={"symbol": "triangle-left", "size": 9, "color": SCHEMES[scheme]["accent"]},
+        mode="text",
+        text=["◂"] * len(marks),
+        textposition="middle right",
+        textfont={"size": 15, "color": SCHEMES[scheme]["accent"]},
         hovertext=[hovers[mark] for mark in marks],
         hovertemplate="%{hovertext}<extra></extra>",
         showlegend=False,
@@ -186,8 +196,8 @@ def _heat_map(
     )
     ticks: dict[str, Any] = {"tickmode": "array", "tickvals": list(range(len(rows))), "ticktext": labels, "tickfont": {"size": 11}}
     figure.update_yaxes(range=[len(rows) - 0.5, -0.5], showgrid=False, ticks="", **ticks)
-    figure.update_xaxes(title_text="epoch", showgrid=False, tickformat=",d", range=[epochs[0] - step / 2, epochs[-1] + 1.5 * step])
-    figure.update_layout(template=template(scheme), height=130 + ROW * len(rows), margin={"t": 56, "r": 12}, hovermode="closest")
+    figure.update_xaxes(title_text="epoch", showgrid=False, tickformat=",d", range=[epochs[0] - step / 2, epochs[-1] + step / 2])
+    figure.update_layout(template=template(scheme), height=130 + ROW * len(rows), margin={"t": 42, "r": 26}, hovermode="closest")
     return figure
 
 

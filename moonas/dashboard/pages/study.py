@@ -8,7 +8,7 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html, no_update
 
 from moonas.dashboard.catalogue import Catalogue
-from moonas.dashboard.components import Page, anchor, cards, in_thread, study_address
+from moonas.dashboard.components import Page, anchor, badge, cards, in_thread, study_address
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.overview import planned_trials, seconds_per_trial
 from moonas.dashboard.views import VIEWS
@@ -70,15 +70,10 @@ def register(app: Dash, catalogue: Catalogue) -> None:
         live = catalogue.live(name)
         if beats and live.now.text == version:
             return no_update, no_update, no_update
-        return (live.now.text if live.now.text != version else no_update), headline(live), badge(live.state)
+        return (live.now.text if live.now.text != version else no_update), headline(live), badge(live.state.value)
 
     for view in VIEWS.values():
         view.register(app, catalogue)
-
-
-def badge(state: StudyState) -> Any:
-    """A state, in its colour."""
-    return html.Span(state.value.lower(), className=f"badge {state.value.lower()}")
 
 
 def facts(live: LiveStudy) -> str:

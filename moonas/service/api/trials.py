@@ -77,7 +77,7 @@ def read_trial(study: StudyOf, number: Number, steps: Steps = MOST_ROWS) -> Tria
         settings=[SettingOut.model_validate(one) for one in settings_of_trial(study, story.trial)],
         candidates=[FoundBy.model_validate(one) for one in study.store.candidates(study.record.id, trial=number)],
         tasks=[_task(study, work, steps) for work in story.works],
-        collapse=collapse and {name: collapse[name] for name in ("epoch", "reason")},
+        collapse={name: collapse[name] for name in ("epoch", "reason")} if collapse else None,
     )
 
 
