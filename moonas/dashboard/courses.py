@@ -35,7 +35,7 @@ def _about(evaluation: TaskRecord) -> list[str]:
     return [key, *([f"{epochs} epochs"] if epochs else []), f"replicate {spec['replicate']}"]
 
 
-def _shortest(tasks: list[TaskRecord]) -> list[str]:
+def shortest_names(tasks: list[TaskRecord]) -> list[str]:
     """Of several trainings, what tells them apart."""
     told = [_about(task) for task in tasks]
     telling = [place for place, parts in enumerate(zip(*told, strict=False)) if len(set(parts)) > 1]
@@ -47,7 +47,7 @@ def learning(live: LiveStudy, story: TrialStory, scheme: str) -> Any:
     parts = []
     for heading, kind in (("Search", "search"), ("Training", "evaluate")):
         tasks = [work.record for work in story.works if work.record.kind == kind]
-        names = _shortest(tasks) if kind == "evaluate" else [kind] * len(tasks)
+        names = shortest_names(tasks) if kind == "evaluate" else [kind] * len(tasks)
         reported = {name: steps for name, task in zip(names, tasks, strict=True) if (steps := _steps(live, task))}
         panels = learning_panels(reported)
         parts += [

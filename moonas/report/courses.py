@@ -101,12 +101,12 @@ def course_figure(panel: Panel, scheme: str = "light", collapse: int | None = No
     if collapse is not None:
         figure.add_vline(x=collapse, line={"dash": "dash", "width": 1.4, "color": SCHEMES[scheme]["bad"]})
         beside = {"xanchor": "right" if collapse > 3 else "left", "showarrow": False, "font": {"color": SCHEMES[scheme]["bad"]}}
-        figure.add_annotation(x=collapse, y=1, yref="paper", text=" collapse ", **beside)
+        figure.add_annotation(x=collapse, y=1, yref="paper", yanchor="bottom", text="collapse", **beside)
     largest = max((abs(value) for curve in panel.curves for value in curve.values if value is not None), default=0.0)
     figure.update_xaxes(title_text="epoch", tickformat=",d", **({"dtick": 1} if _last(panel) <= 10 else {}))
     figure.update_yaxes(tickformat=".0~%" if panel.share else "~s" if largest >= 1000 else "", rangemode="tozero", nticks=6)
     figure.update_layout(
-        template=template(scheme), height=270, hovermode="closest", showlegend=len(panel.curves) > 1, margin={"t": 16, "r": 12}
+        template=template(scheme), height=270, hovermode="closest", showlegend=len(panel.curves) > 1, margin={"t": 20, "r": 14}
     )
     return figure
 
@@ -158,7 +158,7 @@ def _heat_map(
 ) -> go.Figure:
     import plotly.graph_objects as go
 
-    told = [value for row in rows for value in row if value is not None]
+    told = [value for row in rows for value in row if value]  # what is never drawn at all would take up half of the colours
     low, high = (min(told), max(told)) if told else (0.0, 1.0)
     figure = go.Figure()
     figure.add_heatmap(

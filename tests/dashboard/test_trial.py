@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,21 @@ def test_edges_are_a_choice_only_where_a_method_learns_them(live: LiveStudy, rea
     assert [one["value"] for one in shown] == ["normal", "reduce"]
     shown = courses.shown_mixtures(real, trial_story(real.study, 0))
     assert [one["value"] for one in shown] == ["normal", "reduce", "normal:edges", "reduce:edges"]
+
+
+def test_trainings_of_a_trial_are_named_by_what_tells_them_apart(real: LiveStudy) -> None:
+    task = next(work.record for work in trial_story(real.study, 0).works if work.record.kind == "evaluate")
+    key = Architecture.from_json(task.spec["architecture"]).key[:6]
+    longer = replace(task, spec={**task.spec, "protocol": {**task.spec["protocol"], "epochs": 9}})
+    assert courses.task_name(task) == f"evaluation of {key}, 2 epochs, replicate 0"
+    assert courses.shortest_names([task]) == [key]
+    assert courses.shortest_names([task, longer]) == ["2 epochs", "9 epochs"]
+    other = replace(longer, spec={**longer.spec, "replicate": 1})
+    assert courses.shortest_names([task, longer, other]) == [
+        "2 epochs, replicate 0",
+        "9 epochs, replicate 0",
+        "9 epochs, replicate 1",
+    ]
 
 
 def test_a_failed_trial_tells_its_reason_and_its_traceback_as_text(searched: str, real: LiveStudy) -> None:

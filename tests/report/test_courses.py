@@ -54,6 +54,7 @@ def test_a_heat_map_has_a_row_for_each_operation_blank_where_it_was_dropped_and_
     assert list(marks.y) == [2]
     assert figure.layout.yaxis.ticktext[:3] == ("<b>c(k−2) → 0</b>", "skip", "<b>sep conv 3×3</b>")
     assert heat.text[2][0] == "c(k−2) → 0, sep conv 3×3, in this trial's network"
+    assert (heat.zmin, heat.zmax) == (0.1, 1.0)
     edges = edge_figure(GROUP, [(1, first), (5, second)], [(2, 0, "sep_conv_3x3")])
     assert [list(row) for row in edges.data[0].z] == [[0.4, 0.3], [0.6, 0.7]]
     assert list(edges.data[1].y) == [0]
