@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator
 
 from moonas.errors import nearest
 from moonas.registry import Registry
-from moonas.study.numbers import Count, Whole, parse_number, parse_whole
+from moonas.study.numbers import Count, Share, Whole, parse_number, parse_whole
 
 TRAINING_PARTS = ("train_w", "train_alpha", "valid")  # what the training images are shared among, in this order
 
@@ -30,7 +30,7 @@ def _fractions(value: Any) -> dict[str, float]:
 
 
 Size = Annotated[Whole, Field(ge=4, le=1024)]
-Fractions = Annotated[dict[str, float], PlainValidator(_fractions)]
+Fractions = Annotated[dict[str, float], PlainValidator(_fractions, json_schema_input_type=dict[str, Share])]
 Folder = Annotated[str, Field(min_length=1)]
 
 

@@ -32,7 +32,7 @@ from moonas.study.validation import Place, plain, unknown_key
 from moonas.study.variants import Method, Named
 
 SCHEMA = 1  # of the resolved form that a study database stores
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +125,9 @@ def read_study(raw: Any, place: Place) -> dict[str, Any]:
         if key not in known:
             (place / str(key)).wrong(unknown_key(str(key), list(known)))
     (place / "methods").read(declare_returned, raw.get("methods"))
-    absent = _ABSENT | (_WITHOUT_NETWORK if _names(raw.get("methods")) == {"function"} else {})
-    absent |= {"sampler": "grid" if raw.get("trials") is None else "moonas"}  # only a sweep ends by itself
+    absent = ABSENT | (_WITHOUT_NETWORK if _names(raw.get("methods")) == {"function"} else {})
+    if raw.get("trials") is not None:
+        absent["sampler"] = "moonas"  # only a sweep ends by itself
     parts: dict[str, Any] = {}
     for key, reader in _READERS.items():
         value = raw.get(key)
@@ -161,7 +162,7 @@ def _to_json(value: Any) -> Any:
 
 
 def _name(value: Any, place: Place) -> str | None:
-    if isinstance(value, str) and _NAME.fullmatch(value):
+    if isinstance(value, str) and NAME.fullmatch(value):
         return value
     place.wrong(f"expected 1 to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit, got {value!r}")
     return None
@@ -370,6 +371,6 @@ _READERS: dict[str, Callable[[Any, Place], Any]] = {
     "storage": _text,
     "artifacts": _text,
 }
-_ABSENT: dict[str, Any] = {"protocol": "short"}  # what an absent entry stands for
+ABSENT: dict[str, Any] = {"sampler": "grid", "protocol": "short"}  # what an absent entry stands for
 _ONE = {"channels": 1, "cells": 1}
 _WITHOUT_NETWORK = {"data": "none", "space": "none", "search": _ONE, "final": _ONE, "protocol": "function"}

@@ -57,11 +57,19 @@ def _measured(name: str) -> str:
     return name
 
 
-OpenChannels = Annotated[tuple[Channels, ...], BeforeValidator(_as_tuple), AfterValidator(_each_once)]
-OpenCells = Annotated[tuple[Cells, ...], BeforeValidator(_as_tuple), AfterValidator(_each_once)]
+OpenChannels = Annotated[
+    tuple[Channels, ...],
+    BeforeValidator(_as_tuple, json_schema_input_type=Channels | tuple[Channels, ...]),
+    AfterValidator(_each_once),
+]
+OpenCells = Annotated[
+    tuple[Cells, ...], BeforeValidator(_as_tuple, json_schema_input_type=Cells | tuple[Cells, ...]), AfterValidator(_each_once)
+]
 MeasuredMetric = Annotated[str, AfterValidator(_measured)]
-Devices = Annotated[str | tuple[int, ...], PlainValidator(_devices)]
-Address = Annotated[str, PlainValidator(parse_address)]
+Devices = Annotated[
+    str | tuple[int, ...], PlainValidator(_devices, json_schema_input_type=Literal["auto", "cpu"] | tuple[CountOrZero, ...])
+]
+Address = Annotated[str, PlainValidator(parse_address, json_schema_input_type=str)]
 
 
 @dataclass(frozen=True, kw_only=True)
