@@ -72,6 +72,23 @@ def test_a_failed_trial_is_found_in_the_table_and_shows_what_its_worker_said(rea
     reader.at_ease()
 
 
+def test_a_bar_of_the_timeline_leads_to_its_trial(reader: Reader) -> None:
+    reader.open("/studies/real?view=workers")
+    page = reader.page
+    bars = page.locator("#timeline .barlayer .point path")
+    bars.first.wait_for()
+    box = max((one.bounding_box() for one in bars.all()), key=lambda box: box["width"])
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x - 3, y)
+    page.mouse.move(x, y)
+    page.locator("#timeline .hoverlayer .hovertext").wait_for()
+    page.mouse.click(x, y)
+    page.locator("#trial-attempts").wait_for()
+    assert page.url.rpartition("/")[2] in ("0", "2")  # the first trials that the two searches serve
+    reader.settle()
+    reader.at_ease()
+
+
 def test_a_trial_that_is_not_there_is_told_in_the_look_of_all_pages(reader: Reader) -> None:
     reader.open("/studies/real/trials/99")
     reader.page.get_by_text("the study has 4 trials, counted from 0").wait_for()

@@ -70,7 +70,7 @@ def register(app: Dash, catalogue: Catalogue) -> None:
         live = catalogue.live(name)
         if beats and live.now.text == version:
             return no_update, no_update, no_update
-        return (live.now.text if live.now.text != version else no_update), headline(live), badge(live.state.value)
+        return (live.now.text if live.now.text != version else no_update), headline(live), badge(live.state)
 
     for view in VIEWS.values():
         view.register(app, catalogue)

@@ -53,7 +53,7 @@ def page(catalogue: Catalogue, query: dict[str, str], name: str, number: str) ->
         html.Div(
             [
                 html.H1(f"Trial {trial.number}"),
-                html.Span(badge(trial.state.value), id="trial-state"),
+                html.Span(badge(trial.state), id="trial-state"),
                 html.Span(ways(live, trial), className="actions"),
                 html.P(facts(live, trial), className="facts"),
             ],
@@ -117,7 +117,7 @@ def register(app: Dash, catalogue: Catalogue) -> None:
         now = trial_stamp(live.store.database, story.trial.id)
         if now == version:
             return (no_update,) * 5
-        return now, badge(story.trial.state.value), outcome(live, story), health_note(story), attempts(live, story)
+        return now, badge(story.trial.state), outcome(live, story), health_note(story), attempts(live, story)
 
     @app.callback(
         Output("trial-learning", "children"),
@@ -286,10 +286,10 @@ def _work(live: LiveStudy, story: TrialStory, work: Work) -> Any:
         shared += [", " if shared else "shared with trial ", anchor(trial_address(live.name, number), str(number))]
     shared += [f" and {len(others) - 12} more"] * (len(others) > 12)
     record = work.record
-    head = [courses.task_name(record).capitalize(), " ", html.Code(record.key), " ", badge(record.state.value)]
+    head = [courses.task_name(record).capitalize(), " ", html.Code(record.key), " ", badge(record.state)]
     rows = [
         [
-            badge(attempt.state.value),
+            badge(attempt.state),
             attempt.device,
             attempt.worker,
             text.moment(attempt.started),

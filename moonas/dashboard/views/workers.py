@@ -48,13 +48,14 @@ def register(app: Dash, catalogue: Catalogue) -> None:
 
     @app.callback(
         Output("address", "pathname", allow_duplicate=True),
+        Output("address", "search"),
         Input("timeline", "clickData"),
         State("study", "data"),
         prevent_initial_call=True,
     )
-    def go(click: dict[str, Any] | None, name: str) -> Any:
+    def go(click: dict[str, Any] | None, name: str) -> tuple[Any, Any]:
         number = click["points"][0].get("customdata") if click else None
-        return no_update if number is None else trial_address(name, number)
+        return (no_update, no_update) if number is None else (trial_address(name, number), "")
 
 
 def attempts(live: LiveStudy) -> tuple[list[Bar], int]:
