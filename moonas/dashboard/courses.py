@@ -10,7 +10,7 @@ from moonas.architecture import Architecture
 from moonas.dashboard.components import plot
 from moonas.dashboard.live import LiveStudy
 from moonas.outer.steps import NOUN
-from moonas.report.courses import course_figure, edge_figure, health_panels, learning_panels, mixture_figure
+from moonas.report.courses import course_figure, edge_figure, further_panels, health_panels, learning_panels, mixture_figure
 from moonas.report.members import group_title
 from moonas.results.trial import TrialStory, has_search, mixtures, steps_of
 from moonas.spaces.space import chosen_edges
@@ -49,17 +49,17 @@ def learning(live: LiveStudy, story: TrialStory, scheme: str) -> Any:
         tasks = [work.record for work in story.works if work.record.kind == kind]
         names = shortest_names(tasks) if kind == "evaluate" else [kind] * len(tasks)
         reported = {name: steps for name, task in zip(names, tasks, strict=True) if (steps := _steps(live, task))}
-        panels = learning_panels(reported)
+        panels = [*learning_panels(reported), *(further_panels(reported) if kind == "evaluate" else [])]
         parts += [
             html.Figure(
                 [
                     html.Figcaption(f"{heading}: {panel.title.lower()}"),
-                    plot(f"learning-{kind}-{panel.title.lower()}", f"{heading}: {panel.title.lower()} over epochs",
+                    plot(f"learning-{kind}-{place}", f"{heading}: {panel.title.lower()} over epochs",
                          course_figure(panel, scheme, story.collapse["epoch"] if story.collapse and kind == "search" else None)),
                 ],
                 className="course",
             )
-            for panel in panels
+            for place, panel in enumerate(panels)
         ]  # fmt: skip
     if not parts:
         return html.P(_no_epoch(story) if _trains(live, story) else _NOTHING, className="note")
@@ -88,11 +88,11 @@ def health(live: LiveStudy, story: TrialStory, scheme: str) -> Any:
             html.Figure(
                 [
                     html.Figcaption(panel.title),
-                    plot(f"health-{panel.title}", f"{panel.title} over epochs", course_figure(panel, scheme, collapse)),
+                    plot(f"health-{place}", f"{panel.title} over epochs", course_figure(panel, scheme, collapse)),
                 ],
                 className="course",
             )
-            for panel in health_panels(steps)
+            for place, panel in enumerate(health_panels(steps))
         ],
         className="courses",
     )

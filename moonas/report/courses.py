@@ -62,12 +62,26 @@ def learning_panels(tasks: Mapping[str, Sequence[tuple[int, Mapping[str, float |
     return panels
 
 
+def further_panels(tasks: Mapping[str, Sequence[tuple[int, Mapping[str, float | None]]]]) -> list[Panel]:
+    """Whatever else tasks reported, such as a function of the user's, a panel for each number."""
+    names = dict.fromkeys(name for steps in tasks.values() for _, metrics in steps for name in metrics)
+    known = [f"{part}_{what}" for part in ("train", "valid") for what in ("loss", "accuracy")]
+    return [
+        Panel(
+            _title(name),
+            [Curve(task, *_values(steps, name), True, colour) for colour, (task, steps) in enumerate(tasks.items())],
+        )
+        for name in names
+        if name not in known
+    ]
+
+
 def health_panels(steps: Sequence[tuple[int, Mapping[str, float | None]]]) -> list[Panel]:
     """What else a search reported: its vitals, then what its method adds."""
     names = list(dict.fromkeys(name for _, metrics in steps for name in metrics))
     told = {name for _, _, vitals in VITALS for name in vitals}
     rest = [name for name in names if name not in told and not name.endswith(("_loss", "_accuracy"))]
-    asked = [*VITALS, *((name.replace("_", " ").capitalize(), False, {name: name.replace("_", " ")}) for name in rest)]
+    asked = [*VITALS, *((_title(name), False, {name: _title(name)}) for name in rest)]
     panels = []
     for title, share, metrics in asked:
         there = [(place, name, told_as) for place, (name, told_as) in enumerate(metrics.items()) if name in names]
@@ -75,6 +89,10 @@ def health_panels(steps: Sequence[tuple[int, Mapping[str, float | None]]]) -> li
         if curves:
             panels.append(Panel(title, curves, share))
     return panels
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").capitalize()
 
 
 def _values(steps: Sequence[tuple[int, Mapping[str, float | None]]], name: str) -> tuple[list[int], list[float | None]]:

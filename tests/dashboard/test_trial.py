@@ -26,6 +26,7 @@ from moonas.store.store import Store
 from tests.dashboard.serving import application
 from tests.dashboard.test_pages import named, parts, texts
 from tests.outer.fakes import FakePool, drive, small_study
+from tests.outer.test_function import ZDT, driven, installed  # noqa: F401 - a fixture
 
 
 @pytest.fixture
@@ -60,13 +61,13 @@ def test_a_finished_trial_s_page_holds_its_values_settings_and_attempts(searched
 def test_the_curves_are_those_that_the_tasks_reported(real: LiveStudy) -> None:
     story = trial_story(real.study, 0)
     drawn = figures(courses.learning(real, story, "light"))
-    assert set(drawn) == {f"learning-{kind}-{what}" for kind in ("search", "evaluate") for what in ("loss", "accuracy")}
+    assert set(drawn) == {f"learning-{kind}-{place}" for kind in ("search", "evaluate") for place in (0, 1)}
     reported = real.store.progress(story.search.id)
-    train, valid = drawn["learning-search-loss"].data
+    train, valid = drawn["learning-search-0"].data
     assert (list(train.x), list(train.y)) == ([1, 2, 3], [step.metrics["train_loss"] for step in reported])
     assert list(valid.x) == [2, 3]  # the first epoch is warm-up
     health = figures(courses.health(real, story, "dark"))
-    entropy = next(figure for name, figure in health.items() if name.startswith("health-Entropy"))
+    entropy = health["health-0"]
     assert list(entropy.data[0].y) == [step.metrics["entropy"] for step in reported]
     assert entropy.data[0].y[0] == pytest.approx(np.log(8), abs=1e-3)  # eight operations, still alike after the warm-up
 
@@ -130,6 +131,17 @@ def test_a_trial_without_a_search_shows_none(catalogue: Catalogue, live: LiveStu
     health = next(one for one in parts(content) if getattr(one, "hidden", None) is not None)
     assert health.hidden
     assert "Search health" in texts(health)
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_trial_of_a_function_shows_what_it_was_called_with_and_what_it_returned(tmp_path: Path) -> None:
+    study, _ = driven(tmp_path, ZDT)
+    number = next(trial.number for trial in study.trials() if (trial.params["setting.x1"], trial.params["setting.x2"]) == (0.25, 0))
+    told = texts(page_of(Catalogue(f"sqlite:///{tmp_path}/study.db"), f"/studies/function/trials/{number}"))
+    assert "x1 method 0.25 chosen for this trial" in told
+    assert "0.5" in told.split()  # f2 = 1 - sqrt(f1), by hand
+    assert "Networks" not in told
+    study.store.close()
 
 
 def test_a_waiting_trial_says_so_and_a_page_of_it_sees_it_begin(tmp_path: Path) -> None:

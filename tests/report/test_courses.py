@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from moonas.report.courses import course_figure, edge_figure, health_panels, learning_panels, mixture_figure
+from moonas.report.courses import course_figure, edge_figure, further_panels, health_panels, learning_panels, mixture_figure
 from moonas.spaces.mixture import GroupMixture
 from moonas.spaces.space import CellGroup
 
@@ -27,12 +27,17 @@ def test_a_single_task_needs_no_name_and_one_that_reports_nothing_no_panel():
     assert learning_panels({"search": [(1, {"reward": 1.0})]}) == []
 
 
+def test_whatever_a_function_reports_has_a_panel_of_its_own():
+    panels = further_panels({"a": [(1, {"my_loss": 3.0, "train_loss": 1.0}), (2, {"my_loss": 2.0})]})
+    assert [(panel.title, panel.curves[0].epochs, panel.curves[0].values) for panel in panels] == [("My loss", [1, 2], [3.0, 2.0])]
+
+
 def test_health_joins_expected_and_decoded_costs_and_keeps_what_a_method_adds():
     panels = health_panels(STEPS)
     assert [[curve.name for curve in panel.curves] for panel in panels] == [
         ["mean over edges"],
         ["expected", "decoded"],
-        ["temperature"],
+        ["Temperature"],
     ]
     assert panels[0].curves[0].values == [2.1, None]
 

@@ -201,9 +201,11 @@ def _times(story: TrialStory) -> list[tuple[str, str, str]]:
 
 def _networks(live: LiveStudy, trial: TrialRecord) -> list[Any]:
     """The primary network and the extra ones, with their metrics over all replicates."""
+    if not live.study.finds_networks:
+        return []
     candidates = live.store.candidates(live.record.id, trial=trial.number)
     if not candidates:
-        if trial.state in (TrialState.FAIL, TrialState.PRUNED) or not live.study.finds_networks:
+        if trial.state in (TrialState.FAIL, TrialState.PRUNED):
             return []
         return [panel(html.P("Its networks show up once its search is over.", className="note"), title="Networks")]
     data = outline(live.study)
