@@ -39,7 +39,7 @@ LINES = [
     ("report",),
     ("exchange",),
     ("api",),
-    ("preview", "device_table", "lifecycle", "sharing"),
+    ("preview", "device_table", "lifecycle", "loop_log", "sharing"),
     ("terminal",),
     ("progress",),
     ("cli", "service", "dashboard", "__main__"),

@@ -24,6 +24,7 @@ PAGES = {
     "/studies/small?view=budgets": "small",
     "/studies/small?view=parameters": "small",
     "/studies/small?view=workers": "small",
+    "/studies/small?view=events": "small",
     "/studies/waiting": "waiting",
     "/studies/small/pick?under=params%3D1M": "Pick a network",
     "/compare?studies=small,other": "Compare studies",

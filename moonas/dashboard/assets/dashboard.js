@@ -1,5 +1,17 @@
 "use strict";
 
+// Go to a page of the dashboard, which loads nothing anew.
+const visit = (href) => {
+  history.pushState({}, "", href);
+  window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+};
+
+// Enter in a table's cell follows its link or presses its button.
+document.addEventListener("keydown", ({ key, target }) => {
+  const inside = key === "Enter" && target.matches(".ag-cell") && target.querySelector("a, button");
+  if (inside) inside.click();
+});
+
 // What pages do without asking the server.
 window.dash_clientside = Object.assign({}, window.dash_clientside, {
   moonas: {

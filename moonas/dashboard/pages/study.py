@@ -7,6 +7,7 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html, no_update
 
+from moonas.dashboard.actions import buttons, offered
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import Page, anchor, cards, in_thread, study_address
 from moonas.dashboard.live import LiveStudy
@@ -36,7 +37,13 @@ def page(catalogue: Catalogue, query: dict[str, str], name: str) -> Page:
     ]
     content = [
         html.Div(
-            [html.H1(name), html.Span(id="state"), html.Span(links, className="actions"), html.P(facts(live), className="facts")],
+            [
+                html.H1(name),
+                html.Span(badge(live.state), id="state"),
+                html.Span([*links, html.Span(verbs(live), id="verbs")], className="actions"),
+                html.P(facts(live), className="facts"),
+                html.P(remark(live), id="remark", className="facts"),
+            ],
             className="head",
         ),
         html.Div(headline(live), id="headline"),
@@ -61,16 +68,19 @@ def register(app: Dash, catalogue: Catalogue) -> None:
         Output("version", "data"),
         Output("headline", "children"),
         Output("state", "children"),
+        Output("verbs", "children"),
+        Output("remark", "children"),
         Input("beat", "n_intervals"),
+        Input("news", "data"),
         State("version", "data"),
         State("study", "data"),
     )
     @in_thread
-    def look(beats: int | None, version: str, name: str) -> tuple[Any, Any, Any]:
+    def look(beats: int | None, news: Any, version: str, name: str) -> tuple[Any, ...]:
         live = catalogue.live(name)
-        if beats and live.now.text == version:
-            return no_update, no_update, no_update
-        return (live.now.text if live.now.text != version else no_update), headline(live), badge(live.state)
+        if live.now.text == version:
+            return (no_update,) * 5
+        return live.now.text, headline(live), badge(live.state), verbs(live), remark(live)
 
     for view in VIEWS.values():
         view.register(app, catalogue)
@@ -79,6 +89,21 @@ def register(app: Dash, catalogue: Catalogue) -> None:
 def badge(state: StudyState) -> Any:
     """A state, in its colour."""
     return html.Span(state.value.lower(), className=f"badge {state.value.lower()}")
+
+
+def verbs(live: LiveStudy) -> list[Any]:
+    """Buttons for what may be done to it now."""
+    planned = planned_trials(live.name, live.record.config_hash, live.record.config)
+    found = offered(live.state, live.now.driven, {TrialState(state): count for state, count in live.now.trials}, planned)
+    return buttons({verb: [live.name] for verb in found})
+
+
+def remark(live: LiveStudy) -> str:
+    """Why it is in its state, where there is something to say."""
+    if live.state is StudyState.RUNNING and not live.now.driven:
+        return "No process drives it any more; the one that did has ended without a word. What it reported is kept."
+    note = live.store.state_note(live.record.id)
+    return f"{live.state.value.capitalize()}: {note}" if note else ""
 
 
 def facts(live: LiveStudy) -> str:

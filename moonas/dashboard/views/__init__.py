@@ -13,7 +13,7 @@ from dash import Dash
 
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.live import LiveStudy
-from moonas.dashboard.views import budgets, front, methods, parameters, volume, workers
+from moonas.dashboard.views import budgets, events, front, methods, parameters, volume, workers
 
 
 class View(Protocol):
@@ -35,4 +35,5 @@ VIEWS: dict[str, View] = {
     "budgets": budgets,
     "parameters": parameters,
     "workers": workers,
+    "events": events,
 }

@@ -1,0 +1,14 @@
+"use strict";
+
+// Where the server knows the reader no more, as after a token was withdrawn, the page leads to the login, which leads back to it.
+const unguarded = window.fetch;
+let left = false;
+
+window.fetch = async (...asked) => {
+  const answer = await unguarded(...asked);
+  if (answer.status === 401 && !left) {
+    left = true;
+    location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}&ended=true`);
+  }
+  return answer;
+};
