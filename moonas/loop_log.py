@@ -27,6 +27,12 @@ def log_end(storage: str, study_id: int) -> str:
         return log.read().decode("utf-8", "replace")
 
 
+def log_time(storage: str, study_id: int) -> float:
+    """When something was last printed, in seconds since 1970; 0 where no loop was started by a server."""
+    path = log_path(storage, study_id)
+    return path.stat().st_mtime if path.is_file() else 0.0
+
+
 def last_run(log: str) -> tuple[list[str], bool]:
     """The lines that the last process printed, and whether it failed."""
     lines = log.splitlines()

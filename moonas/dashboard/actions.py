@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dash import dcc, html
+import dash_mantine_components as dmc
+from dash import html
 
 from moonas.dashboard.readers import reader
 from moonas.store.states import StudyState, TrialState
@@ -113,7 +114,7 @@ def dialogs() -> list[Any]:
 
 
 def _dialog(key: str, verb: Verb) -> Any:
-    name = html.Label(["To go on, type its name", dcc.Input(id="typed", autoComplete="off", debounce=True)])
+    name = dmc.TextInput(id="typed", label="To go on, type its name", attributes={"input": {"autoComplete": "off"}})
     return html.Dialog(
         html.Form(
             [

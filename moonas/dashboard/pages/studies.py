@@ -33,7 +33,8 @@ MENU: dict[str, Any] = {
     "field": "verbs",
     "headerName": "",
     "cellRenderer": "Menu",
-    "width": 60,
+    "width": 58,
+    "pinned": "right",  # in sight on a phone, too
     "sortable": False,
     "resizable": False,
     "getQuickFilterText": {"function": "''"},

@@ -10,9 +10,10 @@ from sqlalchemy import func, select
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import empty, in_thread, panel
 from moonas.dashboard.live import LiveStudy
-from moonas.loop_log import last_run, log_end
+from moonas.loop_log import last_run, log_end, log_time
 from moonas.report import text
 from moonas.store.queries import columns
+from moonas.store.reads import STATE
 from moonas.store.records import EventRecord
 from moonas.store.states import StudyState, TrialState
 from moonas.store.tables import Event, Trial
@@ -38,19 +39,21 @@ def register(app: Dash, catalogue: Catalogue) -> None:
 
 def content(live: LiveStudy) -> list[Any]:
     """The end of the log where the last process failed, then trials that failed, then events, the latest first."""
-    found = [*_log(live), *_failures(live), *_events(live)]
+    found = [*_failed_process(live), *_failed_trials(live), *_events(live)]
     return found or [empty("Nothing has happened yet", "Changes of state, requests, warnings and failed trials show up here.")]
 
 
-def _log(live: LiveStudy) -> list[Any]:
-    lines, failed = last_run(log_end(live.store.database.shown, live.record.id))
-    if not (failed or (lines and live.state is StudyState.RUNNING and not live.now.driven)):
+def _failed_process(live: LiveStudy) -> list[Any]:
+    log = (live.store.database.shown, live.record.id)
+    lines, failed = last_run(log_end(*log))
+    has_died = live.state is StudyState.RUNNING and not live.now.driven
+    if not lines or not (failed or has_died) or log_time(*log) < _last_state(live):  # another process has come since
         return []
     printed = html.Pre("\n".join(lines[-LINES:]), tabIndex=0, className="log")
     return [panel(printed, title="The process has failed", note="What the last process that was started here has printed.")]
 
 
-def _failures(live: LiveStudy) -> list[Any]:
+def _failed_trials(live: LiveStudy) -> list[Any]:
     total = live.count(TrialState.FAIL)
     if not total:
         return []
@@ -69,7 +72,16 @@ def _events(live: LiveStudy) -> list[Any]:
         latest = select(*columns(EventRecord, Event)).where(mine).order_by(Event.id.desc()).limit(MOST)
         rows = [EventRecord(*row) for row in connection.execute(latest)]
     body = [[_moment(event.time), event.kind, _said(event.text)] for event in rows]
-    return [panel(_table(["Time", "Event", ""], body), title="What happened", note=_cut(len(rows), total))] if rows else []
+    return (
+        [panel(_table(["Time", "Event", "What it says"], body), title="What happened", note=_cut(len(rows), total))] if rows else []
+    )
+
+
+def _last_state(live: LiveStudy) -> float:
+    """When the study came to be in its state."""
+    changed = select(func.max(Event.time)).where(Event.study_id == live.record.id, Event.kind == STATE)
+    with live.store.database.connection() as connection:
+        return connection.scalar(changed) or 0.0
 
 
 def _table(heads: list[str], rows: list[list[Any]]) -> Any:
