@@ -7,9 +7,11 @@ const visit = (href) => {
 };
 
 // Enter in a table's cell follows its link or presses its button.
-document.addEventListener("keydown", ({ key, target }) => {
-  const inside = key === "Enter" && target.matches(".ag-cell") && target.querySelector("a, button");
-  if (inside) inside.click();
+document.addEventListener("keydown", (event) => {
+  const inside = event.key === "Enter" && event.target.matches(".ag-cell") && event.target.querySelector("a, button");
+  if (!inside) return;
+  event.preventDefault(); // or the key would press what is given the focus now, too
+  inside.click();
 });
 
 // What pages do without asking the server.

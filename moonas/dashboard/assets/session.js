@@ -6,9 +6,8 @@ let left = false;
 
 window.fetch = async (...asked) => {
   const answer = await unguarded(...asked);
-  if (answer.status === 401 && !left) {
-    left = true;
-    location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}&ended=true`);
-  }
-  return answer;
+  if (answer.status !== 401) return answer;
+  if (!left) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}&ended=true`);
+  left = true;
+  return new Promise(() => {}); // the page is about to go
 };

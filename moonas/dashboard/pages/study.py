@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
 
 from moonas.dashboard.actions import buttons, offered
 from moonas.dashboard.catalogue import Catalogue
-from moonas.dashboard.components import Page, anchor, cards, in_thread, study_address
+from moonas.dashboard.components import NOTHING, Page, anchor, cards, in_thread, study_address
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.overview import planned_trials, seconds_per_trial
 from moonas.dashboard.views import VIEWS
@@ -35,6 +35,7 @@ def page(catalogue: Catalogue, query: dict[str, str], name: str) -> Page:
         anchor(study_address(name, "pick"), "Pick a network", className="action"),
         anchor(f"/compare?studies={name}", "Compare", className="action"),
     ]
+    view = VIEWS[opened].layout(live)
     content = [
         html.Div(
             [
@@ -48,7 +49,8 @@ def page(catalogue: Catalogue, query: dict[str, str], name: str) -> Page:
         ),
         html.Div(headline(live), id="headline"),
         tabs,
-        html.Div(VIEWS[opened].layout(live), id="opened"),
+        html.Div(view, id="opened"),
+        dcc.Store(id="bare", data=is_bare(view)),
         dcc.Store(id="study", data=name),
         dcc.Store(id="version", data=live.now.text),
         dcc.Interval(id="beat", interval=EVERY),
@@ -59,10 +61,21 @@ def page(catalogue: Catalogue, query: dict[str, str], name: str) -> Page:
 def register(app: Dash, catalogue: Catalogue) -> None:
     """Open views; look now and then whether anything has changed, and let what is open be drawn anew only then."""
 
-    @app.callback(Output("opened", "children"), Input("view", "value"), State("study", "data"), prevent_initial_call=True)
+    @app.callback(
+        Output("opened", "children"),
+        Output("bare", "data"),
+        Input("view", "value"),
+        Input("version", "data"),
+        State("bare", "data"),
+        State("study", "data"),
+        prevent_initial_call=True,
+    )
     @in_thread
-    def open_view(view: str, name: str) -> list[Any]:
-        return VIEWS[view].layout(catalogue.live(name))
+    def open_view(view: str, _: str, bare: bool, name: str) -> tuple[Any, Any]:
+        if ctx.triggered_id == "version" and not bare:  # what is there follows by itself
+            return no_update, no_update
+        opened = VIEWS[view].layout(catalogue.live(name))
+        return opened, is_bare(opened)
 
     @app.callback(
         Output("version", "data"),
@@ -89,6 +102,11 @@ def register(app: Dash, catalogue: Catalogue) -> None:
 def badge(state: StudyState) -> Any:
     """A state, in its colour."""
     return html.Span(state.value.lower(), className=f"badge {state.value.lower()}")
+
+
+def is_bare(view: list[Any]) -> bool:
+    """Whether a view only says that there is nothing to show yet."""
+    return any(getattr(part, "className", "") == NOTHING for part in view)
 
 
 def verbs(live: LiveStudy) -> list[Any]:
