@@ -32,7 +32,7 @@ PAGES = {
 
 OVERLAPS = """() => {
   const found = [];
-  const places = "#content, .head, .controls, .cards, .columns, .column, .bar, .history";
+  const places = "#content, .head, .controls, .cards, .columns, .column, .bar, .history, .happened tr";
   for (const parent of document.querySelectorAll(places)) {
     const all = [...parent.children].map((one) => ({ one, at: one.getBoundingClientRect() }));
     const boxes = all.filter(({ at }) => at.width * at.height);
