@@ -118,7 +118,9 @@ LEAST = yaml.safe_load(blocks(STUDY_FILE, "yaml study")[0])
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> None:
-    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")) if "://" not in link]
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"", text)
+    links = [link for pair in found for link in pair if link and "://" not in link]
     for link in links:
         path, _, anchor = link.partition("#")
         target = page.parent / path if path else page
@@ -126,6 +128,22 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> 
         if anchor:
             headings = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in sections(target)]
             assert anchor in headings, link
+
+
+def test_every_image_stands_on_some_page_and_tells_what_it_shows() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    images = [path.name for path in (ROOT / "docs" / "images").iterdir()]
+    assert [name for name in images if f"images/{name}" not in text] == []
+    assert re.findall(r"!\[\s*\]\(|<img (?![^>]*alt=\"\w)", text) == []
+
+
+def test_the_picture_of_the_data_s_way_is_the_one_that_its_script_draws(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "data_way.py").write_text((ROOT / "docs" / "data_way.py").read_text(encoding="utf-8"), encoding="utf-8")
+    subprocess.run([sys.executable, "data_way.py"], cwd=tmp_path, check=True)
+    drawn = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "images").iterdir()}
+    assert len(drawn) == 2
+    assert drawn == {name: (ROOT / "docs" / "images" / name).read_text(encoding="utf-8") for name in drawn}
 
 
 def test_the_map_of_the_docs_names_every_page() -> None:

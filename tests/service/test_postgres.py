@@ -82,7 +82,9 @@ def test_its_front_is_that_of_the_database(client: TestClient, url: str, stopped
     assert [member["key"] for member in members] == [network.key for network in api.load_study("tabular", url).front()]
     key = members[0]["key"]
     assert client.get(f"/api/v1/studies/tabular/architectures/{key}").json()["key"] == key
-    rows = client.get("/api/v1/studies/tabular/trials", params={"sort": "-accuracy", "method": "random", "limit": 3}).json()["trials"]
+    rows = client.get("/api/v1/studies/tabular/trials", params={"sort": "-accuracy", "method": "random", "limit": 3}).json()[
+        "trials"
+    ]
     found = [row["metrics"]["accuracy"] for row in rows]
     assert len(found) == 3
     assert found == sorted(found, reverse=True)
