@@ -296,11 +296,11 @@ def example(stripes: Path) -> dict[str, Any]:
     return found
 
 
-def test_the_example_package_s_own_metric_is_an_objective_end_to_end(stripes: Path) -> None:
+def test_the_example_package_s_own_method_searches_for_its_own_metric_end_to_end(stripes: Path) -> None:
     study = yaml.safe_load((stripes / "stripes.yaml").read_text(encoding="utf-8"))
     quick = {
         **study,
-        "methods": ["random"],
+        "methods": [{"name": "sign-darts", "epochs": 1}],
         "budgets": {},
         "protocol": {"name": "short", "epochs": 1},
         "workers": {"devices": "cpu", "tasks_per_device": 1},
