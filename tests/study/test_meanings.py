@@ -52,6 +52,6 @@ def test_a_class_without_source_has_no_meanings() -> None:
     assert meanings(made["Made"]) == {}
 
 
-@pytest.mark.parametrize("config", {*SECTIONS, *OTHERS, *NAMED}, ids=lambda config: config.__name__)
+@pytest.mark.parametrize("config", list(dict.fromkeys([*SECTIONS, *OTHERS, *NAMED])), ids=lambda config: config.__name__)
 def test_every_setting_says_what_it_means(config: type[Any]) -> None:
     assert [item.name for item in fields(config) if not meanings(config).get(item.name)] == []
