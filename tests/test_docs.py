@@ -234,7 +234,7 @@ def test_every_command_is_documented_with_its_options(name: str) -> None:
     assert [option for option in options if option not in found[0] and option != "--help"] == []
 
 
-def test_every_command_that_the_docs_type_exists() -> None:
+def test_every_command_that_the_docs_type_exists_with_its_options() -> None:
     commands = command_lines()
     typed = {line for page in PAGES for line in typed_lines(page)}
     assert len(typed) > 50
