@@ -277,6 +277,26 @@ def test_python_that_is_marked_to_be_run_runs(text: str) -> None:
     exec(compile(text, "docs", "exec"), {})
 
 
+@pytest.mark.slow
+def test_the_script_about_python_makes_a_study_that_all_python_about_it_runs_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (script,) = blocks(ROOT / "docs" / "python.md", "python script")
+    (tmp_path / "ask.py").write_text(script, encoding="utf-8")
+    for name in ("MOONAS_STORAGE", "MOONAS_ARTIFACTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    done = subprocess.run([sys.executable, "ask.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert 1 <= len(done.stdout.splitlines()) <= 2  # networks of the front, one at each budget at most
+    monkeypatch.chdir(tmp_path)
+    texts = [text for page in PAGES for text in blocks(page, "python study")]
+    assert len(texts) > 2
+    for text in texts:
+        exec(compile(text, "docs", "exec"), {})
+    assert (tmp_path / "cell.safetensors").stat().st_size > 1000
+
+
 @pytest.fixture
 def stripes(tmp_path: Path) -> Path:
     """The example package of docs/extending.md, as an installer would leave it, and its study file."""
