@@ -65,7 +65,7 @@ def create(catalogue: Catalogue) -> Dash:
         add_log_handler=False,
         on_error=_tell,
     )
-    app.layout = shell.layout()
+    app.layout = shell.layout  # worked out for each reader
     shell.register(app, catalogue)
     for page in PAGES.values():
         page.register(app, catalogue)

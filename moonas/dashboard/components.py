@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 P = ParamSpec("P")
 R = TypeVar("R")
+NOTHING = "nothing"  # the look of what stands where there is nothing to show
 GRAPH = {"displaylogo": False, "displayModeBar": False, "responsive": True}
 
 
@@ -63,7 +64,7 @@ def cards(facts: Sequence[tuple[str, str, str]]) -> Any:
 def empty(title: str, text: str, command: str = "") -> Any:
     """What stands where there is nothing to show, and what would change that."""
     return html.Div(
-        [html.H2(title), *[html.P(line) for line in text.splitlines()], *[html.Pre(command)] * bool(command)], className="nothing"
+        [html.H2(title), *[html.P(line) for line in text.splitlines()], *[html.Pre(command)] * bool(command)], className=NOTHING
     )
 
 

@@ -23,6 +23,13 @@ class Health(Answer):
     version: str
 
 
+class Me(Answer):
+    """Who asks."""
+
+    name: str = Field(description="Of the token; empty where the server asks for none.")
+    role: str = Field(description="`viewer` or `operator`.")
+
+
 class StudyOut(Answer):
     """One line of a list of studies."""
 

@@ -117,7 +117,7 @@ def study_facts(database: Database, study_id: int | None = None) -> dict[int, St
     earlier = aliased(Front)
     last = select(func.max(earlier.number)).where(earlier.study_id == Front.study_id).scalar_subquery()
     fronts = select(Front.study_id, Front.number, Front.hypervolume).where(Front.number == last)
-    leases = select(Study.id, Study.config_hash, Study.lease_holder, Study.lease_since, Study.lease_expires - database_time())
+    driven = driven_since(database, study_id)
     with database.read() as session:
         members = grouped(FrontMember.study_id, func.count(), FrontMember.left_front.is_(None))
         steps = {id: (number, volume) for id, number, volume in chosen(fronts, Front.study_id)}
@@ -131,10 +131,18 @@ def study_facts(database: Database, study_id: int | None = None) -> dict[int, St
                 hypervolume=steps.get(id, (0, None))[1],
                 seconds=seconds.get(id) or 0.0,
                 last_event=events.get(id, 0),
-                driven_since=since if holder and (left or 0) > 0 and not has_died(holder) else None,
+                driven_since=driven.get(id),
             )
-            for id, config_hash, holder, since, left in chosen(leases, Study.id)
+            for id, config_hash in chosen(select(Study.id, Study.config_hash), Study.id)
         }
+
+
+def driven_since(database: Database, study_id: int | None = None) -> dict[int, float]:
+    """Since when a living process drives a study, as far as can be told from here; of all studies by their ids, or of one alone."""
+    lasting = select(Study.id, Study.lease_holder, Study.lease_since).where(Study.lease_expires > database_time())
+    with database.read() as session:
+        held: list[Any] = list(session.execute(lasting if study_id is None else lasting.where(Study.id == study_id)))
+    return {id: since for id, holder, since in held if holder and not has_died(holder)}
 
 
 def event_page(database: Database, study_id: int, after: int, limit: int) -> list[EventRecord]:

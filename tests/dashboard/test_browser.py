@@ -26,6 +26,7 @@ PAGES = {
     "/studies/small?view=trials": "small",
     "/studies/small?view=workers": "small",
     "/studies/small/trials/0": "Trial 0",
+    "/studies/small?view=events": "small",
     "/studies/waiting": "waiting",
     "/studies/small/pick?under=params%3D1M": "Pick a network",
     "/compare?studies=small,other": "Compare studies",
@@ -33,7 +34,7 @@ PAGES = {
 
 OVERLAPS = """() => {
   const found = [];
-  const places = "#content, .head, .controls, .cards, .columns, .column, .bar, .history";
+  const places = "#content, .head, .controls, .cards, .columns, .column, .bar, .history, .happened tr";
   for (const parent of document.querySelectorAll(places)) {
     const all = [...parent.children].map((one) => ({ one, at: one.getBoundingClientRect() }));
     const boxes = all.filter(({ at }) => at.width * at.height);

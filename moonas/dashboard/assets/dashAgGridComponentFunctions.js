@@ -12,8 +12,7 @@ const link = (href, content) =>
       onClick: (event) => {
         if (event.metaKey || event.ctrlKey || event.shiftKey) return;
         event.preventDefault();
-        history.pushState({}, "", href);
-        window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+        visit(href);
       },
     },
     content,
@@ -62,3 +61,20 @@ cells.Sparkline = ({ value }) => {
     element("circle", { cx: x, cy: y, r: 2.4, fill: "currentColor" }),
   );
 };
+
+// The button that opens a study's menu. value: the verbs in it.
+cells.Menu = ({ value, data }) =>
+  value.length === 0
+    ? null
+    : element(
+        "button",
+        {
+          type: "button",
+          className: "more",
+          "aria-label": `What to do with ${data.name}`,
+          "aria-haspopup": "menu",
+          "data-menu": value.join(" "),
+          "data-studies": JSON.stringify([data.name]),
+        },
+        "⋯",
+      );

@@ -1,5 +1,19 @@
 "use strict";
 
+// Go to a page of the dashboard, which loads nothing anew.
+const visit = (href) => {
+  history.pushState({}, "", href);
+  window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+};
+
+// Enter in a table's cell follows its link or presses its button.
+document.addEventListener("keydown", (event) => {
+  const inside = event.key === "Enter" && event.target.matches(".ag-cell") && event.target.querySelector("a, button");
+  if (!inside) return;
+  event.preventDefault(); // or the key would press what is given the focus now, too
+  inside.click();
+});
+
 // What pages do without asking the server.
 window.dash_clientside = Object.assign({}, window.dash_clientside, {
   moonas: {

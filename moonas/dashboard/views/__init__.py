@@ -13,7 +13,7 @@ from dash import Dash
 
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.live import LiveStudy
-from moonas.dashboard.views import budgets, front, methods, parameters, trials, volume, workers
+from moonas.dashboard.views import budgets, events, front, methods, parameters, trials, volume, workers
 
 
 class View(Protocol):
@@ -36,4 +36,5 @@ VIEWS: dict[str, View] = {
     "parameters": parameters,
     "trials": trials,
     "workers": workers,
+    "events": events,
 }
