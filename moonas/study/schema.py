@@ -181,8 +181,7 @@ def read_study(raw: Any, place: Place) -> dict[str, Any]:
         if key not in known:
             (place / str(key)).wrong(unknown_key(str(key), list(known)))
     (place / "methods").read(declare_returned, raw.get("methods"))
-    absent = _ABSENT | (_WITHOUT_NETWORK if _names(raw.get("methods")) == {"function"} else {})
-    absent |= {"sampler": "grid" if raw.get("trials") is None else "moonas"}  # only a sweep ends by itself
+    absent = absent_entries(raw)
     parts: dict[str, Any] = {}
     for key, reader in _READERS.items():
         value = raw.get(key)
@@ -200,6 +199,12 @@ def read_study(raw: Any, place: Place) -> dict[str, Any]:
         else:
             (place / key).wrong("is missing")
     return parts
+
+
+def absent_entries(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What absent entries of a file stand for, where that is no default of `StudyConfig`."""
+    sampler = "grid" if raw.get("trials") is None else "moonas"  # only a sweep ends by itself
+    return {**_ABSENT, **(_WITHOUT_NETWORK if _names(raw.get("methods")) == {"function"} else {}), "sampler": sampler}
 
 
 def _names(methods: Any) -> set[str]:

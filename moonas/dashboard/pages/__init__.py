@@ -13,7 +13,7 @@ from dash import Dash
 
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import Page
-from moonas.dashboard.pages import architecture, compare, pick, studies, study
+from moonas.dashboard.pages import architecture, compare, new, pick, studies, study
 
 
 class Module(Protocol):
@@ -32,4 +32,5 @@ PAGES: dict[str, Module] = {
     "/studies/{name}/pick": pick,
     "/studies/{name}/networks/{key}": architecture,
     "/compare": compare,
+    "/new": new,
 }
