@@ -98,8 +98,8 @@ def settings_table(section: str, first: str = "setting") -> dict[str, str]:
     for line in section.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         inside = line.startswith("|") and (inside or cells == [first, "type", "default", "meaning"])
-        if inside and cells[0].startswith("`"):
-            found[cells[0].strip("`")] = cells[2].strip("`")
+        if inside and (name := re.match(r"\[?`([^`]+)`", cells[0])):
+            found[name[1]] = cells[2].strip("`")
     return found
 
 
@@ -147,6 +147,27 @@ def test_every_setting_is_documented_with_its_default(heading: str, config: type
     assert list(documented) == [item.name for item in settings]
     wrong = {item.name: documented[item.name] for item in settings if not says(documented[item.name], item.default)}
     assert wrong == {}
+
+
+def test_the_tables_of_the_study_file_are_what_the_schema_says() -> None:
+    done = subprocess.run([sys.executable, "docs/reference.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_stale_table_of_the_study_file_is_found_and_written_anew(tmp_path: Path) -> None:
+    (tmp_path / "reference.py").write_text((ROOT / "docs" / "reference.py").read_text(encoding="utf-8"), encoding="utf-8")
+    page = tmp_path / "study-file.md"
+    page.write_text(STUDY_FILE.read_text(encoding="utf-8").replace("whole number, 1 to 4096", "number"), encoding="utf-8")
+    check, write = [sys.executable, "reference.py", "--check"], [sys.executable, "reference.py"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    codes = [subprocess.run(line, cwd=tmp_path, env=environment, check=False).returncode for line in (check, write, check)]
+    assert codes == [1, 0, 0]
+    assert page.read_text(encoding="utf-8") == STUDY_FILE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("text", all_blocks("yaml part"))
+def test_parts_of_a_study_file_in_the_docs_are_valid_in_the_least_one(text: str) -> None:
+    assert Plan(study_from({**LEAST, **yaml.safe_load(text)})).pairs
 
 
 def test_every_key_of_a_study_file_is_documented_in_its_order() -> None:

@@ -7,17 +7,18 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from moonas.registry import Registry
+from moonas.study import json_schema
 from moonas.study.data import DATA
 from moonas.study.described import Setting, settings_in
 from moonas.study.functions import FUNCTIONS
 from moonas.study.handlers import HANDLERS
+from moonas.study.meanings import meanings
 from moonas.study.methods import METHODS
 from moonas.study.metrics import COSTS, METRICS
 from moonas.study.protocols import PROTOCOLS
 from moonas.study.reserved import RESERVED
 from moonas.study.samplers import SAMPLERS
 from moonas.study.schema import StudyConfig, absent_entries
-from moonas.study.sections import FinalSkeleton, Limits, SearchSkeleton, Workers
 from moonas.study.spaces import SPACES
 from moonas.study.yaml_text import ABSENT, Path, part
 
@@ -25,7 +26,7 @@ KEYS = tuple(item.name for item in fields(StudyConfig))  # in the order in which
 DEFAULTS = {item.name: item.default for item in fields(StudyConfig) if item.default is not MISSING}
 PLAIN = ("name", "seed", "constraints", "trials", "replicates")
 NAMED: dict[str, Registry[Any]] = {"data": DATA, "space": SPACES, "protocol": PROTOCOLS, "sampler": SAMPLERS}
-SECTIONS: dict[str, Any] = {"search": SearchSkeleton, "final": FinalSkeleton, "workers": Workers, "limits": Limits}
+SECTIONS = ("search", "final", "workers", "limits")
 LISTS = ("objectives", "budgets", "methods")
 BESIDE = {"methods": ("label",)}  # what stands beside a name's own settings
 
@@ -55,7 +56,9 @@ def choices_at(path: Path) -> list[str]:
     names = list(registry or ())
     if registry is METRICS:
         return [name for name in names if not METRICS[name].reported_only]
-    return [name for name in names if not any(one.required and _is_reserved(path, one) for one in _settings(path, registry, name))]
+    configs: dict[str, Any] = {name: getattr(registry[name], "config", None) for name in names} if registry else {}
+    mine = {name: settings_in(config) if config else () for name, config in configs.items()}
+    return [name for name, settings in mine.items() if not any(one.required and _is_reserved(path, one) for one in settings)]
 
 
 def name_at(data: Any, path: Path) -> str:
@@ -77,25 +80,23 @@ def standing_for(data: Any, path: Path) -> str:
 
 def settings_at(data: Any, path: Path) -> list[Setting]:
     """What may be set below a path, without what only a server chooses. Nothing where a name is not known."""
-    if path[0] in SECTIONS:
-        return [one for one in settings_in(SECTIONS[str(path[0])]) if not _is_reserved(path, one)]
     if path[0] == "objectives":
         return _of_objective(name_at(data, path))
-    name = name_at(data, path)
-    registry = registry_at(path)
-    if registry is None or name not in registry:
-        return []
-    own = list(_settings(path, registry, name))
-    if name == "function" and (function := part(data, (*path, "function"))) in FUNCTIONS:
-        config: Any = FUNCTIONS[function].config
-        own += settings_in(config)
+    registry, name = registry_at(path), name_at(data, path)
+    configs: list[Any] = [json_schema.SECTIONS.get(str(path[0]))]
+    if registry is not None and name in registry:
+        configs = [getattr(registry[name], "config", None)]
+    if name == "function" and (function := str(part(data, (*path, "function")))) in FUNCTIONS:
+        configs.append(FUNCTIONS[function].config)
+    own = [one for config in configs if config for one in settings_in(config)]
     return [one for one in own if not _is_reserved(path, one)]
 
 
 def setting_at(data: Any, path: Path) -> Setting | None:
     """The setting at a path; None where it is a name, or not known."""
     if len(path) == 1:
-        return Setting(str(path[0]), DEFAULTS.get(str(path[0])), many=path == ("constraints",))
+        key = str(path[0])
+        return Setting(key, DEFAULTS.get(key), many=key == "constraints", help=meanings(StudyConfig)[key])
     if path[0] == "budgets":
         return Setting(str(path[1]), many=True)
     return next((one for one in settings_at(data, path[:-1]) if one.name == path[-1]), None)
@@ -112,11 +113,6 @@ def _of_objective(metric: str) -> list[Setting]:
         Setting("best", help="The best value that counts in the hypervolume."),
         Setting("known", entry.known, (True, False), help="Whether it is had without training."),
     ]
-
-
-def _settings(path: Path, registry: Registry[Any] | None, name: str) -> tuple[Setting, ...]:
-    config: Any = getattr(registry[name], "config", None) if registry is not None else None
-    return settings_in(config) if config else ()
 
 
 def _is_reserved(path: Path, setting: Setting) -> bool:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields
 from functools import cache
 from importlib.resources import files
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from moonas.dashboard.catalogue import Catalogue
-from moonas.dashboard.sweep.asked import LISTS, NAMED, bare, settings_at, standing_for
+from moonas.dashboard.sweep.asked import LISTS, bare, settings_at, standing_for
 from moonas.dashboard.sweep.entries import is_default
 from moonas.errors import MoonasError
-from moonas.study.described import settings_in
 from moonas.study.loading import study_from
 from moonas.study.reserved import RESERVED
 from moonas.study.schema import StudyConfig
@@ -69,24 +68,15 @@ def _short(config: Mapping[str, Any], path: Path, value: Any) -> Any:
         return [_short(config, (*path, index), item) for index, item in enumerate(value)]
     if not isinstance(value, Mapping):
         return value
-    if path[0] in NAMED or path[0] in LISTS:
-        known = {one.name: one for one in settings_at(config, path)} if path[0] != "budgets" else {}
-    else:
-        known = {one.name: one for one in settings_in(kind)} if (kind := _section(str(path[0]))) else {}
+    defaults = {one.name: one.default for one in settings_at(config, path)}
+    if path[0] == "methods" and path[-1] != "handler":
+        defaults |= {"label": value.get("name"), "handler": standing_for(config, (*path, "handler"))}
     kept = {}
     for key, item in value.items():
         below = _short(config, (*path, key), item) if key == "handler" else item
-        is_same = key in known and ((below is None and known[key].default is None) or is_default(below, known[key].default))
-        label = path[0] == "methods" and key == "label" and below == value.get("name")
-        if not (is_same or label or (key == "handler" and below == standing_for(config, (*path, key)))):
+        if not (is_default(below, defaults.get(key)) or (below is None and defaults.get(key) is None)):
             kept[key] = below
     return kept[bare(path)] if set(kept) == {bare(path)} else kept
-
-
-def _section(key: str) -> Any:
-    """The class of a section; None where the entry is something else."""
-    kind = get_type_hints(StudyConfig)[key]
-    return next((one for one in (kind, *get_args(kind)) if is_dataclass(one)), None)
 
 
 def _lines(key: str, value: Any) -> str:

@@ -20,7 +20,7 @@ from moonas.study.yaml_text import ABSENT, Path, part, read_path, write_path
 
 ORDER = ["label", "input", "description", "error"]
 FIRST = ("epochs",)  # shown beside what must be given: how long it takes
-BOUNDS = "Such as macs<=5M, accuracy>=0.5; what breaks them is on no front."
+BOUNDS = "Such as macs<=5M, accuracy>=0.5."
 RANGES = "Any number may be a range: {log: [1e-4, 1e-2]}, {int: [4, 16]}, [1, 2]."
 LEVELS = "Such as 10%, 2M, none; {lower: 1M, upper: 2M}; geometric(1M, 5M, 5). Several metrics are crossed."
 
@@ -42,11 +42,7 @@ def form(text: str) -> list[Any]:
             title="What is weighed",
         ),
         panel(_budgets(data), title="Budgets", note="What the sweep bounds, one after another."),
-        panel(
-            _rows(data, "methods", "Method", "Add a method"),
-            title="Methods",
-            note=RANGES,
-        ),
+        panel(_rows(data, "methods", "Method", "Add a method"), title="Methods", note=RANGES),
         panel(
             _section(data, "search", "In the search"),
             _section(data, "final", "In the end", "Several numbers are tried one by one."),
@@ -55,12 +51,7 @@ def form(text: str) -> list[Any]:
         panel(_named(data, ("protocol",), "Protocol"), title="How accuracy is found"),
         panel(
             _named(data, ("sampler",), "Sampler"),
-            _grid(
-                [
-                    _text(data, "trials", "Trials", "Of a sampler that does not end by itself."),
-                    _text(data, "replicates", "Replicates", "Of every trial."),
-                ]
-            ),
+            _grid([_text(data, "trials", "Trials"), _text(data, "replicates", "Replicates")]),
             title="Trials",
         ),
         panel(_section(data, "workers", "Workers"), _section(data, "limits", "Limits"), title="Work"),
@@ -118,7 +109,7 @@ def _field(data: Any, path: Path, setting: Setting, label: str = "") -> Any:
     about: dict[str, Any] = {
         "id": _ask(path),
         "label": label or setting.name,
-        "description": ". ".join(text for text in (setting.help.rstrip("."), setting.limits) if text) or None,
+        "description": "; ".join(text for text in (setting.help, setting.limits) if text) or None,
         "inputWrapperOrder": ORDER,
         "size": "sm",
         **standing,
@@ -129,10 +120,11 @@ def _field(data: Any, path: Path, setting: Setting, label: str = "") -> Any:
     return dmc.Select(value=value or None, data=list(choices), clearable=True, **about)
 
 
-def _text(data: Any, key: str, label: str, help_text: str = "") -> Any:
+def _text(data: Any, key: str, label: str, example: str = "") -> Any:
+    """A value that stands by itself in the file."""
     known = setting_at(data, (key,))
     assert known is not None
-    return _field(data, (key,), replace(known, help=help_text), label)
+    return _field(data, (key,), replace(known, help=f"{known.help}. {example}" if example else known.help), label)
 
 
 def _rows(data: Any, key: str, what: str, one_more: str) -> Any:

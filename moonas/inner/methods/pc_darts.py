@@ -30,7 +30,7 @@ from moonas.inner.updates import (
 from moonas.networks.descent import Outcome, cosine, descend, judge, load_optimizer_state, optimizer_state, set_lr, sgd
 from moonas.seeds import stream
 from moonas.spaces.space import Space
-from moonas.study.methods import PCDartsConfig
+from moonas.study.method_settings import PCDartsConfig
 
 
 class PCDarts(Method):
