@@ -122,7 +122,7 @@ def _with(text: str, root: Any, path: Path, value: Any, order: Sequence[str]) ->
     parent = _node(root, tuple(above))
     if root is None and len(path) == 1:
         return f"{text.rstrip()}\n{step}: {flow(value)}\n".lstrip()
-    if parent is None or isinstance(parent, yaml.ScalarNode):
+    if not isinstance(parent, yaml.SequenceNode if isinstance(step, int) else yaml.MappingNode):
         return None
     found = _entry(parent, step)
     if found is None:
