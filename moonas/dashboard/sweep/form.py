@@ -109,7 +109,7 @@ def _field(data: Any, path: Path, setting: Setting, label: str = "") -> Any:
     about: dict[str, Any] = {
         "id": _ask(path),
         "label": label or setting.name,
-        "description": "; ".join(text for text in (setting.help, setting.limits) if text) or None,
+        "description": "; ".join(text for text in (setting.limits, setting.help.replace("`", "")) if text) or None,
         "inputWrapperOrder": ORDER,
         "size": "sm",
         **standing,
