@@ -129,7 +129,7 @@ def _estimate(plan: Plan, proposals: list[Proposal], searches: list[Proposal], t
                 spec = plan.search_spec(same[0].design, same[0].replicate)
                 measured = _time(pool, spec.to_json())
                 number = round(len(same) * searches_each)
-                parts[f"{number} searches by {method.label}"] = measured["seconds"] * number
+                parts[f"{number} {'search' if number == 1 else 'searches'} by {method.label}"] = measured["seconds"] * number
                 memory = max(memory, measured["memory_mib"])
         for size in plan.sizes:
             same = [p for p in proposals if (p.design.channels, p.design.cells) == size]

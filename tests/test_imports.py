@@ -40,7 +40,7 @@ LINES = [
     ("exchange",),
     ("driving",),
     ("api",),
-    ("preview", "device_table", "lifecycle", "sharing"),
+    ("preview", "device_table", "lifecycle", "loop_log", "sharing"),
     ("terminal",),
     ("progress",),
     ("cli", "service", "dashboard", "__main__"),

@@ -197,7 +197,7 @@ def _start(label: str, sound: bool) -> Any:
     who = reader()
     why = "" if who.drives else NOT_YOURS if who.served else NO_SERVICE
     more = {"disabled": not sound or bool(why), "aria-describedby": "why"}
-    button = html.Button(label, id="start", type="button", className="action primary", **more)
+    button = html.Button(label, id="start", type="button", className="action sure", **more)
     about = [html.Span(why, id="why", className="note"), html.Div(id="outcome", role="alert")]
     return html.Div([button, *about], className="starting")
 

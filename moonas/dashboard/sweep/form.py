@@ -91,7 +91,7 @@ def _settings(data: Any, path: Path, first: Sequence[Any] = ()) -> Any:
         return _grid([*before, *(_field(data, (*path, one.name), one) for one in settings)])
 
     count = f"{len(others)} {'more ' if at_hand or first else ''}setting{'s' * (len(others) != 1)}"
-    folded = html.Details([html.Summary(count), grid(others)], className="more")
+    folded = html.Details([html.Summary(count), grid(others)], className="others")
     return html.Div([grid([*at_hand, *_strays(data, path, known)], *first), *[folded] * bool(others)])
 
 

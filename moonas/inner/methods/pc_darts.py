@@ -98,6 +98,11 @@ class PCDarts(Method):
         return {group: matrix.detach() for group, matrix in softmax(self.alpha).items()}
 
     @torch.no_grad()
+    def edge_weights(self) -> dict[str, Tensor]:
+        """softmax of beta over the edges into a node."""
+        return {group: logs.exp() for group, logs in log_softmax_by_node(self.beta, self.space).items()}
+
+    @torch.no_grad()
     def scores(self) -> dict[str, Tensor]:
         edges = log_softmax_by_node(self.beta, self.space)
         return {group: logits.log_softmax(dim=1) + edges[group][:, None] for group, logits in self.alpha.items()}
