@@ -24,6 +24,7 @@ def layout() -> Any:
     header = html.Header(
         [
             anchor("/", [html.Img(src="/assets/favicon.svg", alt="", width=22, height=22), "moonas"], className="brand"),
+            anchor("/new", "New sweep", className="action to-new"),
             dmc.Select(
                 id="search",
                 searchable=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import Request
@@ -12,6 +12,7 @@ from moonas.errors import Problem as Mistake
 from moonas.errors import StudyFileError
 from moonas.service.problems import Problem
 from moonas.study.loading import parse_yaml
+from moonas.study.reserved import REFUSAL, reserved
 
 SOURCE = "study"
 JSON_TYPE = "application/json"
@@ -26,14 +27,6 @@ BODY = {  # in the API's description
         },
     }
 }
-OURS = (  # places and addresses, which the server alone chooses
-    ("storage",),
-    ("artifacts",),
-    ("data", "root"),
-    ("data", "test"),
-    ("workers", "address"),
-    ("history", "csv"),
-)
 
 
 async def sent_study(request: Request) -> Mapping[str, Any]:
@@ -50,18 +43,6 @@ async def sent_study(request: Request) -> Mapping[str, Any]:
         raise StudyFileError(SOURCE, [Mistake("", f"cannot be read: {error}")]) from error
     if not isinstance(raw, Mapping):
         raise StudyFileError(SOURCE, [Mistake("", f"expected settings such as `name: digits`, got {type(raw).__name__}")])
-    if named := list(ours(raw)):
-        text = "is the server's own and cannot be sent; leave it out"
-        raise StudyFileError(SOURCE, [Mistake(path, text) for path in named])
+    if named := list(reserved(raw)):
+        raise StudyFileError(SOURCE, [Mistake(path, REFUSAL) for path in named])
     return raw
-
-
-def ours(raw: Mapping[str, Any]) -> Iterator[str]:
-    """The paths of all settings in a study file that only the server chooses."""
-    for section, *below in OURS:
-        value = raw.get(section)
-        if not below and value is not None:
-            yield section
-        for number, item in enumerate(value if isinstance(value, list) else [value]):
-            if below and isinstance(item, Mapping) and item.get(below[0]) is not None:
-                yield f"{section}[{number}].{below[0]}" if isinstance(value, list) else f"{section}.{below[0]}"

@@ -125,9 +125,7 @@ def read_study(raw: Any, place: Place) -> dict[str, Any]:
         if key not in known:
             (place / str(key)).wrong(unknown_key(str(key), list(known)))
     (place / "methods").read(declare_returned, raw.get("methods"))
-    absent = ABSENT | (_WITHOUT_NETWORK if _names(raw.get("methods")) == {"function"} else {})
-    if raw.get("trials") is not None:
-        absent["sampler"] = "moonas"  # only a sweep ends by itself
+    absent = absent_entries(raw)
     parts: dict[str, Any] = {}
     for key, reader in _READERS.items():
         value = raw.get(key)
@@ -145,6 +143,14 @@ def read_study(raw: Any, place: Place) -> dict[str, Any]:
         else:
             (place / key).wrong("is missing")
     return parts
+
+
+def absent_entries(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What absent entries of a file stand for, where that is no default of `StudyConfig`."""
+    absent = ABSENT | (_WITHOUT_NETWORK if _names(raw.get("methods")) == {"function"} else {})
+    if raw.get("trials") is not None:
+        absent["sampler"] = "moonas"  # only a sweep ends by itself
+    return absent
 
 
 def _names(methods: Any) -> set[str]:

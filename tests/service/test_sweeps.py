@@ -14,10 +14,10 @@ import yaml
 from starlette.testclient import TestClient
 
 from moonas import api
-from moonas.service.sent import OURS
 from moonas.store.lease import new_holder
 from moonas.store.store import Store
 from moonas.study.data import DATA, Folder
+from moonas.study.reserved import RESERVED
 from moonas.study.schema import StudyConfig
 from tests.outer.fakes import small_study
 from tests.outer.test_tabular import TABULAR
@@ -145,7 +145,7 @@ def test_every_folder_that_a_study_file_can_name_is_refused() -> None:
     ]
     assert folders
     texts = [(field.name,) for field in fields(StudyConfig) if field.type == "str | None"]
-    assert set(folders + texts) <= set(OURS)
+    assert set(folders + texts) <= set(RESERVED)
 
 
 @pytest.mark.parametrize(

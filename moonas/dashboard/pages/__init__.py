@@ -13,7 +13,7 @@ from dash import Dash
 
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import Page
-from moonas.dashboard.pages import architecture, compare, pick, studies, study, trial
+from moonas.dashboard.pages import architecture, compare, new, pick, studies, study, trial
 
 
 class Module(Protocol):
@@ -33,4 +33,5 @@ PAGES: dict[str, Module] = {
     "/studies/{name}/trials/{number}": trial,
     "/studies/{name}/networks/{key}": architecture,
     "/compare": compare,
+    "/new": new,
 }

@@ -51,7 +51,12 @@ def page(catalogue: Catalogue, query: dict[str, str]) -> Page:
     find = dmc.TextInput(
         id="filter", placeholder="Filter", size="sm", className="filter", attributes={"input": {"aria-label": "Filter studies"}}
     )
-    nothing = empty("No study yet", "Studies show up here as soon as one is started with this database:", "moonas run STUDY.yaml")
+    nothing = html.Div(
+        [
+            empty("No study yet", "Studies show up here as soon as one is started with this database:", "moonas run STUDY.yaml"),
+            html.P(anchor("/new", "Start one here", className="action"), className="instead"),
+        ]
+    )
     content = [
         html.Div([html.H1("Studies"), anchor("/compare", "Compare", className="action"), find], className="head"),
         html.Div(id="chosen", className="chosen-studies", role="group", **{"aria-label": "With the studies that are chosen"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
@@ -34,6 +35,7 @@ def page(catalogue: Catalogue, query: dict[str, str], name: str) -> Page:
     links = [
         anchor(study_address(name, "pick"), "Pick a network", className="action"),
         anchor(f"/compare?studies={name}", "Compare", className="action"),
+        anchor(f"/new?from={quote(name, safe='')}", "Start again", className="action"),
     ]
     view = VIEWS[opened].layout(live)
     content = [
