@@ -11,7 +11,7 @@ from moonas.dashboard.actions import buttons, offered
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import NOTHING, Page, anchor, cards, in_thread, study_address
 from moonas.dashboard.live import LiveStudy
-from moonas.dashboard.overview import planned_trials, seconds_per_trial
+from moonas.dashboard.overview import planned_trials, seconds_per_trial, standing
 from moonas.dashboard.views import VIEWS
 from moonas.report import text
 from moonas.report.collect import outline
@@ -40,7 +40,7 @@ def page(catalogue: Catalogue, query: dict[str, str], name: str) -> Page:
         html.Div(
             [
                 html.H1(name),
-                html.Span(badge(live.state), id="state"),
+                html.Span(badge(standing(live.state, live.now.driven)), id="state"),
                 html.Span([*links, html.Span(verbs(live), id="verbs")], className="actions"),
                 html.P(facts(live), className="facts"),
                 html.P(remark(live), id="remark", className="facts"),
@@ -93,15 +93,15 @@ def register(app: Dash, catalogue: Catalogue) -> None:
         live = catalogue.live(name)
         if live.now.text == version:
             return (no_update,) * 5
-        return live.now.text, headline(live), badge(live.state), verbs(live), remark(live)
+        return live.now.text, headline(live), badge(standing(live.state, live.now.driven)), verbs(live), remark(live)
 
     for view in VIEWS.values():
         view.register(app, catalogue)
 
 
-def badge(state: StudyState) -> Any:
-    """A state, in its colour."""
-    return html.Span(state.value.lower(), className=f"badge {state.value.lower()}")
+def badge(state: str) -> Any:
+    """A state, such as "RUNNING", in its colour."""
+    return html.Span(state.lower(), className=f"badge {state.lower()}")
 
 
 def is_bare(view: list[Any]) -> bool:
@@ -119,7 +119,7 @@ def verbs(live: LiveStudy) -> list[Any]:
 def remark(live: LiveStudy) -> str:
     """Why it is in its state, where there is something to say."""
     if live.state is StudyState.RUNNING and not live.now.driven:
-        return "No process drives it any more; the one that did has ended without a word. What it reported is kept."
+        return "No process drives it any more: the one that did ended without a word. What it reported is kept; resume goes on."
     note = live.store.state_note(live.record.id)
     return f"{live.state.value.capitalize()}: {note}" if note else ""
 
