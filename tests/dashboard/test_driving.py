@@ -107,7 +107,7 @@ def log_in(reader: Reader, token: str) -> None:
 
 
 def test_a_running_sweep_is_paused_and_resumed_by_its_buttons_and_finishes(chromium: Any, url: str) -> None:
-    api.create(sweep("quick", 5), url)
+    api.create(sweep("quick", 16), url)
     with serving(url) as address:
         reader = Reader(chromium, address)
         reader.open("/studies/quick")
