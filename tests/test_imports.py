@@ -38,6 +38,7 @@ LINES = [
     ("race", "infeasible", "comparison", "savings"),
     ("report",),
     ("exchange",),
+    ("driving",),
     ("api",),
     ("preview", "device_table", "lifecycle", "loop_log", "sharing"),
     ("terminal",),

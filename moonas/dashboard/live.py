@@ -68,6 +68,10 @@ class LiveStudy:
         """Trials in any of these states."""
         return sum(number for state, number in self.now.trials if state in states)
 
+    def has_trial(self, number: str) -> bool:
+        """Whether an address that names a trial by its number names one there is."""
+        return number.isdecimal() and len(number) < 10 and int(number) < sum(count for _, count in self.now.trials)
+
     @property
     def now(self) -> Stamp:
         """The stamp of what was read last."""

@@ -14,7 +14,7 @@ from moonas.store.lease import has_died
 from moonas.store.queries import columns
 from moonas.store.records import EventRecord, TrialRecord
 from moonas.store.states import TrialState
-from moonas.store.tables import Attempt, Event, Front, FrontMember, Study, Task, Trial, database_time
+from moonas.store.tables import Attempt, Event, Front, FrontMember, Progress, Study, Task, Trial, TrialTask, database_time
 from moonas.study.metrics import METRICS
 
 SORTS: dict[str, Any] = {
@@ -74,6 +74,28 @@ def trial_page(
     with database.read() as session:
         count = session.scalar(select(func.count()).select_from(Trial).where(*chosen)) or 0
         return [TrialRecord(*row) for row in session.execute(query)], count
+
+
+def trials_served(database: Database, trial_id: int) -> dict[int, tuple[int, ...]]:
+    """{id of a task of the trial: the numbers of all trials that it serves}."""
+    own = select(TrialTask.task_id).where(TrialTask.trial_id == trial_id)
+    query = select(TrialTask.task_id, Trial.number).join(Trial, Trial.id == TrialTask.trial_id).where(TrialTask.task_id.in_(own))
+    found: dict[int, tuple[int, ...]] = {}
+    with database.read() as session:
+        for task_id, number in session.execute(query.order_by(Trial.number)):
+            found[task_id] = (*found.get(task_id, ()), number)
+    return found
+
+
+def trial_stamp(database: Database, trial_id: int) -> str:
+    """A text that is another one as soon as anything was written of a trial or of its tasks."""
+    of_trial = select(TrialTask.task_id).where(TrialTask.trial_id == trial_id)
+    tasks = select(func.count(), func.max(Task.finished)).where(Task.id.in_(of_trial))
+    attempts = select(func.count(), func.max(Attempt.finished)).where(Attempt.task_id.in_(of_trial))
+    steps = select(func.count(), func.max(Progress.time)).where(Progress.task_id.in_(of_trial))
+    with database.read() as session:
+        state = session.scalar(select(Trial.state).where(Trial.id == trial_id))
+        return " ".join(map(str, (state, *(part for query in (tasks, attempts, steps) for part in session.execute(query).one()))))
 
 
 def trial_counts(database: Database, study_id: int) -> dict[TrialState, int]:

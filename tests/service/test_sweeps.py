@@ -87,6 +87,8 @@ def test_the_storage_goes_by_the_environment_and_not_by_an_argument(
         def wait(self) -> int:
             return 0
 
+        poll = wait
+
     monkeypatch.setattr("subprocess.Popen", Started)
     assert client.post("/api/v1/studies/small/resume").status_code == 202
     ((command, options),) = started

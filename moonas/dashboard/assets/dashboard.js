@@ -32,6 +32,18 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       new MutationObserver(tell).observe(root, { attributeFilter: ["data-mantine-color-scheme"] });
       return current();
     },
+    // The trials of a state and a method alone, as the table of trials asks the server for them.
+    narrow: (state, method) =>
+      Object.fromEntries(
+        Object.entries({ state, method })
+          .filter(([, value]) => value !== "any")
+          .map(([column, value]) => [column, { filterType: "text", type: "equals", filter: value }]),
+      ),
+    // Lets the table of trials ask for its rows again, where it is there.
+    again: () => {
+      if (document.getElementById("trials")) dash_ag_grid.getApi("trials").refreshInfiniteCache();
+      return window.dash_clientside.no_update;
+    },
     // A table that shows the rows with these words only.
     filter: (words, options) => ({ ...options, quickFilterText: words }),
   },

@@ -9,7 +9,7 @@ from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
 
 from moonas.dashboard.actions import buttons, offered
 from moonas.dashboard.catalogue import Catalogue
-from moonas.dashboard.components import NOTHING, Page, anchor, cards, in_thread, study_address
+from moonas.dashboard.components import NOTHING, Page, anchor, badge, cards, in_thread, study_address
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.overview import planned_trials, seconds_per_trial, standing
 from moonas.dashboard.views import VIEWS
@@ -97,11 +97,6 @@ def register(app: Dash, catalogue: Catalogue) -> None:
 
     for view in VIEWS.values():
         view.register(app, catalogue)
-
-
-def badge(state: str) -> Any:
-    """A state, such as "RUNNING", in its colour."""
-    return html.Span(state.lower(), className=f"badge {state.lower()}")
 
 
 def is_bare(view: list[Any]) -> bool:
