@@ -85,6 +85,11 @@ def study_lines(database: Database) -> list[StudyLine]:
     return lines
 
 
+def standing(state: StudyState, driven: bool) -> str:
+    """A study's state as pages show it. One that is RUNNING by its record alone has lost the process that drove it."""
+    return "NO PROCESS" if state is StudyState.RUNNING and not driven else state.value
+
+
 def seconds_per_trial(database: Database, study_id: int) -> float | None:
     """The pace at which the last trials were finished; None before there are three."""
     last = select(Trial.finished).where(Trial.study_id == study_id, Trial.finished.is_not(None))

@@ -15,6 +15,7 @@ from dash.backends._fastapi import reset_current_request, set_current_request
 from moonas.dashboard.actions import VERBS, buttons, dialogs, for_many, offered
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.live import LiveStudy
+from moonas.dashboard.overview import study_lines
 from moonas.dashboard.pages import studies, study
 from moonas.dashboard.readers import Reader, reader
 from moonas.dashboard.views import events
@@ -110,6 +111,8 @@ def broken(tmp_path: Any) -> Iterator[tuple[Store, LiveStudy]]:
 def test_a_study_without_its_process_says_so_until_another_one_comes(broken: tuple[Store, LiveStudy]) -> None:
     store, live = broken
     assert "No process drives it any more" in study.remark(live)
+    (line,) = study_lines(store.database)
+    assert studies.row(line)["state"] == "NO PROCESS"
     with asking("", Role.operator):
         assert [button.children for button in study.verbs(live)] == ["Resume", "Cancel", "Delete"]
     before = live.now.text
@@ -117,6 +120,8 @@ def test_a_study_without_its_process_says_so_until_another_one_comes(broken: tup
     live.refresh(store.study("broken"))
     assert live.now.text != before
     assert study.remark(live) == ""
+    (line,) = study_lines(store.database)
+    assert studies.row(line)["state"] == "RUNNING"
     with asking("", Role.operator):
         assert [button.children for button in study.verbs(live)] == ["Pause", "Stop", "Cancel"]
 

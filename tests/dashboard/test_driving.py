@@ -30,6 +30,7 @@ SWEEP = {
     "workers": {"backend": "local", "tasks_per_device": 1, "threads_per_task": 1},
 }
 ENDLESS = 100_000  # epochs
+PATIENCE = 180_000  # milliseconds that a sweep may take
 
 
 def sweep(name: str, epochs: int) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def sure(reader: Reader, told: str) -> None:
 
 
 def shows(reader: Reader, state: str) -> None:
-    reader.page.locator("#state .badge", has_text=state).wait_for()
+    reader.page.locator("#state .badge", has_text=state).wait_for(timeout=PATIENCE)
 
 
 def press(reader: Reader, verb: str, told: str) -> None:
@@ -106,7 +107,7 @@ def log_in(reader: Reader, token: str) -> None:
 
 
 def test_a_running_sweep_is_paused_and_resumed_by_its_buttons_and_finishes(chromium: Any, url: str) -> None:
-    api.create(sweep("quick", 12), url)
+    api.create(sweep("quick", 16), url)
     with serving(url) as address:
         reader = Reader(chromium, address)
         reader.open("/studies/quick")

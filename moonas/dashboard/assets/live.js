@@ -7,7 +7,7 @@ let followed = "";
 
 const follow = () => {
   if (stream) stream.close();
-  stream = followed && !document.hidden ? new EventSource(`/api/v1/studies/${followed}/stream`) : null; // browsers allow few at once
+  stream = followed && !document.hidden ? new EventSource(`/api/v1/studies/${followed}/stream?progress=false`) : null; // browsers allow few at once
   if (stream) stream.addEventListener("event", () => dash_clientside.set_props("news", { data: Date.now() }));
 };
 

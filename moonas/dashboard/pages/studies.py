@@ -10,7 +10,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from moonas.dashboard.actions import VERBS, buttons, for_many, offered
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import Page, anchor, empty, grid, in_thread, numeric, study_address
-from moonas.dashboard.overview import StudyLine
+from moonas.dashboard.overview import StudyLine, standing
 from moonas.dashboard.readers import reader
 from moonas.report import text
 from moonas.store.states import StudyState, TrialState
@@ -124,7 +124,7 @@ def row(line: StudyLine) -> dict[str, Any]:
     return {
         "name": line.name,
         "href": study_address(line.name),
-        "state": line.state.value,
+        "state": standing(line.state, line.driven),
         "share": line.finished / line.planned if line.planned else 0.0,
         "parts": [[state.value, line.trials[state] / max(1, line.planned)] for state in SHOWN if line.trials.get(state)],
         "done": f"{line.finished:,} of {line.planned:,}",

@@ -12,7 +12,7 @@ from moonas.dashboard.actions import buttons, offered
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import NOTHING, Page, anchor, badge, cards, in_thread, study_address
 from moonas.dashboard.live import LiveStudy
-from moonas.dashboard.overview import planned_trials, seconds_per_trial
+from moonas.dashboard.overview import planned_trials, seconds_per_trial, standing
 from moonas.dashboard.views import VIEWS
 from moonas.report import text
 from moonas.report.collect import outline
@@ -42,7 +42,7 @@ def page(catalogue: Catalogue, query: dict[str, str], name: str) -> Page:
         html.Div(
             [
                 html.H1(name),
-                html.Span(badge(live.state), id="state"),
+                html.Span(badge(standing(live.state, live.now.driven)), id="state"),
                 html.Span([*links, html.Span(verbs(live), id="verbs")], className="actions"),
                 html.P(facts(live), className="facts"),
                 html.P(remark(live), id="remark", className="facts"),
@@ -95,7 +95,7 @@ def register(app: Dash, catalogue: Catalogue) -> None:
         live = catalogue.live(name)
         if live.now.text == version:
             return (no_update,) * 5
-        return live.now.text, headline(live), badge(live.state), verbs(live), remark(live)
+        return live.now.text, headline(live), badge(standing(live.state, live.now.driven)), verbs(live), remark(live)
 
     for view in VIEWS.values():
         view.register(app, catalogue)
@@ -116,7 +116,7 @@ def verbs(live: LiveStudy) -> list[Any]:
 def remark(live: LiveStudy) -> str:
     """Why it is in its state, where there is something to say."""
     if live.state is StudyState.RUNNING and not live.now.driven:
-        return "No process drives it any more; the one that did has ended without a word. What it reported is kept."
+        return "No process drives it any more: the one that did ended without a word. What it reported is kept; resume goes on."
     note = live.store.state_note(live.record.id)
     return f"{live.state.value.capitalize()}: {note}" if note else ""
 

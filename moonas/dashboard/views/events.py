@@ -8,7 +8,7 @@ from dash import Dash, Input, Output, State, html
 from sqlalchemy import func, select
 
 from moonas.dashboard.catalogue import Catalogue
-from moonas.dashboard.components import anchor, empty, in_thread, panel, study_address
+from moonas.dashboard.components import anchor, empty, in_thread, panel, trial_address
 from moonas.dashboard.live import LiveStudy
 from moonas.loop_log import last_run, log_end, log_time
 from moonas.report import text
@@ -62,7 +62,7 @@ def _failed_trials(live: LiveStudy) -> list[Any]:
     with live.store.database.connection() as connection:
         rows: list[Any] = list(connection.execute(failed.order_by(Trial.finished.desc(), Trial.number.desc()).limit(MOST)))
     body = [
-        [_moment(finished), anchor(study_address(live.name, "trials", str(number)), f"trial {number}"), _said(reason or "")]
+        [_moment(finished), anchor(trial_address(live.name, number), f"trial {number}"), _said(reason or "")]
         for number, finished, reason in rows
     ]
     return [panel(_table(["Time", "Trial", "Reason"], body), title="Trials that failed", note=_cut(len(rows), total))]

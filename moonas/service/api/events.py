@@ -51,6 +51,7 @@ async def stream(
     request: Request,
     study: StudyOf,
     after: Annotated[int | None, Query(ge=0, le=Whole, description="Go on after this event; from now on if absent.")] = None,
+    progress: Annotated[bool, Query(description="Send `progress`, too.")] = True,
     last_event_id: Annotated[
         int | None, Header(ge=0, le=Whole, description="What a browser sends after a lost connection.")
     ] = None,
@@ -64,10 +65,9 @@ async def stream(
         for event in await run_in_threadpool(event_page, study.store.database, study.record.id, known, MOST_ROWS):
             known = event.id
             yield ServerSentEvent(event="event", id=str(event.id), data=EventOut.model_validate(event).model_dump())
-        progress = await run_in_threadpool(_progress, study)
-        if progress != told:
-            told = progress
-            yield ServerSentEvent(event="progress", data=progress)
+        if progress and (now := await run_in_threadpool(_progress, study)) != told:
+            told = now
+            yield ServerSentEvent(event="progress", data=told)
         await asyncio.sleep(POLL)
 
 
