@@ -178,15 +178,16 @@ def test_what_the_server_refuses_is_told_and_changes_nothing(chromium: Any, made
         reader.page.keyboard.press("Escape")
         assert reader.page.locator("dialog[open]").count() == 0
         assert reader.page.evaluate("document.activeElement.dataset.verb") == "resume"
+        reader.page.route("**/api/**", lambda route: route.abort())
+        reader.page.locator("#verbs [data-verb=resume]").click()
+        sure(reader, "A new process")
+        reader.page.locator("#notice").get_by_text("the server does not answer").wait_for()
+        reader.page.unroute("**/api/**")
         with Store.open(made) as store:
             store.delete_study("endless")
         reader.page.locator("#verbs [data-verb=resume]").click()
         sure(reader, "A new process")
         reader.page.locator("#notice").get_by_text("there is no study 'endless'").first.wait_for()
-        reader.page.route("**/api/**", lambda route: route.abort())
-        reader.page.locator("#verbs [data-verb=resume]").click()
-        sure(reader, "A new process")
-        reader.page.locator("#notice").get_by_text("the server does not answer").wait_for()
         refused = reader.page.request.post(f"{address}/api/v1/studies/endless/pause", headers={"Origin": "http://evil.example"})
         assert (refused.status, refused.json()["error"]["code"]) == (403, "cross_origin")
         reader.page.context.close()
@@ -230,11 +231,11 @@ def test_what_happens_reaches_the_page_at_once_while_it_is_shown(chromium: Any, 
         reader = Reader(chromium, address)
         reader.open("/studies/endless?view=events")
         reader.page.evaluate("dash_clientside.set_props('beat', { disabled: true })")
-        reader.until("stream.readyState === EventSource.OPEN")
+        reader.until("studyStream.readyState === EventSource.OPEN")
         with Store.open(made) as store, store.ledger(store.study("endless").id) as ledger:
             ledger.add_event("warning", "something to know")
         reader.page.locator("#happened").get_by_text("something to know").wait_for()
         reader.page.get_by_role("link", name="Studies").click()
-        reader.until("stream === null")
+        reader.until("studyStream === null")
         assert reader.complaints == []
         reader.page.context.close()
