@@ -60,4 +60,6 @@ def _row(row: Mapping[str, Any], costs: list[str]) -> Any:
     if row["left_out"]:
         return html.Tr([*first, html.Td(f"left out: {row['left_out']}", colSpan=1 + len(costs), className="wrap")])
     spans = [html.Td(f"{text.short(row[cost][0])} to {text.short(row[cost][1])}", className="number") for cost in costs]
-    return html.Tr([*first, html.Td(text.short(row["architectures"]), className="number"), *spans])
+    count = row["architectures"]
+    many = text.short(count) if count < 1e12 else f"{count:.1e}"
+    return html.Tr([*first, html.Td(many, className="number"), *spans])
