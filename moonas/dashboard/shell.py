@@ -46,6 +46,7 @@ def layout() -> Any:
             dcc.Location(id="address", refresh="callback-nav"),
             dcc.Store(id="title"),
             dcc.Store(id="scheme"),
+            dcc.Store(id="webgl"),
             html.A("Skip to the content", href="#content", className="skip"),
             header,
             html.Div(id="notice", role="status", **{"aria-live": "polite"}),
@@ -87,7 +88,9 @@ def register(app: Dash, catalogue: Catalogue) -> None:
     app.clientside_callback(
         ClientsideFunction("moonas", "go"), Output("address", "pathname"), Input("search", "value"), prevent_initial_call=True
     )
-    app.clientside_callback(ClientsideFunction("moonas", "scheme"), Output("scheme", "data"), Input("scheme", "id"))
+    app.clientside_callback(
+        ClientsideFunction("moonas", "drawing"), Output("scheme", "data"), Output("webgl", "data"), Input("scheme", "id")
+    )
     app.clientside_callback(ClientsideFunction("moonas", "title"), Output("title", "id"), Input("title", "data"))
 
 

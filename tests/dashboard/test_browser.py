@@ -139,6 +139,41 @@ def test_a_point_and_a_row_choose_the_same_network_and_lead_to_its_page(reader: 
     reader.at_ease()
 
 
+GRAPHICS_CARD = """const read = WebGLRenderingContext.prototype.getParameter;
+WebGLRenderingContext.prototype.getParameter = function (name) {
+  return name === 37446 ? "a graphics card" : read.call(this, name);  // what draws
+}"""
+
+
+def test_many_trials_are_drawn_by_webgl_behind_the_front(browser: tuple[Any, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from moonas.report import crowd
+
+    monkeypatch.setattr(crowd, "MOST", 5)
+    reader = Reader(*browser)
+    reader.page.add_init_script(GRAPHICS_CARD)
+    reader.open("/studies/small")
+    page = reader.page
+    page.wait_for_selector("#front-figure .gl-container canvas", state="attached")
+    assert "scattergl" in page.evaluate("document.querySelector('#front-figure .js-plotly-plot').data.map((trace) => trace.type)")
+    depth = page.locator("#front-figure .gl-container").evaluate("one => getComputedStyle(one).zIndex")
+    assert depth == "-1"
+    assert "are drawn" not in page.locator("#front-note").inner_text()
+    reader.at_ease()
+    page.context.close()
+
+
+def test_without_a_graphics_card_many_trials_are_thinned(browser: tuple[Any, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from moonas.report import crowd
+
+    monkeypatch.setattr(crowd.thin, "__defaults__", (5,))
+    reader = Reader(*browser)
+    reader.open("/studies/small")
+    reader.page.locator("#front-note").get_by_text("trials 5 are drawn").wait_for()
+    assert reader.page.locator("#front-figure .gl-container canvas").count() == 0
+    reader.at_ease()
+    reader.page.context.close()
+
+
 def test_the_slider_goes_back_through_the_front_s_history_by_key(reader: Reader, live: Any) -> None:
     reader.open("/studies/small")
     last = live.history[-1].number

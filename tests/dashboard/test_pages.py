@@ -44,8 +44,9 @@ def marks(figure: Any) -> dict[str, tuple[float, float]]:
     """(x, y) of every marker that a click names, by its id."""
     found = {}
     for trace in figure.data:
-        for place, ids in enumerate(trace.customdata if trace.customdata is not None else ()):
-            found[str(ids[0])] = (float(trace.x[place]), float(trace.y[place]))
+        for place, named in enumerate(trace.customdata if trace.customdata is not None else ()):
+            click = {"points": [{"customdata": named if isinstance(named, list) else int(named)}]}
+            found[front.clicked(click)] = (float(trace.x[place]), float(trace.y[place]))
     return found
 
 
