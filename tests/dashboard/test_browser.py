@@ -168,7 +168,7 @@ def test_without_a_graphics_card_many_trials_are_thinned(browser: tuple[Any, str
     monkeypatch.setattr(crowd.thin, "__defaults__", (5,))
     reader = Reader(*browser)
     reader.open("/studies/small")
-    reader.page.locator("#front-note").get_by_text("trials 5 are drawn").wait_for()
+    reader.page.locator("#front-note").get_by_text("Of 12 trials").wait_for()
     assert reader.page.locator("#front-figure .gl-container canvas").count() == 0
     reader.at_ease()
     reader.page.context.close()

@@ -22,7 +22,6 @@ from moonas.report.records import BudgetInfo, Value
 from moonas.results.choosing import choose
 from moonas.results.networks import Network
 from moonas.study.bounds import Bound, parse_under
-from moonas.study.relaxation import missed
 
 BETWEEN = re.compile(r"(?<=[\w%.])\s+(?=[A-Za-z_]\w*\s*[<>=])")  # the space between two bounds
 
@@ -124,13 +123,8 @@ def answer(live: LiveStudy, under: str | None, knee: bool) -> list[Any]:
 
 
 def best(live: LiveStudy, bounds: list[Bound], knee: bool) -> Network:
-    """What `Study.best` gives. Where all bounds keep objectives from being worse, it is on the front, which is quickly read."""
-    worse = {objective.metric: "upper" if objective.sign == 1 else "lower" for objective in live.study.config.objectives}
-    members = live.members()
-    within = [one for one in members if not missed(bounds, one.values)] if all(b.metric in worse for b in bounds) else []
-    if within and all(set(bound.ends()) == {worse[bound.metric]} for bound in bounds):
-        return choose(live.study, bounds, knee, None, members)
-    return choose(live.study, bounds, knee, None, live.once("archive", live.study.archive))
+    """What `Study.best` gives."""
+    return choose(live.study, bounds, knee, None, live.tally)
 
 
 def margin(bounds: list[Bound], name: str, value: float) -> str:
