@@ -42,6 +42,7 @@ from moonas.store.tables import (
     Cost,
     Evaluation,
     Event,
+    Front,
     Progress,
     Request,
     Study,
@@ -312,6 +313,11 @@ class Reads:
         """
         with self.database.read() as session:
             return front_members(session, study_id, number, protocol)
+
+    def last_front(self, study_id: int) -> int:
+        """The number of the present front; 0 where there is none yet."""
+        with self.database.read() as session:
+            return session.scalar(select(func.max(Front.number)).where(Front.study_id == study_id)) or 0
 
     def front_history(self, study_id: int, protocol: str | None = None) -> list[FrontRecord]:
         """Every change of the front, the oldest first."""
