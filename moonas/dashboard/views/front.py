@@ -11,6 +11,7 @@ import numpy as np
 from dash import Dash, Input, Output, Patch, State, ctx, dcc, html, no_update
 
 from moonas.dashboard.catalogue import Catalogue
+from moonas.dashboard.colouring import COLOURS, choices, group_of, groups
 from moonas.dashboard.components import anchor, empty, graph, grid, in_thread, numeric, panel, study_address
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.scheme import SCHEME, WEBGL
@@ -23,7 +24,6 @@ from moonas.report.records import BudgetInfo, Point, ReportData
 from moonas.study.metrics import METRICS
 
 TITLE = "Front"
-COLOURS = {"method": "method", "budget": "budget", "width": "width", "replicate": "replicate", "state": "state of the trial"}
 FEW = 5_000  # trials up to which the band over replicates is worked out between two clicks
 NONE = "none"
 
@@ -42,7 +42,7 @@ def layout(live: LiveStudy) -> list[Any]:
             _select("x", "Across", labels, x),
             _select("y", "Up", labels, main),
             _select("z", "Deep", [{"value": NONE, "label": "–"}, *labels], NONE),
-            _select("colour", "Colour", [{"value": name, "label": label} for name, label in COLOURS.items()], "method"),
+            _select("colour", "Colour", [{"value": name, "label": label} for name, label in choices(live).items()], "method"),
             _select("scale", "Scales", [{"value": name, "label": name} for name in ("auto", "linear", "log")], "auto"),
             html.Div(
                 [
@@ -222,24 +222,11 @@ def member_marks(live: LiveStudy, data: ReportData, axes: Sequence[str], colour:
     )
 
 
-def group_of(live: LiveStudy, point: Point, by: str) -> str:
-    """What colours a member of the front."""
-    if by == "method":
-        return point.method
-    if by == "budget":
-        return text.budget(point.budget)
-    if by == "width":
-        return f"{point.skeleton.channels}×{point.skeleton.cells}"
-    if by == "replicate":
-        return "several" if point.replicates > 1 else live.trials.word_of(point.trial, "replicate")
-    return live.trials.word_of(point.trial, "state")
-
-
 def trial_crowd(live: LiveStudy, axes: Sequence[str], colour: str, asked: Scale, webgl: bool) -> tuple[Crowd, int]:
     """What trials came to, thinned where there is no WebGL; and how many there are."""
     trials = live.trials
     columns = {name: trials.numbers(name) for name in axes}
-    every = Crowd(values=columns, groups=trials.groups(colour), numbers=trials.numbers("number"))
+    every = Crowd(values=columns, groups=groups(live, colour), numbers=trials.numbers("number"))
     there = every.take(np.flatnonzero(np.isfinite(np.stack(list(columns.values()))).all(axis=0)))
     if webgl:
         return there, len(there)
@@ -266,7 +253,7 @@ def members_table(live: LiveStudy, number: int | None, colour: str) -> Any:
     ]
     settings = list(dict.fromkeys(name for point in data.points for name in point.settings))
     of_members = [group_of(live, point, colour) for point in data.points]
-    styles = group_styles(of_members, np.unique(live.trials.groups(colour).astype(str)))
+    styles = group_styles(of_members, np.unique(groups(live, colour).astype(str)))
     columns: list[dict[str, Any]] = [
         {"field": "key", "headerName": "Network", "cellRenderer": "PageLink", "width": 145},
         {"field": "group", "headerName": COLOURS[colour].capitalize(), "cellRenderer": "Dot", "minWidth": 110, "flex": 1},
@@ -301,7 +288,8 @@ def members_table(live: LiveStudy, number: int | None, colour: str) -> Any:
             }
         )
     options = {"rowSelection": {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True}}
-    return grid("members", columns, rows, "id", options=options)
+    follows = {"cellFocused": ["chooseFocused(params)"]}  # arrow keys move the choice in the figure, too
+    return grid("members", columns, rows, "id", options=options, eventListeners=follows)
 
 
 def chosen(live: LiveStudy, choice: str, moment: int | None) -> Point | None:
