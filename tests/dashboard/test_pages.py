@@ -273,6 +273,10 @@ def test_an_architecture_s_page_holds_its_costs_measurements_and_files(catalogue
     )
 
 
+def test_no_weights_are_offered_where_none_are_kept(catalogue: Catalogue, live: LiveStudy) -> None:
+    assert "safetensors" not in str(architecture.page(catalogue, {}, "small", live.members()[0].key).content)
+
+
 def test_an_unknown_architecture_is_answered_with_known_ones(catalogue: Catalogue) -> None:
     with pytest.raises(UsageError, match="its keys"):
         architecture.page(catalogue, {}, "small", "zzzz")
