@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from moonas.outer.archive import Point
@@ -42,14 +43,14 @@ def tally(study: Study) -> Tally:
 def _tally(study: Study) -> Tally:
     plan, store, study_id = study.plan, study.store, study.record.id
     trials = {trial.id: trial for trial in study.trials()}
-    designs = {id: Design.from_params(trial.params) for id, trial in trials.items()}
+    design_of = lru_cache(64)(lambda trial_id: Design.from_params(trials[trial_id].params))  # decodings of a trial stand together
     known, device = store.measurements(study_id), store.device(study_id)
     given_up = networks_given_up(store, study_id, plan)
     points: dict[Place, Point] = {}
     decoded: list[tuple[int, Place, bool]] = []
     read = store.candidates if plan.config.device_tables else store.decoded  # the tables speak of genotypes
     for candidate in read(study_id):
-        key = measurement_of(plan, candidate, trials[candidate.trial_id], designs[candidate.trial_id])
+        key = measurement_of(plan, candidate, trials[candidate.trial_id], design_of(candidate.trial_id))
         place = Place(candidate.architecture, candidate.skeleton, plan.recipe_of(key.protocol))
         decoded.append((candidate.trial_id, place, candidate.origin == "primary"))
         on_device = known.get(measured_key(plan, *place[:2], device)) if device else None
