@@ -23,8 +23,8 @@ from dash._utils import to_json
 
 from benchmarks.printing import header, machine, row
 from moonas.dashboard.catalogue import Catalogue
-from moonas.dashboard.pages import pick, studies, study
-from moonas.dashboard.views import budgets, front, methods, parameters, volume, workers
+from moonas.dashboard.pages import pick, studies, study, trial
+from moonas.dashboard.views import budgets, front, methods, parameters, trials, volume, workers
 from moonas.race import race
 from moonas.report.analysis import race_figure, timeline_figure
 from moonas.report.figures import hypervolume_figure
@@ -70,6 +70,11 @@ def actions(catalogue: Catalogue, name: str) -> list[tuple[str, Callable[[], Any
         found = live().once("importance", lambda: importance(parameters.varied(live()), live().trials.numbers(axes[1])))
         return parameters.told(found)
 
+    def table(column: str, direction: str, start: int) -> Any:
+        sort = [{"colId": column, "sort": direction}]
+        return trials.rows(live(), {"startRow": start, "endRow": start + trials.ROWS, "sortModel": sort})
+
+    last = sum(count for _, count in catalogue.live(name).now.trials) - trials.ROWS
     return [
         ("the list of studies", lambda: studies.page(catalogue, {}).content),
         ("a study's page", lambda: study.page(catalogue, {}, name).content),
@@ -87,6 +92,10 @@ def actions(catalogue: Catalogue, name: str) -> list[tuple[str, Callable[[], Any
         ("budgets", lambda: budgets.layout(live())),
         ("parallel coordinates", lambda: parameters.parallel(live(), axes[1], "light")),
         ("importance of parameters", importance_view),
+        ("the first trials", lambda: table("number", "asc", 0)),
+        ("the last trials", lambda: table("number", "asc", last)),
+        ("the best trials", lambda: table(axes[1], "desc", 0)),
+        ("a trial's page", lambda: trial.page(catalogue, {}, name, str(last)).content),
         ("timeline of workers", lambda: timeline_figure(workers.attempts(live())[0])),
         ("race of methods", race_view),
         ("pick under a bound", lambda: pick.answer(live(), f"{axes[0]}=500k", False)),

@@ -1,40 +1,26 @@
-"""What a user can do with moonas, from Python; the command line and, later, the service only translate."""
+"""What a user can do with moonas, from Python; the command line and the service only translate."""
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import moonas
-from moonas.errors import Interrupted, NoDatabaseError, StudyConflictError, TaskError, UnknownStudyError, UsageError
-from moonas.storage import artifact_url, storage_url, study_folder
+from moonas.driving import create_or_match, drive
+from moonas.errors import NoDatabaseError, UnknownStudyError, UsageError
+from moonas.storage import artifact_url, storage_url
 from moonas.store.records import Records, StudyRecord, StudySummary
-from moonas.store.states import StudyState
 
 if TYPE_CHECKING:  # what only some commands need is imported where they need it: `moonas list` answers at once
     from moonas.comparison import Comparison
-    from moonas.outer.loop import Loop, Watcher
+    from moonas.outer.loop import Watcher
     from moonas.outer.plan import Plan
-    from moonas.outer.slots import Pool
     from moonas.results.study import Study
-    from moonas.specs import Device, SearchSpec
+    from moonas.specs import SearchSpec
     from moonas.store.store import Store
     from moonas.study.schema import StudyConfig
-
-
-class Silent:
-    """A watcher that shows nothing."""
-
-    def tick(self, loop: Loop) -> None:
-        """Nothing to do."""
-
-    def note(self, text: str) -> None:
-        """Nothing to do."""
 
 
 def validate(question: str | Path | Mapping[str, Any] | StudyConfig) -> Plan:
@@ -78,8 +64,8 @@ def run(
     plan = validate(question)
     url = storage_url(storage, plan.config.storage)
     with Store.open(url, create=True) as store:
-        record, plan = _create_or_match(store, plan, extend)
-        _drive(store, record, plan, url, watcher or Silent())
+        record, plan = create_or_match(store, plan, extend)
+        drive(store, record, plan, _artifacts_of(url, record), watcher)
     return load_study(plan.config.name, url)
 
 
@@ -94,7 +80,7 @@ def create(
 
     plan = validate(question)
     with Store.open(storage_url(storage, plan.config.storage), create=True) as store:
-        return _create_or_match(store, plan, extend)[0]
+        return create_or_match(store, plan, extend)[0]
 
 
 def resume(name: str, storage: str | None = None, *, watcher: Watcher | None = None) -> Study:
@@ -109,7 +95,7 @@ def resume(name: str, storage: str | None = None, *, watcher: Watcher | None = N
     with opened(url, name) as store:
         record = store.study(name)
         plan = Plan(study_from(record.config, f"study {name}"), f"study {name}")
-        _drive(store, record, plan, url, watcher or Silent())
+        drive(store, record, plan, _artifacts_of(url, record), watcher)
     return load_study(name, url)
 
 
@@ -302,7 +288,7 @@ def fix_artifacts(storage: str | None = None) -> list[str]:
 
 
 def _artifacts_of(url: str, record: StudyRecord) -> str:
-    return artifact_url(url, study_folder(url, record.name, record.created), record.config.get("artifacts"))
+    return artifact_url(url, record.name, record.created, record.config.get("artifacts"))
 
 
 @contextmanager
@@ -318,107 +304,9 @@ def opened(url: str, name: str) -> Iterator[Store]:
         yield store
 
 
-def _create_or_match(store: Store, plan: Plan, extend: bool) -> tuple[StudyRecord, Plan]:
-    """The stored study of the plan's name, with what the file adds; a new one where there is none."""
-    from moonas.outer.past import with_past
-    from moonas.outer.plan import Plan
-    from moonas.outer.warm_start import with_distributions
-    from moonas.study.changes import changes, scientific_hash
-    from moonas.study.loading import study_from
-    from moonas.study.schema import SCHEMA
-
-    record, stored = None, None
-    with suppress(UnknownStudyError):
-        record = store.study(plan.config.name)
-        stored = study_from(record.config, f"study {record.name}")
-    config = replace(with_distributions(plan.config, store, stored), history=with_past(plan, store, stored))
-    if config != plan.config:
-        plan = Plan(config)
-    data, config_hash = config.to_json(), scientific_hash(config)
-    if record is None or stored is None:
-        new: dict[str, Any] = {"schema": SCHEMA, "config_hash": config_hash, "seed": config.seed, "version": moonas.__version__}
-        try:
-            return store.create_study(config.name, data, **new), plan
-        except StudyConflictError:  # another process has just made it
-            return _create_or_match(store, plan, extend)
-    found = changes(stored, config)
-    if refused := [change for change in found if change.kind == "refused"]:
-        listed = "\n".join(f"  {change}" for change in refused)
-        raise StudyConflictError(
-            f"study {config.name!r} is stored with other settings, which must not change under its name:\n{listed}\n"
-            f"Give the file another `name`, or delete the study: moonas delete {config.name}"
-        )
-    added = [change for change in found if change.kind == "addition"]
-    if added and not extend:
-        listed = "\n".join(f"  {change}" for change in added)
-        raise StudyConflictError(f"the file adds to study {config.name!r}:\n{listed}\nRun it with --extend to accept this.")
-    if found:
-        with store.ledger(record.id) as ledger:
-            ledger.update_study_config(data, config_hash, "; ".join(map(str, found)))
-    return store.study(config.name), plan
-
-
-def _drive(store: Store, record: StudyRecord, plan: Plan, url: str, watcher: Watcher) -> StudyState:
-    from moonas.outer.loop import Loop
-    from moonas.worker.inline import InlinePool
-    from moonas.worker.pools import make_pool
-
-    artifacts = _artifacts_of(url, record)
-    with store.ledger(record.id) as ledger:
-        pool: Pool = InlinePool() if plan.instant else make_pool(plan.config.workers, watcher.note)
-        try:
-            device = _measuring_device(pool, plan) if plan.measured else None
-            loop = Loop(store, ledger, record, plan, pool, artifacts, watcher, device)
-            with _pausing_on_signals(loop, watcher) as caught:
-                state = loop.run()
-        finally:
-            pool.close()
-    if caught:
-        raise Interrupted(f"paused; everything is saved. Go on with: moonas resume {plan.config.name}", caught[0])
-    return state
-
-
-def _measuring_device(pool: Pool, plan: Plan) -> Device:
-    """Fingerprint of the pool's first device, found by measuring one network there, which also shows whether all can be measured.
-
-    Raises TaskError where a metric is not available.
-    """
-    import numpy as np
-
-    size, decoder = next(iter(plan.decoders.items()))
-    some = decoder.decode({name: np.zeros(group.shape) for name, group in plan.space.groups.items()})
-    spec = plan.measure_spec(some.architecture, plan.final_skeleton(size), None)
-    once = replace(spec, settings={**spec.settings, "warmups": 0, "repeats": 1})
-    return run_one(pool, once.to_json(), lambda progress: None)["device"]
-
-
-@contextmanager
-def _pausing_on_signals(loop: Loop, watcher: Watcher) -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM pause the loop; a second one ends it where it stands. Yields the signals caught."""
-    from moonas.outer.requests import ending_text
-
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-
-    def handle(number: int, frame: Any) -> None:
-        caught.append(number)
-        if len(caught) > 1:
-            raise Interrupted(f"stopped; go on with: moonas resume {loop.config.name}", number)
-        loop.pause()
-        watcher.note(f"{ending_text(loop)}; once more to stop at once")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _search_once(plan: Plan, spec: SearchSpec, report: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
     """Run one search in a worker process of its own."""
+    from moonas.outer.single import run_one
     from moonas.worker.devices import slot_devices
     from moonas.worker.local import LocalPool
 
@@ -427,20 +315,3 @@ def _search_once(plan: Plan, spec: SearchSpec, report: Callable[[Mapping[str, An
         return run_one(pool, spec.to_json(), report)
     finally:
         pool.close()
-
-
-def run_one(pool: Pool, spec: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
-    """Run one task in slot 0 of a pool and wait for its result. Raises TaskError."""
-    pool.ready(0)
-    pool.start(0, {"spec": spec, "artifacts": None, "checkpoint": None})
-    while True:
-        event = pool.next_event(timeout=60.0)
-        if event is None or event.kind == "begun":
-            continue
-        if event.kind == "progress":
-            report(event.message)
-        elif event.kind == "result":
-            return dict(event.message["result"])
-        else:
-            detail = event.message.get("traceback") or event.message.get("log", "")
-            raise TaskError(f"the task failed: {event.message['reason']}\n{detail}".rstrip())

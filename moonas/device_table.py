@@ -13,6 +13,7 @@ from moonas import api
 from moonas.architecture import Architecture
 from moonas.errors import UsageError
 from moonas.outer.plan import Plan, Size
+from moonas.outer.single import run_one
 from moonas.seeds import stream
 from moonas.spaces.costs import CostTable, cost_table, total_in
 from moonas.spaces.device_fit import LEAST, fit_table, rank_correlation
@@ -75,7 +76,7 @@ class _Measuring:
     def measure(self, architecture: Architecture, size: Size) -> tuple[float, float]:
         """The median and its spread, 0 where the metric has none."""
         spec = self.plan.measure_spec(architecture, self.plan.final_skeleton(size), self.device)
-        result = api.run_one(self.pool, replace(spec, metrics=(self.metric,)).to_json(), lambda progress: None)
+        result = run_one(self.pool, replace(spec, metrics=(self.metric,)).to_json(), lambda progress: None)
         self.device = result["device"]
         self.done += 1
         self.report(self.done, self.of)

@@ -16,6 +16,7 @@ from moonas.outer.past import history_of
 from moonas.outer.plan import Plan
 from moonas.outer.promotion import epochs_text, trainings
 from moonas.outer.samplers.sampler import Proposal, Told, make_sampler
+from moonas.outer.single import run_one
 from moonas.spaces.sampling import FeasibleSet
 from moonas.specs import Bounds
 from moonas.study.budgets import budget_text
@@ -128,7 +129,7 @@ def _estimate(plan: Plan, proposals: list[Proposal], searches: list[Proposal], t
                 spec = plan.search_spec(same[0].design, same[0].replicate)
                 measured = _time(pool, spec.to_json())
                 number = round(len(same) * searches_each)
-                parts[f"{number} searches by {method.label}"] = measured["seconds"] * number
+                parts[f"{number} {'search' if number == 1 else 'searches'} by {method.label}"] = measured["seconds"] * number
                 memory = max(memory, measured["memory_mib"])
         for size in plan.sizes:
             same = [p for p in proposals if (p.design.channels, p.design.cells) == size]
@@ -145,7 +146,7 @@ def _estimate(plan: Plan, proposals: list[Proposal], searches: list[Proposal], t
                 memory = max(memory, measured["memory_mib"])
             if plan.measured:
                 expected, began = share * networks, time.monotonic()
-                api.run_one(pool, plan.measure_spec(architecture, plan.final_skeleton(size), None).to_json(), lambda progress: None)
+                run_one(pool, plan.measure_spec(architecture, plan.final_skeleton(size), None).to_json(), lambda progress: None)
                 alone[f"{expected:.0f} measurements {where}, one at a time"] = (time.monotonic() - began) * expected
     finally:
         pool.close()
@@ -172,4 +173,4 @@ def _an_architecture(plan: Plan, proposal: Proposal) -> Architecture:
 
 
 def _time(pool: LocalPool, spec: Mapping[str, Any]) -> dict[str, float]:
-    return api.run_one(pool, {"kind": "time", "of": dict(spec)}, lambda progress: None)
+    return run_one(pool, {"kind": "time", "of": dict(spec)}, lambda progress: None)

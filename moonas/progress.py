@@ -29,7 +29,7 @@ REFRESH = 1.0  # seconds between redraws of the live view
 def watcher(quiet: bool = False) -> Iterator[Watcher]:
     """A live view on a terminal, plain lines in a log, nothing where `quiet`."""
     if quiet:
-        from moonas.api import Silent
+        from moonas.driving import Silent
 
         yield Silent()
     elif console.is_terminal:

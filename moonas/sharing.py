@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import moonas
 from moonas.api import load_study
-from moonas.storage import artifact_url, storage_url, study_folder
+from moonas.storage import artifact_url, storage_url
 
 if TYPE_CHECKING:
     from moonas.exchange.bundle.merging import Imported
@@ -44,8 +45,5 @@ def import_study(path: str | Path, storage: str | None = None, *, name: str | No
 
     url = storage_url(storage)
 
-    def folder_of(study: str, created: float, from_file: str | None) -> str:
-        return artifact_url(url, study_folder(url, study, created), from_file)
-
     with Store.open(url, create=True) as store:
-        return import_bundle(store, Path(path), folder_of, name)
+        return import_bundle(store, Path(path), partial(artifact_url, url), name)

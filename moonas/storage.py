@@ -39,8 +39,8 @@ def study_folder(storage: str, study: str, created: float) -> str:
     return f"{study}-{digest([place, study, created], 8)}"
 
 
-def artifact_url(storage: str, folder: str, from_file: str | None = None) -> str:
-    """The folder of a study's artifacts, as an absolute URL. folder: its `study_folder`.
+def artifact_url(storage: str, study: str, created: float, from_file: str | None = None) -> str:
+    """The folder of a study's artifacts, as an absolute URL. storage, study, created: as of `study_folder`, which names it.
 
     It lies in the study file's `artifacts`, else in MOONAS_ARTIFACTS, else in `moonas-artifacts` beside the SQLite file, else in
     that of the working directory.
@@ -50,7 +50,7 @@ def artifact_url(storage: str, folder: str, from_file: str | None = None) -> str
         above = str(storage_folder(storage) / ARTIFACT_FOLDER)
     if "://" not in above:
         above = Path(above).absolute().as_uri()
-    return f"{above.rstrip('/')}/{folder}"
+    return f"{above.rstrip('/')}/{study_folder(storage, study, created)}"
 
 
 def storage_folder(storage: str) -> Path:

@@ -98,8 +98,8 @@ def settings_table(section: str, first: str = "setting") -> dict[str, str]:
     for line in section.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         inside = line.startswith("|") and (inside or cells == [first, "type", "default", "meaning"])
-        if inside and cells[0].startswith("`"):
-            found[cells[0].strip("`")] = cells[2].strip("`")
+        if inside and (name := re.match(r"\[?`([^`]+)`", cells[0])):
+            found[name[1]] = cells[2].strip("`")
     return found
 
 
@@ -118,7 +118,9 @@ LEAST = yaml.safe_load(blocks(STUDY_FILE, "yaml study")[0])
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> None:
-    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")) if "://" not in link]
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"", text)
+    links = [link for pair in found for link in pair if link and "://" not in link]
     for link in links:
         path, _, anchor = link.partition("#")
         target = page.parent / path if path else page
@@ -126,6 +128,22 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> 
         if anchor:
             headings = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in sections(target)]
             assert anchor in headings, link
+
+
+def test_every_image_stands_on_some_page_and_tells_what_it_shows() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    images = [path.name for path in (ROOT / "docs" / "images").iterdir()]
+    assert [name for name in images if f"images/{name}" not in text] == []
+    assert re.findall(r"!\[\s*\]\(|<img (?![^>]*alt=\"\w)", text) == []
+
+
+def test_the_picture_of_the_data_s_way_is_the_one_that_its_script_draws(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "data_way.py").write_text((ROOT / "docs" / "data_way.py").read_text(encoding="utf-8"), encoding="utf-8")
+    subprocess.run([sys.executable, "data_way.py"], cwd=tmp_path, check=True)
+    drawn = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "images").iterdir()}
+    assert len(drawn) == 2
+    assert drawn == {name: (ROOT / "docs" / "images" / name).read_text(encoding="utf-8") for name in drawn}
 
 
 def test_the_map_of_the_docs_names_every_page() -> None:
@@ -147,6 +165,27 @@ def test_every_setting_is_documented_with_its_default(heading: str, config: type
     assert list(documented) == [item.name for item in settings]
     wrong = {item.name: documented[item.name] for item in settings if not says(documented[item.name], item.default)}
     assert wrong == {}
+
+
+def test_the_tables_of_the_study_file_are_what_the_schema_says() -> None:
+    done = subprocess.run([sys.executable, "docs/reference.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_stale_table_of_the_study_file_is_found_and_written_anew(tmp_path: Path) -> None:
+    (tmp_path / "reference.py").write_text((ROOT / "docs" / "reference.py").read_text(encoding="utf-8"), encoding="utf-8")
+    page = tmp_path / "study-file.md"
+    page.write_text(STUDY_FILE.read_text(encoding="utf-8").replace("whole number, 1 to 4096", "number"), encoding="utf-8")
+    check, write = [sys.executable, "reference.py", "--check"], [sys.executable, "reference.py"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    codes = [subprocess.run(line, cwd=tmp_path, env=environment, check=False).returncode for line in (check, write, check)]
+    assert codes == [1, 0, 0]
+    assert page.read_text(encoding="utf-8") == STUDY_FILE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("text", all_blocks("yaml part"))
+def test_parts_of_a_study_file_in_the_docs_are_valid_in_the_least_one(text: str) -> None:
+    assert Plan(study_from({**LEAST, **yaml.safe_load(text)})).pairs
 
 
 def test_every_key_of_a_study_file_is_documented_in_its_order() -> None:
@@ -195,11 +234,27 @@ def test_every_command_is_documented_with_its_options(name: str) -> None:
     assert [option for option in options if option not in found[0] and option != "--help"] == []
 
 
-def test_every_command_that_the_docs_type_exists() -> None:
-    shown = [text for page in PAGES for kind in ("sh", "console") for text in blocks(page, kind)]
-    typed = {match for text in shown for match in re.findall(r"(?<![\w-])moonas ((?:(?:db|token) )?[a-z-]+)", text)}
-    assert len(typed) > 5
-    assert typed - set(command_lines()) == set()
+def test_every_command_that_the_docs_type_exists_with_its_options() -> None:
+    commands = command_lines()
+    typed = {line for page in PAGES for line in typed_lines(page)}
+    assert len(typed) > 50
+    assert [f"{name} {rest}" for name, rest in typed if name not in commands] == []
+    unknown = []
+    for name, rest in typed:
+        known = {
+            "--help",
+            *(option for parameter in commands[name].params for option in (*parameter.opts, *parameter.secondary_opts)),
+        }
+        unknown += [f"{name} {option}" for option in re.findall(r"(?<!\S)--?[a-z][a-z-]*", rest) if option not in known]
+    assert unknown == []
+
+
+def typed_lines(page: Path) -> set[tuple[str, str]]:
+    """(command, what follows it) of every `moonas ...` in the blocks for a shell and in the running text."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    shown = [text for kind in ("sh", "console") for text in blocks(page, kind)] + re.findall(r"`([^`]+)`", prose)
+    pattern = r"(?:^|[\s/(])moonas ((?:(?:db|token) )?[a-z][a-z-]*)((?: [^\n|;&#]*)?)"
+    return {match for text in shown for match in re.findall(pattern, text, re.MULTILINE)}
 
 
 @pytest.mark.parametrize("line", [RUN_LINE, TEST_LINE], ids=["run", "test"])
@@ -220,6 +275,26 @@ def test_python_in_the_docs_compiles(text: str) -> None:
 @pytest.mark.parametrize("text", all_blocks("python run"))
 def test_python_that_is_marked_to_be_run_runs(text: str) -> None:
     exec(compile(text, "docs", "exec"), {})
+
+
+@pytest.mark.slow
+def test_the_script_about_python_makes_a_study_that_all_python_about_it_runs_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (script,) = blocks(ROOT / "docs" / "python.md", "python script")
+    (tmp_path / "ask.py").write_text(script, encoding="utf-8")
+    for name in ("MOONAS_STORAGE", "MOONAS_ARTIFACTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    done = subprocess.run([sys.executable, "ask.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert 1 <= len(done.stdout.splitlines()) <= 2  # networks of the front, one at each budget at most
+    monkeypatch.chdir(tmp_path)
+    texts = [text for page in PAGES for text in blocks(page, "python study")]
+    assert len(texts) > 2
+    for text in texts:
+        exec(compile(text, "docs", "exec"), {})
+    assert (tmp_path / "cell.safetensors").stat().st_size > 1000
 
 
 @pytest.fixture
@@ -257,11 +332,11 @@ def example(stripes: Path) -> dict[str, Any]:
     return found
 
 
-def test_the_example_package_s_own_metric_is_an_objective_end_to_end(stripes: Path) -> None:
+def test_the_example_package_s_own_method_searches_for_its_own_metric_end_to_end(stripes: Path) -> None:
     study = yaml.safe_load((stripes / "stripes.yaml").read_text(encoding="utf-8"))
     quick = {
         **study,
-        "methods": ["random"],
+        "methods": [{"name": "sign-darts", "epochs": 1}],
         "budgets": {},
         "protocol": {"name": "short", "epochs": 1},
         "workers": {"devices": "cpu", "tasks_per_device": 1},

@@ -18,6 +18,7 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order of the help
     "resume": studies.resume,
     "plan": studies.plan,
     "validate": studies.validate,
+    "schema": studies.schema,
     "list": reading.list_,
     "show": reading.show,
     "trials": reading.trials,

@@ -64,3 +64,12 @@ def validate(file: StudyFile) -> None:
 
     checked = api.validate(file)
     print(f"{file}: a valid study, {checked.config.name!r}, with the sampler {checked.config.sampler.name}")
+
+
+def schema() -> None:
+    """Print the JSON schema of study files, by which editors of YAML complete and check them."""
+    import json
+
+    from moonas.study.json_schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))

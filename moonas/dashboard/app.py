@@ -66,7 +66,7 @@ def create(catalogue: Catalogue) -> Dash:
         add_log_handler=False,
         on_error=_tell,
     )
-    app.layout = shell.layout()
+    app.layout = shell.layout  # worked out for each reader
     shell.register(app, catalogue)
     for page in PAGES.values():
         page.register(app, catalogue)
@@ -78,11 +78,11 @@ def create(catalogue: Catalogue) -> Dash:
 
 
 def _serve(app: Dash, catalogue: Catalogue, path: str) -> None:
-    """Answer an address of its own with the one page that Dash fills; with 404 where it names a study that is not there."""
+    """Answer an address of its own with the one page that Dash fills; 404 where it names a study or trial that is not there."""
 
     async def index(request: Request) -> HTMLResponse:
-        name = request.path_params.get("name")
-        found = name is None or await run_in_threadpool(catalogue.holds, name)
+        named = request.path_params
+        found = not named or await run_in_threadpool(catalogue.holds, **named)
         token = set_current_request(request)
         try:
             return HTMLResponse(app.index(), status_code=200 if found else 404)

@@ -43,9 +43,9 @@ class Catalogue:
         except NoDatabaseError:
             return []
 
-    def holds(self, name: str) -> bool:
-        """Whether there is a study of this name."""
-        return name in self.names()
+    def holds(self, name: str, number: str | None = None, **_: str) -> bool:
+        """Whether there is a study of this name and, where an address names one, a trial of this number in it."""
+        return name in self.names() and (number is None or self.live(name).has_trial(number))
 
     def live(self, name: str) -> LiveStudy:
         """A study as it is now. Raises UnknownStudyError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 P = ParamSpec("P")
 R = TypeVar("R")
+NOTHING = "nothing"  # the look of what stands where there is nothing to show
 GRAPH = {"displaylogo": False, "displayModeBar": False, "responsive": True}
 
 
@@ -63,7 +64,7 @@ def cards(facts: Sequence[tuple[str, str, str]]) -> Any:
 def empty(title: str, text: str, command: str = "") -> Any:
     """What stands where there is nothing to show, and what would change that."""
     return html.Div(
-        [html.H2(title), *[html.P(line) for line in text.splitlines()], *[html.Pre(command)] * bool(command)], className="nothing"
+        [html.H2(title), *[html.P(line) for line in text.splitlines()], *[html.Pre(command)] * bool(command)], className=NOTHING
     )
 
 
@@ -77,6 +78,21 @@ def graph(graph_id: str | dict[str, str], label: str, height: int = 460, **more:
     figure = {"layout": {"height": height, "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", **_BLANK}}
     drawing = dcc.Graph(id=graph_id, figure=figure, config=GRAPH, responsive=True, style={"height": f"{height}px"}, **more)
     return html.Div(loading(drawing), role="img", className="drawing", **{"aria-label": label})
+
+
+def plot(graph_id: str | dict[str, str], label: str, figure: Any) -> Any:
+    """A figure that is there, in its own height; a callback that fills its place brings it anew."""
+    style = {"height": f"{figure.layout.height}px"}
+    drawing = dcc.Graph(id=graph_id, figure=figure, config=GRAPH, responsive=True, style=style)
+    return html.Div(drawing, role="img", className="drawing", **{"aria-label": label})
+
+
+def plain_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], numbers: Collection[int] = ()) -> Any:
+    """A short table without sorting. numbers: the columns that stand to the right."""
+    look = {True: {"className": "number"}, False: {}}
+    head = html.Tr([html.Th(heading, **look[place in numbers]) for place, heading in enumerate(headings)])
+    lines = [html.Tr([html.Td(cell, **look[place in numbers]) for place, cell in enumerate(row)]) for row in rows]
+    return html.Div(html.Table([html.Thead(head), html.Tbody(lines)]), className="scroll plain")
 
 
 _COLUMN = {
@@ -100,6 +116,16 @@ def study_address(name: str, *parts: str) -> str:
     return "/".join(["/studies", *(quote(part, safe="") for part in (name, *parts))])
 
 
+def trial_address(name: str, number: int) -> str:
+    """Where a trial's page is."""
+    return study_address(name, "trials", str(number))
+
+
+def badge(state: str) -> Any:
+    """A state, such as "RUNNING", in its colour."""
+    return html.Span(state.lower(), className=f"badge {state.lower()}")
+
+
 def numeric(field: str, heading: str, written: str, width: int) -> dict[str, Any]:
     """A column of numbers. written: the function of the page's script that writes them."""
     formatter = {"function": f"{written}(params)"}
@@ -108,11 +134,20 @@ def numeric(field: str, heading: str, written: str, width: int) -> dict[str, Any
 
 def grid(grid_id: str, columns: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]], row_id: str, **more: Any) -> Any:
     """A table that sorts, filters and pages. row_id: the field that names a row."""
-    options = {
+    options = {"pagination": len(rows) > 25, "paginationPageSize": 25, **more.pop("options", {})}
+    return _grid(grid_id, columns, options, rowData=list(rows), getRowId=f"params.data.{row_id}", **more)
+
+
+def paged_grid(grid_id: str, columns: Sequence[dict[str, Any]], rows: int, row_id: str) -> Any:
+    """A table of which the server gives so many rows at a time: who answers its requests sorts, filters and pages."""
+    options = {"pagination": True, "paginationPageSize": rows, "cacheBlockSize": rows, "maxBlocksInCache": 10}
+    return _grid(grid_id, columns, options, rowModelType="infinite", getRowId=f"params.data.{row_id}")
+
+
+def _grid(grid_id: str, columns: Sequence[dict[str, Any]], options: dict[str, Any], **more: Any) -> Any:
+    usual = {
         "animateRows": False,
         "domLayout": "autoHeight",
-        "pagination": len(rows) > 25,
-        "paginationPageSize": 25,
         "paginationPageSizeSelector": False,
         "suppressCellFocus": False,
         "enableCellTextSelection": True,
@@ -122,10 +157,8 @@ def grid(grid_id: str, columns: Sequence[dict[str, Any]], rows: Sequence[dict[st
     return dag.AgGrid(
         id=grid_id,
         columnDefs=list(columns),
-        rowData=list(rows),
-        getRowId=f"params.data.{row_id}",
         defaultColDef={"sortable": True, "resizable": True, **_COLUMN},
-        dashGridOptions=options | more.pop("options", {}),
+        dashGridOptions=usual | options,
         className="grid",
         style={"height": None, "width": "100%"},
         **more,

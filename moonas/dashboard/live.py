@@ -13,6 +13,7 @@ from moonas.dashboard.trials import TrialTable
 from moonas.results.networks import Measured, Network
 from moonas.results.study import Study
 from moonas.results.tally import Tally, tally
+from moonas.store.pages import driven_since
 from moonas.store.records import FrontRecord, Records, StudyRecord
 from moonas.store.states import StudyState, TrialState
 from moonas.store.store import Store
@@ -24,12 +25,14 @@ Made = TypeVar("Made")
 
 
 class Stamp(NamedTuple):
-    """What tells one state of a study from the next, at the price of four small queries.
+    """What tells one state of a study from the next, at the price of five small queries.
 
-    front: number of the last one. event: id of the last one. trials: how many in each state, by its name.
+    driven: whether a process drives it, as far as can be told from here. front: number of the last one. event: id of the last one.
+    trials: how many in each state, by its name.
     """
 
     state: str
+    driven: bool
     front: int
     event: int
     trials: tuple[tuple[str, int], ...]
@@ -37,7 +40,7 @@ class Stamp(NamedTuple):
     @property
     def text(self) -> str:
         """The same for equal stamps, to be kept by a page."""
-        return f"{self.state} {self.front} {self.event} {self.trials}"
+        return f"{self.state} {self.driven} {self.front} {self.event} {self.trials}"
 
 
 class LiveStudy:
@@ -65,6 +68,10 @@ class LiveStudy:
     def count(self, *states: TrialState) -> int:
         """Trials in any of these states."""
         return sum(number for state, number in self.now.trials if state in states)
+
+    def has_trial(self, number: str) -> bool:
+        """Whether an address that names a trial by its number names one there is."""
+        return number.isdecimal() and len(number) < 10 and int(number) < sum(count for _, count in self.now.trials)
 
     @property
     def now(self) -> Stamp:
@@ -126,7 +133,8 @@ class LiveStudy:
             event = connection.scalar(select(func.max(Event.id)).where(Event.study_id == of))
             counted = select(Trial.state, func.count()).where(Trial.study_id == of).group_by(Trial.state)
             trials = tuple(sorted((TrialState(state).value, count) for state, count in connection.execute(counted)))
-        return Stamp(self.record.state.value, front or 0, event or 0, trials)
+        driven = of in driven_since(self.store.database, of)
+        return Stamp(self.record.state.value, driven, front or 0, event or 0, trials)
 
 
 def _as_of(measured: Measured, value: float | None) -> Measured:

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from moonas.outer.plan import Plan
 from moonas.outer.samplers.grid import Grid
 from moonas.store.database import Database
+from moonas.store.pages import driven_since
 from moonas.store.states import StudyState, TrialState
 from moonas.store.summaries import study_summaries
 from moonas.store.tables import Attempt, Front, Study, Task, Trial
@@ -24,12 +25,14 @@ RECENT = 20  # finished trials that the time left is told from
 class StudyLine:
     """One study. trials: how many in each state. planned: how many there will be, as far as the file says.
 
+    driven: whether a process drives it, as far as can be told from here.
     accuracy: the best on the front. hypervolume: after some of the front's changes. device_seconds: of all ended attempts.
     seconds_left: about, where trials are being finished; None elsewhere.
     """
 
     name: str
     state: StudyState
+    driven: bool
     created: float
     trials: dict[TrialState, int]
     planned: int
@@ -48,6 +51,7 @@ class StudyLine:
 def study_lines(database: Database) -> list[StudyLine]:
     """All studies, the oldest first."""
     summaries = study_summaries(database)
+    driven = driven_since(database)
     steps: dict[int, list[float]] = defaultdict(list)
     with database.connection() as connection:
         fronts = select(Front.study_id, Front.hypervolume).order_by(Front.study_id, Front.number)
@@ -65,6 +69,7 @@ def study_lines(database: Database) -> list[StudyLine]:
         line = StudyLine(
             name=study.name,
             state=study.state,
+            driven=study.id in driven,
             created=study.created,
             trials=study.trials,
             planned=planned,

@@ -1,4 +1,4 @@
-"""What stands around every page: the header with the search and the switch of colours, the trail, and the way to a page."""
+"""What stands around every page: the header with the search, the switch of colours and who reads, the trail, the way to a page."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Dash, Input, Output, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from starlette.routing import compile_path
 
+from moonas.dashboard.actions import dialogs
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import Page, anchor, empty, in_thread
+from moonas.dashboard.readers import Reader, reader
 from moonas.errors import MoonasError
 from moonas.report.theme import FONT
 
 
 def layout() -> Any:
-    """The frame, in which the page is still to come."""
+    """The frame for whoever asks for it, in which the page is still to come."""
+    who = reader()
     theme = {"fontFamily": FONT, "defaultRadius": "md", "cursorType": "pointer", "respectReducedMotion": True}
     header = html.Header(
         [
@@ -38,6 +41,7 @@ def layout() -> Any:
                 size="lg",
                 attributes={"root": {"title": "Light or dark"}},
             ),
+            *_session(who),
         ],
         className="bar",
     )
@@ -47,6 +51,8 @@ def layout() -> Any:
             dcc.Store(id="title"),
             dcc.Store(id="scheme"),
             dcc.Store(id="webgl"),
+            dcc.Store(id="served", data=who.served),
+            dcc.Store(id="news"),  # changes where something has happened that the page should look at without delay
             html.A("Skip to the content", href="#content", className="skip"),
             header,
             html.Div(id="notice", role="status", **{"aria-live": "polite"}),
@@ -58,6 +64,7 @@ def layout() -> Any:
                 type="dot",
                 color="var(--accent)",
             ),
+            *dialogs(),
         ],
         theme=theme,
         defaultColorScheme="auto",
@@ -72,21 +79,23 @@ def register(app: Dash, catalogue: Catalogue) -> None:
         Output("content", "children"),
         Output("title", "data"),
         Output("search", "data"),
-        Output("notice", "children"),
         Input("address", "pathname"),
         Input("address", "search"),
     )
     @in_thread
-    def show(pathname: str, search: str) -> tuple[Any, str, list[str], Any]:
+    def show(pathname: str, search: str) -> tuple[Any, str, list[str]]:
         try:
             page = find_page(catalogue, routes, pathname, search)
             names = catalogue.names()
         except MoonasError as error:
             page, names = Page("Not there", [], [empty("This cannot be shown", str(error))]), []
-        return frame(page), f"{page.title} · moonas", names, None
+        return frame(page), f"{page.title} · moonas", names
 
     app.clientside_callback(
         ClientsideFunction("moonas", "go"), Output("address", "pathname"), Input("search", "value"), prevent_initial_call=True
+    )
+    app.clientside_callback(
+        ClientsideFunction("live", "follow"), Output("news", "id"), Input("address", "pathname"), State("served", "data")
     )
     app.clientside_callback(
         ClientsideFunction("moonas", "drawing"), Output("scheme", "data"), Output("webgl", "data"), Input("scheme", "id")
@@ -121,6 +130,16 @@ def _routes() -> list[tuple[Any, Any]]:
     from moonas.dashboard.pages import PAGES
 
     return [(compile_path(path)[0], module.page) for path, module in PAGES.items()]
+
+
+def _session(who: Reader) -> list[Any]:
+    """Who is logged in, and the way out; nothing where no token is needed."""
+    if not who.name:
+        return []
+    role = "operator" if who.drives else "viewer"
+    leave = html.Button("Log out", className="action", type="submit")
+    out = html.Form(leave, action="/logout", method="POST")
+    return [html.Div([html.Span([who.name, html.Small(role)], className="who"), out], className="session")]
 
 
 def _icon(name: str) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sqlalchemy import select, type_coerce
+from sqlalchemy import cast, select
 from sqlalchemy.types import Text
 
 from moonas.report import text
@@ -35,7 +35,7 @@ class TrialTable:
     def refresh(self) -> None:
         """Read the trials that have been finished since; the last of them once more, as others may share their moment."""
         columns = (Trial.number, Trial.state, Trial.replicate, Trial.started, Trial.finished)
-        texts = (type_coerce(Trial.params, Text), type_coerce(Trial.values, Text))
+        texts = (cast(Trial.params, Text), cast(Trial.values, Text))  # PostgreSQL makes objects of JSON unless told
         query = select(*columns, *texts).where(Trial.study_id == self._study_id, Trial.finished >= self._last, _HAS_VALUES)
         with self._database.connection() as connection:
             rows: list[Any] = list(connection.execute(query))

@@ -47,6 +47,10 @@ class Method(Protocol):
         """{group: (edges,)}: how often each edge is kept; None where all edges into a node are kept alike."""
         return None
 
+    def edge_weights(self) -> dict[str, Tensor] | None:
+        """{group: (edges,)}, detached: how much each edge counts beside the others; None where nothing is learned of that."""
+        return self.shares()
+
     def slot_scores(self) -> list[list[float]] | None:
         """The scores of all options of every slot of the space; None where `scores` add up over edges."""
         return None

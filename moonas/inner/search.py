@@ -21,6 +21,7 @@ from moonas.registry import load_object
 from moonas.seeds import stream
 from moonas.spaces.costs import cost_table
 from moonas.spaces.decode import Decoder
+from moonas.spaces.mixture import mixture_to_json
 from moonas.spaces.scores import JsonScores, scores_to_json
 from moonas.spaces.space import make_space
 from moonas.specs import SearchSpec
@@ -101,8 +102,11 @@ class Search:
         return scores_to_json(self.method.scores())
 
     def snapshot(self) -> dict[str, Any]:
-        """What is reported after an epoch beside its metrics."""
-        return {"scores": self.scores()}
+        """What is reported after an epoch beside its metrics: the scores, and the mixture, None where nothing is learned."""
+        scores, method = self.method.scores(), self.method
+        learns = not METHODS[self.spec.method["name"]].draws
+        mixture = mixture_to_json(method.probabilities(), scores, method.edge_weights()) if learns else None
+        return {"scores": scores_to_json(scores), "mixture": mixture}
 
     def state_dict(self) -> dict[str, Any]:
         return {"method": self.method.state_dict(), "watch": self.watch.state}

@@ -14,6 +14,7 @@ from moonas.outer.plan import Design, Plan
 from moonas.outer.restoring import recall
 from moonas.outer.rows import Row, read_trial
 from moonas.outer.samplers.sampler import ENQUEUED, Proposal, Told, check_installed
+from moonas.outer.stagnation import CANCELLED
 from moonas.outer.trials import Trials
 from moonas.outer.work import OpenTask
 from moonas.skeleton import Skeleton
@@ -23,7 +24,6 @@ from moonas.store.states import TaskState, TrialState
 from moonas.store.store import Store
 from moonas.study.budgets import budget_text
 
-CANCELLED = "cancelled on request"  # the reason of trials and attempts that were
 OPEN = (TrialState.WAITING, TrialState.RUNNING)
 
 

@@ -19,7 +19,8 @@ from moonas.study.history import Past, Rows
 from moonas.study.loading import study_from
 from moonas.study.numbers import parse_number, parse_whole
 from moonas.study.objectives import minimised
-from moonas.study.schema import Method, StudyConfig
+from moonas.study.schema import StudyConfig
+from moonas.study.variants import Method
 
 ALIKE = ("data", "space", "search", "final.stem", "protocol", "measure")  # what values of two studies must share to be compared
 

@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 from moonas.errors import UsageError
-from moonas.outer.changing import CANCELLED, Changes
+from moonas.outer.changing import Changes
+from moonas.outer.stagnation import CANCELLED
 from moonas.store.reads import REQUEST
 from moonas.store.records import RequestRecord
 from moonas.store.states import StudyState

@@ -179,7 +179,8 @@ class Slots:
         task, checkpoint = running.task, message.get("checkpoint")
         task.progress = message
         with self.ledger.together():
-            dropped = self.ledger.record_progress(task.record.id, running.attempt, message["step"], message["metrics"], checkpoint)
+            told = (message["step"], message["metrics"], checkpoint, message.get("mixture"))
+            dropped = self.ledger.record_progress(task.record.id, running.attempt, *told)
             if checkpoint:
                 task.checkpoints = [*task.checkpoints, checkpoint][-2:]
             if self.advancing.pruner.curves and task.record.kind == "evaluate":

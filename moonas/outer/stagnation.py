@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from moonas.store.records import FrontRecord, TrialRecord
 
+CANCELLED = "cancelled on request"  # the reason of trials and attempts that were
+
 
 def cause_of(trial: int) -> str:
     """What a change of the front is put down to."""
@@ -15,12 +17,14 @@ def cause_of(trial: int) -> str:
 def volumes_after(trials: Iterable[TrialRecord], changes: Iterable[FrontRecord]) -> list[float]:
     """The hypervolume after each finished trial, in the order in which they finished; 0 before there is a front.
 
+    Trials that were cancelled do not count: what became of them says nothing about the search.
+
     trials: of a study. changes: of its front, the oldest first; each counts once the trial that caused it is finished.
     """
     caused: dict[str, list[FrontRecord]] = {}
     for change in changes:
         caused.setdefault(change.cause, []).append(change)
-    finished = [trial for trial in trials if trial.finished is not None]
+    finished = [trial for trial in trials if trial.finished is not None and trial.reason != CANCELLED]
     volumes: list[float] = []
     for trial in sorted(finished, key=lambda trial: (trial.finished, trial.number)):
         before = volumes[-1] if volumes else 0.0

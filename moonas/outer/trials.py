@@ -9,6 +9,7 @@ from moonas.outer.findings import Findings
 from moonas.outer.past import history_of
 from moonas.outer.plan import Plan
 from moonas.outer.samplers.sampler import Proposal, Told
+from moonas.outer.stagnation import CANCELLED
 from moonas.outer.work import OpenTask, OpenTrial
 from moonas.store.ledger import Ledger
 from moonas.store.records import TrialRecord
@@ -77,7 +78,7 @@ class Trials:
     def fail(self, trial: OpenTrial, reason: str) -> None:
         """End a trial that cannot go on."""
         self.ledger.fail_trial(trial.id, reason)
-        self._close(trial, TrialState.FAIL, None)
+        self._close(trial, TrialState.FAIL, None, counts=reason != CANCELLED)
         self.note(f"trial {trial.number} failed: {reason}; see: moonas logs {self.config.name} {trial.number}")
 
     def _close(
@@ -87,10 +88,12 @@ class Trials:
         values: list[float] | None,
         violation: float | None = None,
         limited: list[float] | None = None,
+        counts: bool = True,
     ) -> None:
         self.finished[state] += 1
         del self.open[trial.id]
         told = self.history.trials[trial.number]
         self.history.tell(trial.number, Told(told.params, told.replicate, state, values, told.attributes, violation, limited))
-        self.volumes.append(self.findings.hypervolume)
+        if counts:
+            self.volumes.append(self.findings.hypervolume)
         self.closed()

@@ -8,7 +8,8 @@ from typing import Any
 
 from moonas.errors import MoonasError, UsageError
 from moonas.store.store import Store
-from moonas.study.schema import Method, StudyConfig
+from moonas.study.schema import StudyConfig
+from moonas.study.variants import Method
 
 
 def with_distributions(config: StudyConfig, store: Store, stored: StudyConfig | None = None) -> StudyConfig:

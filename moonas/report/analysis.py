@@ -137,13 +137,14 @@ def _tick(value: float) -> str:
 
 
 class Bar(NamedTuple):
-    """One attempt on a worker. start, end: seconds since 1970."""
+    """One attempt on a worker. start, end: seconds since 1970. trial: the number of the first one it served."""
 
     lane: str
     start: float
     end: float
     state: str
     told: str
+    trial: int | None = None
 
 
 def timeline_figure(bars: Sequence[Bar], scheme: str = "light") -> go.Figure:
@@ -161,6 +162,7 @@ def timeline_figure(bars: Sequence[Bar], scheme: str = "light") -> go.Figure:
             orientation="h",
             name=state.lower(),
             marker={"color": STATES.get(state, NEUTRAL), "line": {"width": 0.5, "color": "rgba(128,128,128,.6)"}},
+            customdata=[bar.trial for bar in mine],
             hovertext=[bar.told for bar in mine],
             hovertemplate="%{hovertext}<extra></extra>",
         )

@@ -45,7 +45,7 @@ def draw_cell(edges: Sequence[Edge], concat: Sequence[int], inputs: int = 2, tit
     parts += [_label(item, text) for text, item in labels if item]
     parts += [_node(item, text) for text, item in nodes]
     width, height = ceil(columns[-1].right + 2 * MARGIN), ceil(bottom - top)
-    told = ", ".join(f"{_name(p, inputs)} to {node - inputs}: {operation}" for node, p, operation in edges)
+    told = ", ".join(f"{node_name(p, inputs)} to {node - inputs}: {operation}" for node, p, operation in edges)
     return (
         f'<svg class="cell" role="img" width="{width}" height="{height}" '
         f'viewBox="{-MARGIN:.1f} {top:.1f} {width} {height}" font-size="12" aria-label="{escape(f"{title}: {told}")}">'
@@ -90,8 +90,8 @@ def _lay_out(
     for node in sorted({node for node, _, _ in edges} | set(concat) | {p for _, p, _ in edges}):
         if node >= inputs:
             depth[node] = 1 + max((depth[p] for n, p, _ in edges if n == node), default=0)
-    boxes = {node: _node_item(_name(node, inputs), column) for node, column in depth.items()}
-    nodes = [(_name(node, inputs), box) for node, box in boxes.items()]
+    boxes = {node: _node_item(node_name(node, inputs), column) for node, column in depth.items()}
+    nodes = [(node_name(node, inputs), box) for node, box in boxes.items()]
     labels: list[tuple[str, Item | None]] = []
     lines: list[list[Item]] = []
     for node, predecessor, operation in edges:
@@ -107,7 +107,7 @@ def _lay_out(
     return nodes, labels, lines
 
 
-def _name(node: int, inputs: int) -> str:
+def node_name(node: int, inputs: int) -> str:
     """Inputs of a two-input cell as DARTS calls them; intermediate nodes count from 0."""
     if node >= inputs:
         return str(node - inputs)

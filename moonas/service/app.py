@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
@@ -59,8 +60,25 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
+class Api(FastAPI):
+    """Its description, made when it is first asked for, says who may call what."""
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        document = super().openapi()
+        paths = document["paths"]
+        for methods, path, (decision,) in decisions(self):
+            for method in methods if path in paths else ():
+                paths[path][method.lower()]["x-role"] = decision.role or "anyone"
+        return document
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        return self._document
+
+
 def _api(settings: Settings, store: Store) -> FastAPI:
-    api = FastAPI(
+    api = Api(
         title="moonas API",
         version="1",
         description=DESCRIPTION,
@@ -79,16 +97,7 @@ def _api(settings: Settings, store: Store) -> FastAPI:
     api.add_api_route("/openapi.json", api.openapi, dependencies=[VIEWER], include_in_schema=False)
     api.add_middleware(Faults)
     check_decided(api)
-    _tell_roles(api)
     return api
-
-
-def _tell_roles(api: FastAPI) -> None:
-    """Say in the API's description who may call what."""
-    paths = api.openapi()["paths"]
-    for methods, path, (decision,) in decisions(api):
-        for method in methods if path in paths else ():
-            paths[path][method.lower()]["x-role"] = decision.role or "anyone"
 
 
 def _style() -> Response:

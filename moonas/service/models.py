@@ -23,6 +23,13 @@ class Health(Answer):
     version: str
 
 
+class Me(Answer):
+    """Who asks."""
+
+    name: str = Field(description="Of the token; empty where the server asks for none.")
+    role: str = Field(description="`viewer` or `operator`.")
+
+
 class StudyOut(Answer):
     """One line of a list of studies."""
 
@@ -118,9 +125,11 @@ class AttemptOut(Answer):
     worker: str
     device: str
     state: str
-    seconds: float | None
-    reason: str | None
-    error: str | None
+    started: float
+    finished: float | None
+    seconds: float | None = Field(description="Of its device.")
+    reason: str | None = Field(description="Why it failed or was lost, in one line.")
+    error: str | None = Field(description="What the worker said last: a traceback, or the end of its log. Plain text.")
 
 
 class TaskOut(Answer):
@@ -129,6 +138,10 @@ class TaskOut(Answer):
     kind: str
     key: str
     state: str
+    created: float
+    started: float | None
+    finished: float | None
+    trials: list[int] = Field(description="The trials that it serves, by their numbers: several may share a search.")
     attempts: list[AttemptOut]
     steps: list[dict[str, int | float | None]] = Field(description="{step, metric: value} in the order of the steps.")
 
@@ -146,11 +159,47 @@ class FoundBy(Answer):
     budget: dict[str, Any] | None
 
 
-class TrialDetail(TrialOut):
-    """A trial with its tasks and what it decoded."""
+class SettingOut(Answer):
+    """One setting of a trial."""
 
+    part: str = Field(description="`trial`, `method`, `handler` or `protocol`.")
+    name: str
+    value: Any
+    default: Any
+    chosen: bool = Field(description="By the sampler, for this trial.")
+
+
+class TrialDetail(TrialOut):
+    """A trial with its settings, its tasks and what it decoded."""
+
+    settings: list[SettingOut] = Field(description="Those that were chosen or are not the default first.")
     candidates: list[FoundBy]
     tasks: list[TaskOut]
+    collapse: dict[str, Any] | None = Field(description="Where its search collapsed: `epoch` and `reason`.")
+
+
+class GroupOut(Answer):
+    """The cells that share one architecture."""
+
+    edges: list[tuple[int, int]] = Field(description="(predecessor, node) of each row.")
+    operations: list[str] = Field(description="Of each column.")
+
+
+class MixtureStep(Answer):
+    """What a search said of its edges after an epoch."""
+
+    step: int
+    groups: dict[str, dict[str, Any]] = Field(
+        description="`operations`: a row of probabilities for each edge, null for what was dropped; `edges`: how much each counts."
+    )
+
+
+class MixtureOut(Answer):
+    """The architecture weights of a trial's search over its epochs."""
+
+    search: str | None = Field(description="Its key; null where there is none.")
+    groups: dict[str, GroupOut]
+    steps: list[MixtureStep]
 
 
 class NetworkOut(Answer):

@@ -25,7 +25,7 @@ from moonas.store.faults import explained
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-REVISIONS = ("0001", "0002")  # oldest first; a test holds them to the files of migrations/versions
+REVISIONS = ("0001", "0002", "0003")  # oldest first; a test holds them to the files of migrations/versions
 HEAD = REVISIONS[-1]
 VERSION_TABLE = "moonas_version"
 _DECODER = json.JSONDecoder()

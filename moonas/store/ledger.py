@@ -202,9 +202,12 @@ class Ledger(LeasedWrites):
             run(session, statements.START_TRIALS, {"the_task": task_id})
             return int(run(session, statements.ADD_ATTEMPT, attempt).inserted_primary_key[0])
 
-    def record_progress(self, task_id: int, attempt_id: int, step: int, metrics: Json, checkpoint: Json | None = None) -> list[str]:
-        """Store one step's metrics and checkpoint; a replayed step overwrites. The last two checkpoints are kept. Returns URLs."""
-        row = {"task_id": task_id, "step": step, "attempt_id": attempt_id, "metrics": dict(metrics), "time": database_time()}
+    def record_progress(
+        self, task_id: int, attempt_id: int, step: int, metrics: Json, checkpoint: Json | None = None, mixture: Json | None = None
+    ) -> list[str]:
+        """Store what one step reported; a replayed step overwrites. The last two checkpoints are kept. Returns URLs."""
+        told = {"metrics": dict(metrics), "mixture": mixture and dict(mixture), "time": database_time()}
+        row = {"task_id": task_id, "step": step, "attempt_id": attempt_id, **told}
         with self._write() as session:
             insert_or_replace(session, Progress, row)
             if checkpoint is None:

@@ -14,7 +14,7 @@ from moonas.store.lease import has_died
 from moonas.store.queries import columns
 from moonas.store.records import EventRecord, TrialRecord
 from moonas.store.states import TrialState
-from moonas.store.tables import Attempt, Event, Front, FrontMember, Study, Task, Trial, database_time
+from moonas.store.tables import Attempt, Event, Front, FrontMember, Progress, Study, Task, Trial, TrialTask, database_time
 from moonas.study.metrics import METRICS
 
 SORTS: dict[str, Any] = {
@@ -76,6 +76,28 @@ def trial_page(
         return [TrialRecord(*row) for row in session.execute(query)], count
 
 
+def trials_served(database: Database, trial_id: int) -> dict[int, tuple[int, ...]]:
+    """{id of a task of the trial: the numbers of all trials that it serves}."""
+    own = select(TrialTask.task_id).where(TrialTask.trial_id == trial_id)
+    query = select(TrialTask.task_id, Trial.number).join(Trial, Trial.id == TrialTask.trial_id).where(TrialTask.task_id.in_(own))
+    found: dict[int, tuple[int, ...]] = {}
+    with database.read() as session:
+        for task_id, number in session.execute(query.order_by(Trial.number)):
+            found[task_id] = (*found.get(task_id, ()), number)
+    return found
+
+
+def trial_stamp(database: Database, trial_id: int) -> str:
+    """A text that is another one as soon as anything was written of a trial or of its tasks."""
+    of_trial = select(TrialTask.task_id).where(TrialTask.trial_id == trial_id)
+    tasks = select(func.count(), func.max(Task.finished)).where(Task.id.in_(of_trial))
+    attempts = select(func.count(), func.max(Attempt.finished)).where(Attempt.task_id.in_(of_trial))
+    steps = select(func.count(), func.max(Progress.time)).where(Progress.task_id.in_(of_trial))
+    with database.read() as session:
+        state = session.scalar(select(Trial.state).where(Trial.id == trial_id))
+        return " ".join(map(str, (state, *(part for query in (tasks, attempts, steps) for part in session.execute(query).one()))))
+
+
 def trial_counts(database: Database, study_id: int) -> dict[TrialState, int]:
     """How many trials are in each state that occurs."""
     query = select(Trial.state, func.count()).where(Trial.study_id == study_id).group_by(Trial.state)
@@ -95,7 +117,7 @@ def study_facts(database: Database, study_id: int | None = None) -> dict[int, St
     earlier = aliased(Front)
     last = select(func.max(earlier.number)).where(earlier.study_id == Front.study_id).scalar_subquery()
     fronts = select(Front.study_id, Front.number, Front.hypervolume).where(Front.number == last)
-    leases = select(Study.id, Study.config_hash, Study.lease_holder, Study.lease_since, Study.lease_expires - database_time())
+    driven = driven_since(database, study_id)
     with database.read() as session:
         members = grouped(FrontMember.study_id, func.count(), FrontMember.left_front.is_(None))
         steps = {id: (number, volume) for id, number, volume in chosen(fronts, Front.study_id)}
@@ -109,10 +131,18 @@ def study_facts(database: Database, study_id: int | None = None) -> dict[int, St
                 hypervolume=steps.get(id, (0, None))[1],
                 seconds=seconds.get(id) or 0.0,
                 last_event=events.get(id, 0),
-                driven_since=since if holder and (left or 0) > 0 and not has_died(holder) else None,
+                driven_since=driven.get(id),
             )
-            for id, config_hash, holder, since, left in chosen(leases, Study.id)
+            for id, config_hash in chosen(select(Study.id, Study.config_hash), Study.id)
         }
+
+
+def driven_since(database: Database, study_id: int | None = None) -> dict[int, float]:
+    """Since when a living process drives a study, as far as can be told from here; of all studies by their ids, or of one alone."""
+    lasting = select(Study.id, Study.lease_holder, Study.lease_since).where(Study.lease_expires > database_time())
+    with database.read() as session:
+        held: list[Any] = list(session.execute(lasting if study_id is None else lasting.where(Study.id == study_id)))
+    return {id: since for id, holder, since in held if holder and not has_died(holder)}
 
 
 def event_page(database: Database, study_id: int, after: int, limit: int) -> list[EventRecord]:

@@ -149,6 +149,12 @@ class Reads:
         query = select(*columns(ProgressRecord, Progress)).where(Progress.task_id == task_id)
         return self._records(ProgressRecord, query.order_by(Progress.step))
 
+    def mixtures(self, task_id: int) -> list[tuple[int, dict[str, Any]]]:
+        """(step, what a search's architecture parameters then said, as of `moonas.spaces.mixture`), in the order of the steps."""
+        query = select(Progress.step, Progress.mixture).where(Progress.task_id == task_id, Progress.mixture.is_not(None))
+        with self.database.read() as session:
+            return [(step, mixture) for step, mixture in session.execute(query.order_by(Progress.step))]
+
     def curves(self, study_id: int, task_id: int | None = None) -> list[tuple[str, list[float]]]:
         """(key, accuracy on `valid` after each epoch) of every training of the study, or of one task, that ran to its end.
 

@@ -180,7 +180,11 @@ class Attempt(Base):
 
 
 class Progress(Base):
-    """The metrics of one step (epoch) of a task; a replayed step overwrites. Values that are not finite are stored as null."""
+    """The metrics of one step (epoch) of a task; a replayed step overwrites. Values that are not finite are stored as null.
+
+    mixture: of a search, what its architecture parameters then said, as of `moonas.spaces.mixture`; a kilobyte or more, so that
+    only who shows it reads it.
+    """
 
     __tablename__ = "moonas_progress"
 
@@ -189,6 +193,7 @@ class Progress(Base):
     attempt_id: Mapped[int] = mapped_column(ForeignKey("moonas_attempt.id", ondelete="CASCADE"), index=True)
     metrics: Mapped[dict[str, Any]]
     time: Mapped[float] = mapped_column(default=database_time())
+    mixture: Mapped[dict[str, Any] | None]
 
 
 class Artifact(Base):

@@ -16,12 +16,15 @@ SCHEDULE = {"epochs": ceil, "warmup_epochs": floor, "weight_ramp_epochs": floor}
 
 @dataclass(frozen=True, kw_only=True)
 class ContinueFrom:
-    """name: "nearest", the one whose budget is nearest. epochs: of a search that continues another, as a share of the variant's."""
+    """Which finished search a later one of the same variant starts from."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: Literal["nearest"]
+    """the finished search whose budget is nearest"""
     epochs: Share = 1.0
+    """epochs of a search that continues another, as a share of the variant's: `epochs` rounded up, `warmup_epochs` and
+    `weight_ramp_epochs` rounded down"""
 
     def shortened(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The settings of a method with its numbers of epochs brought down to the share: `epochs` rounded up, the others down."""

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator
 
 from moonas.errors import nearest
 from moonas.registry import Registry
-from moonas.study.numbers import Count, Whole, parse_number, parse_whole
+from moonas.study.numbers import Count, Share, Whole, parse_number, parse_whole
 
 TRAINING_PARTS = ("train_w", "train_alpha", "valid")  # what the training images are shared among, in this order
 
@@ -30,42 +30,46 @@ def _fractions(value: Any) -> dict[str, float]:
 
 
 Size = Annotated[Whole, Field(ge=4, le=1024)]
-Fractions = Annotated[dict[str, float], PlainValidator(_fractions)]
+Fractions = Annotated[dict[str, float], PlainValidator(_fractions, json_schema_input_type=dict[str, Share])]
 Folder = Annotated[str, Field(min_length=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Settings every data set has.
-
-    size: height and width the images are resized to; their own where absent.
-    images: a stratified subset of this many training images; all where absent. The test part keeps its share.
-    fractions: {part: how much of the training images of each class it gets}; parts that are not named keep their shares.
-    """
+    """Settings every data set has."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     size: Size | None = None
+    """height and width that images are resized to; their own where absent"""
     images: Count | None = None
+    """a stratified subset of so many images for the first three parts together, in their proportions; the test part keeps the
+    same share; all where absent"""
     fractions: Fractions | None = None
+    """how much of the training images of each class a part gets, such as `{train_w: 0.10, train_alpha: 0.025}`; `train_w`,
+    `train_alpha` and `valid` may be named, the others keep their shares, and together they are at most 1; not beside `images`"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolderConfig(DataConfig):
-    """The user's own images: a folder with one sub-folder per class.
-
-    root: the folder, below that of the data sets unless it is absolute. test: likewise, of an official test set.
-    classes, channels: what the folder is said to hold, so that a study is checked without reading it.
-    augment: "shift" by up to an eighth of the size, or a random "crop" as for ImageNet. flip: mirror half of the images.
+    """The user's own images: a folder with one sub-folder per class, described here so that a study is checked without
+    reading it.
     """
 
     size: Size = field()
+    """height and width that images get"""
     root: Folder
+    """a folder with one sub-folder per class; below `MOONAS_DATA` unless absolute"""
     test: Folder | None = None
+    """an official test set in the same form; where absent, the test part comes out of `root`"""
     classes: Annotated[Whole, Field(ge=2)]
+    """how many class folders there are"""
     channels: Annotated[Literal[1, 3], BeforeValidator(parse_whole)] = 3
+    """colour or grey"""
     augment: Literal["shift", "crop"] = "shift"
+    """shift training images by up to an eighth of their size, or crop them at random as for ImageNet"""
     flip: bool = True
+    """mirror half of the training images left to right"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,28 +44,31 @@ class PenaltyConfig:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     strength: NonNegative = 1.0
+    """what the relative excess is multiplied by"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectionConfig:
     """Logits move to the nearest ones whose expected costs lie within the budget. All defaults are our own choice.
 
-    distance: "kl" (Kullback-Leibler divergence of the probabilities, weighted by the share of an edge that is kept) or "euclidean"
-    (of the logits). Shares of the search's epochs: tighten, over which upper bounds come down from the cost of the even mixture;
-    epochwise, over which there is one projection an epoch; stepwise, at the end, over which every step is followed by one, at
-    least those of the last epoch. every: steps from one projection to the next in between.
-    floor: least expected parameters, as a share of the reachable span; never above 0.8 of what the budget allows; 0 for none. A
-    lower bound of the budget takes its place.
+    The divergence weighs the probabilities of an edge by the share of it that is kept.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     distance: Literal["kl", "euclidean"] = "kl"
+    """what is nearest: in the probabilities' Kullback-Leibler divergence, or in the logits"""
     tighten: Fraction = 0.6
+    """share of the epochs over which upper bounds come down from the cost of the even mixture"""
     epochwise: Fraction = 0.6
+    """share of the epochs, from the start, with one projection each"""
     every: Count = 50
+    """after them: steps from one projection to the next"""
     stepwise: Fraction = 0.1
+    """share of the epochs, at the end, in which every step is followed by one; at least the last epoch"""
     floor: Fraction = 0.25
+    """least expected parameters, as a share of the reachable span, and at most 0.8 of what the budget allows; 0 for none; a
+    lower end of the budget takes its place"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,15 +77,16 @@ class RewardConfig:
 
     The costs are those that the budget bounds from above, each with that bound as its reference; the method says how both the
     reference and the exponent change from stage to stage, by factors on what is given here.
-    references: further costs with their references, or other ones than the budget's. exponents: factors on the method's exponent;
-    1 unless given, 0 leaves a cost out. one_sided: a cost below its reference counts as one that equals it, our own choice.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     references: Mapping[RewardCost, Positive] | None = None
+    """further costs with their references, or other references than the budget's"""
     exponents: Mapping[RewardCost, Number] | None = None
+    """what the method's exponent is multiplied by; 1 unless given, 0 leaves a cost out"""
     one_sided: bool = False
+    """whether a cost below its reference counts as one that equals it; our own"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,15 +25,17 @@ Rows = dict[str, dict[str, Any]]
 class Past:
     """Trials of another study of the database, or rows of a CSV file.
 
-    trials: {trial number, or line of the file: {column: value}}, with the columns of `moonas trials --format csv`; None where they
-    have not been looked up yet.
+    trials: {trial number, or line of the file: {column: value}}, with the columns of `moonas trials --format csv`.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     study: str | None = None
+    """a study of the same database; its complete trials"""
     csv: str | None = None
+    """a CSV file, beside the study file unless absolute; only a study file on disk may name one"""
     trials: Rows | None = None
+    """the rows themselves, by trial number or line, as they are stored; filled in by `moonas run`"""
 
     def __str__(self) -> str:
         return f"study {self.study}" if self.study else f"{self.csv}"

@@ -15,11 +15,6 @@ from moonas.study.numbers import Count
 class Partial:
     """The operations of an edge read 1/K of its input's channels; the others bypass them.
 
-    channel_divisor: K. It must divide the channels of every cell; 1 leaves nothing to bypass.
-    sampling: which channels are read. "shuffle": always the first, and a channel shuffle after each edge makes them others in turn;
-    "random": drawn anew for every edge and step.
-    side: what stands beside the bypass. "none", or "conv1x1": a 1x1 convolution in `side_groups` groups.
-    downsample: operations work at half the resolution where their edge has stride 1 and their input at least 16 rows and columns.
     Source: Xu et al., ICLR 2020, arXiv:1907.05737; for the last three settings its journal version,
     doi:10.1109/TPAMI.2021.3059510, whose exact form we did not find: theirs here is our own choice.
     """
@@ -27,10 +22,15 @@ class Partial:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     channel_divisor: Count = 4
+    """K: operations read 1/K of the channels; it must divide `search.channels`, and 1 leaves nothing to bypass"""
     sampling: Literal["shuffle", "random"] = "shuffle"
+    """which channels are read: always the first, with a shuffle after each edge; or some drawn anew for every edge and step"""
     side: Literal["none", "conv1x1"] = "none"
+    """what stands beside the bypass of the other channels: nothing, or a 1×1 convolution that starts at 0"""
     side_groups: Count = 1
+    """groups of that convolution"""
     downsample: bool = False
+    """operations work at half the resolution where their edge has stride 1 and their input at least 16 rows and columns"""
 
     def misfits(self, channels: int) -> Iterator[tuple[str, str]]:
         """(setting, what is wrong with it) at cells of so many channels; twice as many then fit too."""

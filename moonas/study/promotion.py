@@ -22,17 +22,23 @@ def _ascending(epochs: tuple[int, ...]) -> tuple[int, ...]:
     return epochs
 
 
+Rungs = Annotated[
+    tuple[Count, ...],
+    BeforeValidator(_as_tuple, json_schema_input_type=Count | tuple[Count, ...]),
+    AfterValidator(_ascending),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Promotion:
-    """The rungs below the protocol; each is a training of its own, with the protocol's other settings.
-
-    epochs: of a training at each rung. factor: of the networks of a rung, one in so many goes on to the next.
-    """
+    """The rungs below the protocol; each is a training of its own, with the protocol's other settings."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    epochs: Annotated[tuple[Count, ...], BeforeValidator(_as_tuple), AfterValidator(_ascending)]
+    epochs: Rungs
+    """epochs of the trainings that come first, ascending, and fewer than the protocol's; one number stands for a list of one"""
     factor: Annotated[Whole, Field(ge=2)] = 3
+    """of the networks trained for so long, one in so many goes on"""
 
 
 def check_promotion(place: Place, promotion: Promotion | None, protocol: Any, methods: Any) -> None:

@@ -16,18 +16,19 @@ SHAPING = 10  # finished trainings that say how curves of a study usually run; a
 
 @dataclass(frozen=True, kw_only=True)
 class Pruning:
-    """When a training is given up because it cannot reach the front any more.
-
-    quantile: of the bound on what a training may still reach. after: finished trainings before any is given up; as few as the bound
-    can do with where None. every: epochs between two looks. spared: share of the trainings that always run to their end.
-    """
+    """When a training is given up because it cannot reach the front any more."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     quantile: Annotated[Number, Field(ge=0.5, lt=1)] = 0.95
+    """quantile of the bound on the accuracy that a training may still reach"""
     after: Count | None = None
+    """trainings that must have run to their end before any is given up; where absent as few as the bound can do with, 19 at a
+    quantile of 0.9, 29 at 0.95 and 109 at 0.99"""
     every: Count = 1
+    """epochs between two looks at a training"""
     spared: Decay = 0.1
+    """share of the trainings that always run to their end, which keeps the bound honest"""
 
     @property
     def fewest(self) -> int:

@@ -49,59 +49,57 @@ class TPEConfig:
     __pydantic_config__ = FORBID
 
     n_startup_trials: CountOrZero = 10
+    """random draws before the first that is learned"""
     n_ei_candidates: Count = 24
+    """candidates that each draw is the best of"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NSGA2Config:
-    """NSGA-II (Deb et al. 2002, doi:10.1109/4235.996017).
-
-    population_size: 20 is our own choice, for studies of some hundreds of trials; Optuna's is 50.
-    mutation_prob: of each parameter; absent: one over their number.
-    """
+    """NSGA-II (Deb et al. 2002, doi:10.1109/4235.996017)."""
 
     __pydantic_config__ = FORBID
 
     population_size: Population = 20
+    """draws of a generation, for studies of some hundreds of trials; Optuna's own default is 50"""
     mutation_prob: Fraction | None = None
+    """probability that a parameter of an offspring is drawn anew; one over their number where absent"""
     crossover_prob: Fraction = 0.9
+    """probability that an offspring has two parents"""
     swapping_prob: Fraction = 0.5
+    """probability that a parameter comes from the second of them"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NSGA3Config(NSGA2Config):
-    """NSGA-III (Deb and Jain 2014, doi:10.1109/TEVC.2013.2281535): for three objectives and more.
-
-    dividing_parameter: into how many parts the reference points divide each axis.
-    """
+    """NSGA-III (Deb and Jain 2014, doi:10.1109/TEVC.2013.2281535): for three objectives and more."""
 
     dividing_parameter: Count = 3
+    """into how many parts the reference points divide each axis"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GPConfig:
-    """A Gaussian process per objective and expected hypervolume improvement; it models the parameters that all trials have.
-
-    deterministic_objective: whether measuring twice gives the same.
-    """
+    """A Gaussian process per objective and expected hypervolume improvement; it models the parameters that all trials have."""
 
     __pydantic_config__ = FORBID
 
     n_startup_trials: CountOrZero = 10
+    """random draws before the first that is learned"""
     deterministic_objective: bool = False
+    """whether measuring twice gives the same"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class QMCConfig:
-    """Points of a low-discrepancy sequence, which cover the parameters more evenly than random ones.
-
-    scramble: by the study's seed; our own choice, so that studies of different seeds differ.
-    """
+    """Points of a low-discrepancy sequence, which cover the parameters more evenly than random ones."""
 
     __pydantic_config__ = FORBID
 
     qmc_type: Literal["sobol", "halton"] = "sobol"
+    """which sequence of points"""
     scramble: bool = True
+    """shift the points by the study's seed; Optuna's own default is `false`"""
 
 
 # pymoo's algorithms: a generation is `population_size` draws.
@@ -109,22 +107,22 @@ class QMCConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PymooConfig:
-    """population_size: 20 is our own choice, for studies of some hundreds of trials; pymoo's is 100."""
+    """One of pymoo's algorithms: a generation is `population_size` draws."""
 
     __pydantic_config__ = FORBID
 
     population_size: Population = 20
+    """draws of a generation, for studies of some hundreds of trials; pymoo's own default is 100"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RVEAConfig(PymooConfig):
-    """Reference vectors (Cheng et al. 2016, doi:10.1109/TEVC.2016.2519378), for the number of trials of the study.
-
-    alpha: how the pull towards the vectors grows. adapt_freq: after which share of all generations they are adapted.
-    """
+    """Reference vectors (Cheng et al. 2016, doi:10.1109/TEVC.2016.2519378), for the number of trials of the study."""
 
     alpha: NonNegative = 2.0
+    """how fast the pull towards the reference vectors grows"""
     adapt_freq: Annotated[Fraction, Field(gt=0)] = 0.1
+    """after which share of all generations the vectors are adapted"""
 
 
 @dataclass(frozen=True, kw_only=True)

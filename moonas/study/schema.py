@@ -17,7 +17,7 @@ from moonas.study.device_tables import DeviceTable
 from moonas.study.functions import FUNCTIONS, declare_returned
 from moonas.study.handlers import HANDLERS
 from moonas.study.history import Past
-from moonas.study.methods import METHODS, MethodEntry
+from moonas.study.methods import METHODS
 from moonas.study.metrics import ADDITIVE, metric_name
 from moonas.study.numbers import Count, Seed
 from moonas.study.objectives import Objective, parse_objective
@@ -29,93 +29,10 @@ from moonas.study.samplers import SAMPLERS
 from moonas.study.sections import Decode, FinalSkeleton, Health, Keep, Limits, Measure, Performance, SearchSkeleton, Workers
 from moonas.study.spaces import SPACES
 from moonas.study.validation import Place, plain, unknown_key
+from moonas.study.variants import Method, Named
 
 SCHEMA = 1  # of the resolved form that a study database stores
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-@dataclass(frozen=True)
-class Named:
-    """An entry of a registry with its settings; in the file a bare name stands for `{name: ...}`."""
-
-    name: str
-    settings: Any
-
-    def to_json(self) -> dict[str, Any]:
-        """The form that task specs carry."""
-        return {"name": self.name, **plain(self.settings)}
-
-
-@dataclass(frozen=True)
-class Method:
-    """One method variant of a study.
-
-    label: what the study calls it; its name unless the file says otherwise.
-    settings: every setting that is not open. open: ranges that the outer layer fills in, one value per trial.
-    continue_from: what its searches start from; None where all start from scratch.
-    """
-
-    name: str
-    label: str
-    handler: Named
-    settings: Mapping[str, Any]
-    open: Mapping[str, Range]
-    continue_from: ContinueFrom | None = None
-
-    @property
-    def entry(self) -> MethodEntry:
-        return METHODS[self.name]
-
-    @property
-    def named(self) -> bool:
-        """Whether its architectures are named and not searched for, so that there is no budget to decode within."""
-        return not self.entry.load
-
-    @property
-    def function(self) -> str | None:
-        """The function that its trials call."""
-        return self.settings["function"] if self.name == "function" else None
-
-    @property
-    def returns(self) -> Mapping[str, str] | None:
-        """Of a function that was called elsewhere, so that no trial can be asked for, what it returned, with directions."""
-        return self.settings["returns"] if self.name == "function" and "returns" in self.settings else None
-
-    @property
-    def fixed(self) -> str | None:
-        """The one architecture of all its trials, as the file writes it."""
-        return self.settings["architecture"] if self.name == "fixed" else None
-
-    def recipe(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
-        """What stands for settings of the protocol in a trial, with a chosen value for each open one."""
-        settings = {**self.settings, **chosen}
-        if self.function:
-            params = {name: value for name, value in settings.items() if name not in ("function", "returns")}
-            return {"function": self.function, "params": params}
-        names = [name for name in settings if name != "architecture" and settings[name] is not None] if self.fixed else []
-        return {name: settings[name] for name in names}
-
-    @property
-    def uses_budget(self) -> bool:
-        """Whether a search depends on the budget, so that budgets cannot share it."""
-        return self.entry.uses_budget or HANDLERS[self.handler.name].uses_budget
-
-    def values(self, name: str) -> tuple[Any, ...]:
-        """What a setting may be: its one value, or the listed values or ends of its range; nothing for no setting."""
-        if name in self.open:
-            return tuple(self.open[name].values)
-        return (self.settings[name],) if name in self.settings else ()
-
-    def spec(self, chosen: Mapping[str, Any], continued: bool = False) -> dict[str, Any]:
-        """The method part of a search spec, with a chosen value for each open setting. continued: where it starts from another."""
-        settings = {"name": self.name, **self.settings, **{name: chosen[name] for name in self.open}}
-        return self.continue_from.shortened(settings) if continued and self.continue_from else settings
-
-    def to_json(self) -> dict[str, Any]:
-        open_settings = {name: value.to_json() for name, value in self.open.items()}
-        fixed = {"name": self.name, "label": self.label, "handler": self.handler.to_json()}
-        continuing = {"continue_from": plain(self.continue_from)} if self.continue_from else {}
-        return {**fixed, **continuing, **self.settings, **open_settings}
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,32 +40,59 @@ class StudyConfig:
     """A study file, checked, with every default filled in."""
 
     name: str
+    """what the study is called in its database: 1 to 64 letters, digits, `.`, `_` and `-`, beginning with a letter or digit"""
     seed: int = 0
+    """all random streams and the split of the data follow from it"""
     data: Named
+    """the data set"""
     space: Named
+    """the search space"""
     search: SearchSkeleton
+    """the skeleton that searches run in"""
     final: FinalSkeleton
+    """the skeleton that is deployed, whose costs are counted"""
     objectives: tuple[Objective, ...]
+    """what is traded off, at least one"""
     constraints: tuple[Bound, ...] = ()
+    """what every member of the front must meet"""
     methods: tuple[Method, ...]
+    """the method variants to compare, at least one"""
     budgets: Budgets = field(default_factory=lambda: Budgets({}, {}))
+    """the bounds to sweep"""
     replicates: int = 1
+    """how often every combination is done, each time with other random streams"""
     sampler: Named
+    """what chooses the trials; where `trials` is given, absent means `moonas`"""
     trials: int | None = None
+    """how many trials at most; `grid` also ends by itself, every other sampler needs a number"""
     history: tuple[Past, ...] = ()
+    """trials of elsewhere that the sampler learns from"""
     protocol: Named
+    """how accuracy is obtained"""
     pruning: Pruning | None = None
+    """when trainings are given up; they all run to their end where absent"""
     promotion: Promotion | None = None
+    """shorter trainings that come first"""
     decode: Decode = field(default_factory=Decode)
+    """how architectures are read off a search"""
     measure: Measure = field(default_factory=Measure)
+    """how latency, memory and energy are measured"""
     device_tables: tuple[DeviceTable, ...] = ()
+    """tables of devices that predict latency and energy"""
     workers: Workers = field(default_factory=Workers)
+    """where tasks run"""
     health: Health = field(default_factory=Health)
+    """what becomes of searches that collapse"""
     limits: Limits = field(default_factory=Limits)
+    """when to stop"""
     performance: Performance = field(default_factory=Performance)
+    """how to compute"""
     keep: Keep = field(default_factory=Keep)
+    """which weights stay"""
     storage: str | None = None
+    """the study database, such as `sqlite:///moonas.db`; `--storage` comes before it"""
     artifacts: str | None = None
+    """the folder of checkpoints and weights, such as `s3://bucket/moonas`"""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -181,8 +125,9 @@ def read_study(raw: Any, place: Place) -> dict[str, Any]:
         if key not in known:
             (place / str(key)).wrong(unknown_key(str(key), list(known)))
     (place / "methods").read(declare_returned, raw.get("methods"))
-    absent = _ABSENT | (_WITHOUT_NETWORK if _names(raw.get("methods")) == {"function"} else {})
-    absent |= {"sampler": "grid" if raw.get("trials") is None else "moonas"}  # only a sweep ends by itself
+    absent = ABSENT | (_WITHOUT_NETWORK if _names(raw.get("methods")) == {"function"} else {})
+    if raw.get("trials") is not None:
+        absent["sampler"] = "moonas"  # only a sweep ends by itself
     parts: dict[str, Any] = {}
     for key, reader in _READERS.items():
         value = raw.get(key)
@@ -217,7 +162,7 @@ def _to_json(value: Any) -> Any:
 
 
 def _name(value: Any, place: Place) -> str | None:
-    if isinstance(value, str) and _NAME.fullmatch(value):
+    if isinstance(value, str) and NAME.fullmatch(value):
         return value
     place.wrong(f"expected 1 to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit, got {value!r}")
     return None
@@ -426,6 +371,6 @@ _READERS: dict[str, Callable[[Any, Place], Any]] = {
     "storage": _text,
     "artifacts": _text,
 }
-_ABSENT: dict[str, Any] = {"protocol": "short"}  # what an absent entry stands for
+ABSENT: dict[str, Any] = {"sampler": "grid", "protocol": "short"}  # what an absent entry stands for
 _ONE = {"channels": 1, "cells": 1}
 _WITHOUT_NETWORK = {"data": "none", "space": "none", "search": _ONE, "final": _ONE, "protocol": "function"}

@@ -57,11 +57,19 @@ def _measured(name: str) -> str:
     return name
 
 
-OpenChannels = Annotated[tuple[Channels, ...], BeforeValidator(_as_tuple), AfterValidator(_each_once)]
-OpenCells = Annotated[tuple[Cells, ...], BeforeValidator(_as_tuple), AfterValidator(_each_once)]
+OpenChannels = Annotated[
+    tuple[Channels, ...],
+    BeforeValidator(_as_tuple, json_schema_input_type=Channels | tuple[Channels, ...]),
+    AfterValidator(_each_once),
+]
+OpenCells = Annotated[
+    tuple[Cells, ...], BeforeValidator(_as_tuple, json_schema_input_type=Cells | tuple[Cells, ...]), AfterValidator(_each_once)
+]
 MeasuredMetric = Annotated[str, AfterValidator(_measured)]
-Devices = Annotated[str | tuple[int, ...], PlainValidator(_devices)]
-Address = Annotated[str, PlainValidator(parse_address)]
+Devices = Annotated[
+    str | tuple[int, ...], PlainValidator(_devices, json_schema_input_type=Literal["auto", "cpu"] | tuple[CountOrZero, ...])
+]
+Address = Annotated[str, PlainValidator(parse_address, json_schema_input_type=str)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +79,13 @@ class SearchSkeleton:
     __pydantic_config__ = _FORBID
 
     channels: Channels
+    """channels of a node in the first cells; they double at each reduction"""
     cells: Cells
+    """number of cells; `darts-cnn` and `tnd-cnn` need at least 3, of which 2 are reductions, `darts-cnn` with 3 levels 5;
+    `nas-bench-201` a multiple of 3, for its three stages"""
     stem: Stem = "cifar"
+    """one 3×3 convolution of 3C channels, or three of C channels that reduce the image to an eighth; the third is the second
+    with 3C channels, as in PC-DARTS's search on ImageNet. The last two need even channels"""
 
     def skeleton(self, space: str, input_shape: tuple[int, int, int], classes: int) -> Skeleton:
         """Raises SkeletonError."""
@@ -83,13 +96,16 @@ class SearchSkeleton:
 
 @dataclass(frozen=True, kw_only=True)
 class FinalSkeleton:
-    """The network that is deployed; a list leaves width or depth open, one value per trial."""
+    """The network that is deployed."""
 
     __pydantic_config__ = _FORBID
 
     channels: OpenChannels
+    """channels of a node in the first cells; a list leaves the width open, one value per trial"""
     cells: OpenCells
+    """number of cells; a list leaves the depth open, one value per trial"""
     stem: Stem = "cifar"
+    """as in `search`"""
 
     def sizes(self) -> Iterator[tuple[int, int]]:
         """Every (channels, cells)."""
@@ -102,120 +118,118 @@ class FinalSkeleton:
 
 @dataclass(frozen=True, kw_only=True)
 class Decode:
-    """How architectures are read off a finished search.
-
-    rerank: of so many architectures of the highest scores within the budget, the one of the best accuracy with the weights of the
-    search becomes the primary one; 1 takes the highest score.
-    extra: neighbours of the primary architecture on the decoded front that are evaluated too, for archive and front only.
-    """
+    """How architectures are read off a finished search."""
 
     __pydantic_config__ = _FORBID
 
     rerank: Annotated[Count, Field(le=1000)] = 1
+    """of so many architectures of the highest scores within the budget, the one of the best accuracy with the search's own
+    weights becomes the primary one"""
 
     extra: CountOrZero = 0
+    """neighbours of the primary architecture on the decoded front that are evaluated too, for archive and front only"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """How measured metrics are come by.
-
-    metrics: some to measure and report beside those that are objectives or constraints. batch: images of a forward pass; 1 on a CPU
-    and 64 on a GPU where absent. warmups, repeats: forward passes left out, and those that the median is taken of.
-    """
+    """How measured metrics are come by."""
 
     __pydantic_config__ = _FORBID
 
     metrics: tuple[MeasuredMetric, ...] = ()
+    """measured metrics to report beside those that are objectives or constraints"""
     batch: Count | None = None
+    """images of a forward pass; 1 on a CPU and 64 on a GPU where absent"""
     warmups: CountOrZero = 10
+    """forward passes that are left out"""
     repeats: Count = 50
+    """forward passes that the median is taken of"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workers:
-    """Where tasks run.
-
-    devices: "auto" (every GPU, else the CPU), "cpu", or GPU indices. tasks_per_device: slots on each, one on a GPU unless given; on
-    the CPU one per core. threads_per_task: CPU threads of a task, stored with the study because they change the last digits.
-    only_idle: start nothing on a GPU that others use. max_attempts: how often a task is started whose worker died. task_timeout:
-    seconds without a report after which a worker counts as hanging; absent, none does.
-    address: of a Ray cluster. gpus_per_task, cpus_per_task: what a task takes of it; where absent, one GPU where there are any, and
-    threads_per_task CPUs. max_tasks: how many are asked for at once, room for them or not; where absent, as many as have room.
-    """
+    """Where tasks run."""
 
     __pydantic_config__ = _FORBID
 
     backend: Literal["local", "ray"] = "local"
+    """worker processes on this machine, or on the machines of a Ray cluster"""
     devices: Devices = "auto"
+    """every GPU, else the CPU; the CPU; or the GPUs of these indices, which `ray` knows none of"""
     tasks_per_device: Count | None = None
+    """tasks at once: on a GPU 1 unless given, on the CPU one per core; not with `ray`"""
     threads_per_task: Count = 1
+    """CPU threads of a task; they change the last digits, so they are fixed with the study"""
     only_idle: bool = False
+    """start nothing on a GPU that others use; not with `ray`"""
     max_attempts: Count = 3
+    """how often a task is started whose worker died"""
     task_timeout: Positive | None = None
+    """seconds without a report after which a worker counts as hanging, and is killed"""
     address: Address | None = None
+    """where the Ray cluster is: `local`, `auto`, `HOST:PORT` or `ray://HOST:PORT`"""
     gpus_per_task: Fraction | None = None
+    """GPUs that a task takes of the cluster, such as 0.5; where absent 1 if the cluster has any and `devices` is `auto`, else 0"""
     cpus_per_task: Positive | None = None
+    """CPUs that a task takes of the cluster; where absent as many as `threads_per_task`"""
     max_tasks: Count | None = None
+    """tasks at once on the cluster: so many are asked for, whether there is room for them or not, which lets an autoscaler
+    add machines; where absent as many as there is room for, counted anew as machines come and go"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """When a study stops starting new trials.
-
-    hours: of one run. device_hours: of all tasks. stagnation: after so many finished trials in a row that together raised the
-    hypervolume of the front by no more than stagnation_tolerance, as a share of what it was before them.
-    """
+    """When a study stops starting new trials."""
 
     __pydantic_config__ = _FORBID
 
     hours: Positive | None = None
+    """hours of one `run` or `resume`"""
     device_hours: Positive | None = None
+    """hours of all tasks of the study together"""
     stagnation: Count | None = None
+    """stop once so many finished trials in a row have gained no hypervolume"""
     stagnation_tolerance: NonNegative = 0.0
+    """a gain that counts as none, as a share of the hypervolume before those trials"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Keep:
-    """Which files stay when the task that wrote them is complete.
-
-    weights: of trained networks: "front" of those on the present front, "all", or "none".
-    """
+    """Which files stay when the task that wrote them is complete."""
 
     __pydantic_config__ = _FORBID
 
     weights: Literal["front", "all", "none"] = "front"
+    """whose trained weights stay: those of the networks on the present front, of each its best training's; of every training;
+    or none"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """What becomes of a search that collapses into operations without weights.
-
-    on_collapse: "flag" goes on to the end and marks the trial; "stop" ends the search and decodes what it had found before.
-    eigenvalue_every: epochs between two measurements of the dominant eigenvalue of the validation loss; 0 measures none.
-    """
+    """What becomes of a search that collapses into operations without weights."""
 
     __pydantic_config__ = _FORBID
 
     on_collapse: Literal["flag", "stop"] = "flag"
+    """go on to the end and mark the trial; or end the search and decode what it had found before"""
     eigenvalue_every: CountOrZero = 0
+    """epochs between two measurements of the eigenvalue, about 40 gradients each; 0 measures none"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Performance:
-    """How networks compute. Every setting changes the last digits, so that all are fixed with the study.
-
-    memory: "low" computes cells again in the backward pass instead of keeping what is inside them. precision: of forward passes;
-    weights, statistics and second-order gradients stay fp32. compile: of trained networks, by torch.compile. channels_last: the
-    layout of maps; "auto" means on a CPU only.
-    """
+    """How networks compute. Every setting changes the last digits, so that all are fixed with the study."""
 
     __pydantic_config__ = _FORBID
 
     memory: Literal["normal", "low"] = "normal"
+    """`low` keeps only the outputs of the first, largest cells and computes the rest of them again in the backward pass"""
     precision: Literal["fp32", "bf16"] = "fp32"
+    """number format of forward passes"""
     compile: bool = False
+    """whether the networks of protocol `short` train through `torch.compile`"""
     channels_last: bool | Literal["auto"] = "auto"
+    """the memory layout of maps; `auto` is true on a CPU and false on a GPU"""
 
     def spec(self) -> dict[str, Any]:
         """The form that task specs carry; where `compile` and `channels_last` are not set, as before there were such settings."""

@@ -47,21 +47,21 @@ Candidates = Annotated[tuple[Annotated[str, AfterValidator(_known_operation)], .
 class DartsCnnConfig:
     """The cell space of Liu et al. (ICLR 2019, arXiv:1806.09055).
 
-    operations: candidates of an edge, in index order; shorten or extend the list.
-    nodes: intermediate nodes of a cell.
-    levels: 1, as published: all normal cells share one architecture, and both reductions another. 3: the normal cells before,
-    between and after the reductions have one each, and so has each reduction; several levels are the idea of Jin et al. 2019
-    (arXiv:1912.12814), their number is our own choice.
-    connections: what brings each input of a cell to its channels is searched as well, instead of a 1x1 convolution; their idea
-    too, with candidates of our own.
+    Several levels, and connections that are searched, are the idea of Jin et al. 2019 (arXiv:1912.12814); the number of levels and
+    the candidates are our own choice.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     operations: Candidates = DARTS_OPERATIONS
+    """candidates of an edge, in the order that breaks ties; shorten or extend it"""
     nodes: Annotated[Whole, Field(ge=1, le=8)] = 4
+    """intermediate nodes of a cell"""
     levels: Annotated[Literal[1, 3], BeforeValidator(parse_whole)] = 1
+    """1: all normal cells share an architecture, and both reductions another; 3: the normal cells before, between and after
+    the reductions have one each, and each reduction its own"""
     connections: bool = False
+    """what brings each input of a cell to its channels is searched as well, instead of a 1×1 convolution"""
 
 
 TND_NORMAL = (
@@ -81,30 +81,28 @@ TND_REDUCE = ("none", "skip_connect", "max_pool_3x3", "max_pool_5x5", "max_pool_
 
 @dataclass(frozen=True, kw_only=True)
 class TndCnnConfig:
-    """The cell space of TND-NAS (arXiv:2111.03892), after its first author's published fork of P-DARTS.
-
-    normal, reduce: candidates of an edge in cells of either kind, in index order; the fork's last runs leave conv_1x1 out.
-    nodes: intermediate nodes of a cell. empty_nodes: whether a node may be left without any input, so that it is all zeros.
-    """
+    """The cell space of TND-NAS (arXiv:2111.03892), after its first author's published fork of P-DARTS."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     normal: Candidates = TND_NORMAL
+    """candidates of an edge in normal cells, in the order that breaks ties; the other published list leaves `conv_1x1` out"""
     reduce: Candidates = TND_REDUCE
+    """candidates of an edge in reductions"""
     nodes: Annotated[Whole, Field(ge=1, le=4)] = 4
+    """intermediate nodes of a cell"""
     empty_nodes: bool = False
+    """whether a node may be left without any input; it is all zeros then"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NasBench201Config:
-    """The cell space of Dong & Yang (ICLR 2020, arXiv:2001.00326).
-
-    operations: candidates of an edge, in index order; shorten the list.
-    """
+    """The cell space of Dong & Yang (ICLR 2020, arXiv:2001.00326)."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     operations: Annotated[tuple[NasBench201Operation, ...], AfterValidator(_candidates)] = NAS_BENCH_201_OPERATIONS
+    """candidates of an edge, in the order that breaks ties; shorten it"""
 
 
 @dataclass(frozen=True, kw_only=True)

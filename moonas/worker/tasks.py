@@ -64,8 +64,9 @@ def run_task(
 ) -> dict[str, Any]:
     """Run the search or the evaluation that `spec` describes, and return its result as JSON data.
 
-    report: called after each epoch with {"step", "of", "metrics", "checkpoint", "seconds"} (a search adds "scores"); answers
-    "continue" or None, "stop", "prune" or "pause". It is also called with {"warning": text}, where the answer does not count.
+    report: called after each epoch with {"step", "of", "metrics", "checkpoint", "seconds"}, a search's with "scores" and "mixture"
+    besides; answers "continue" or None, "stop", "prune" or "pause". It is also called with {"warning": text}, where the answer does
+    not count.
     artifacts: URL of the folder for checkpoints and weights; None keeps nothing.
     checkpoint: where to go on; where it is missing or damaged the one before, else the start.
     keep_weights: whether a search, or the training of a network, leaves its final weights there.

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 POLICY = (
     "default-src 'none'; script-src 'self' {hashes}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -40,9 +41,16 @@ def application(storage: str):
 @contextmanager
 def served(storage: str, port: int = 0) -> Iterator[str]:
     """The dashboard on a free port of this machine; gives its address."""
+    with running(application(storage), port) as address:
+        yield address
+
+
+@contextmanager
+def running(app: Any, port: int = 0) -> Iterator[str]:
+    """Any application on a free port of this machine; gives its address."""
     import uvicorn
 
-    server = uvicorn.Server(uvicorn.Config(application(storage), port=port, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 30

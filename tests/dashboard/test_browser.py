@@ -23,7 +23,10 @@ PAGES = {
     "/studies/small?view=methods": "small",
     "/studies/small?view=budgets": "small",
     "/studies/small?view=parameters": "small",
+    "/studies/small?view=trials": "small",
     "/studies/small?view=workers": "small",
+    "/studies/small/trials/0": "Trial 0",
+    "/studies/small?view=events": "small",
     "/studies/waiting": "waiting",
     "/studies/small/pick?under=params%3D1M": "Pick a network",
     "/compare?studies=small,other": "Compare studies",
@@ -31,7 +34,7 @@ PAGES = {
 
 OVERLAPS = """() => {
   const found = [];
-  const places = "#content, .head, .controls, .cards, .columns, .column, .bar, .history";
+  const places = "#content, .head, .controls, .cards, .columns, .column, .bar, .history, .happened tr";
   for (const parent of document.querySelectorAll(places)) {
     const all = [...parent.children].map((one) => ({ one, at: one.getBoundingClientRect() }));
     const boxes = all.filter(({ at }) => at.width * at.height);
@@ -167,7 +170,7 @@ def test_a_point_and_a_row_choose_the_same_network_and_lead_to_its_page(reader: 
     page.locator("#front-figure .hoverlayer .hovertext").wait_for()
     page.mouse.click(x, y)
     reader.until(f"!document.querySelector('#chosen').innerText.includes('{member.key[:12]}')")
-    page.locator("#chosen a").click()
+    page.locator("#chosen a").first.click()
     page.wait_for_url("**/networks/*")
     page.get_by_text("Costs by cell").wait_for()
     assert page.locator("img.only-light").first.is_visible()

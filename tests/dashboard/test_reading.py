@@ -31,6 +31,7 @@ def test_each_study_is_told_in_one_line(catalogue: Catalogue) -> None:
     assert small.hypervolume == tuple(step.hypervolume for step in history)
     assert small.device_seconds == catalogue.store.device_seconds(catalogue.store.study("small").id)
     assert small.seconds_left is None  # nothing runs
+    assert not any(line.driven for line in (small, other, waiting))
 
 
 def test_where_there_is_no_database_there_are_no_studies(tmp_path: Path) -> None:

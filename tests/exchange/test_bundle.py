@@ -131,6 +131,8 @@ def test_a_round_trip_keeps_all_that_is_printed_and_the_weights(pools, one, two,
     assert f"12 trials, {len(study.front())} files" in told
     assert "imported small with 12 trials" in cli("import-study", str(tmp_path / "b.zip"), storage=two)
     assert printed(two) == printed(one)
+    assert any(mixtures(one).values())
+    assert mixtures(two) == mixtures(one)
     again = moonas.load_study("small", two)
     for member in study.front():
         assert again.weights(member.key, member.trial).content == study.weights(member.key, member.trial).content
@@ -422,6 +424,10 @@ WRONG: dict[str, tuple[Callable[[Members], None], str]] = {
     "another name in its file": (config(name="other"), "its file says 'other'"),
     "another seed in its file": (config(seed=9), "its seed is 3"),
     "an unknown method in its file": (config(methods=["evil"]), "'evil' is not a search method"),
+    "a mixture of another space": (
+        changed("progress", 0, mixture={"normal": {"operations": [[1.0]]}}),
+        "a mixture of normal, reduce",
+    ),
     "a password in its file": (config(storage="postgresql://u:secret@host/db"), "password"),
 }
 
@@ -440,10 +446,28 @@ def test_the_helper_of_these_tests_makes_a_good_bundle(good, two, tmp_path) -> N
     assert moonas.import_study(put(tmp_path / "same.zip", members_of(good)), two).outcome == "added"
 
 
+def test_a_bundle_of_the_first_format_which_knew_no_mixtures_is_imported(good, two, tmp_path) -> None:
+    members = members_of(good)
+    rows = [json.loads(line) for line in members["progress.jsonl"].splitlines()]
+    assert any(row["mixture"] for row in rows)
+    members["progress.jsonl"] = b"".join(encode({name: row[name] for name in row if name != "mixture"}) for row in rows)
+    assert moonas.import_study(put(tmp_path / "old.zip", members, {"format": 1}), two).outcome == "added"
+    study = moonas.load_study("small", two)
+    tasks = study.store.tasks(study.record.id, kind="search")
+    assert [len(study.store.progress(task.id)) for task in tasks] == [3] * len(tasks)
+    assert not any(study.store.mixtures(task.id) for task in tasks)
+
+
+def mixtures(url: str) -> dict[str, Any]:
+    """Of every search by its key."""
+    study = moonas.load_study("small", url)
+    return {task.key: study.store.mixtures(task.id) for task in study.store.tasks(study.record.id, kind="search")}
+
+
 @pytest.mark.parametrize(
     ("told", "reason"),
     [
-        ({"format": FORMAT + 1, "moonas": "9.9"}, "written by moonas 9.9; this one reads format 1. Upgrade"),
+        ({"format": FORMAT + 1, "moonas": "9.9"}, "written by moonas 9.9; this one reads format 2. Upgrade"),
         ({"format": "1"}, "is not one that moonas writes"),
         ({"study": "other"}, "tells of other rows"),
         ({"rows": {}}, "tells of other rows"),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
@@ -24,6 +25,7 @@ from moonas.networks.network import build
 from moonas.outer.candidates import decode_trial, shortlist
 from moonas.outer.plan import Design, Plan
 from moonas.spaces.costs import cost
+from moonas.spaces.mixture import mixture_from_json
 from moonas.specs import SearchSpec
 from moonas.study.loading import study_from
 from moonas.study.methods import METHODS
@@ -97,7 +99,8 @@ def trace_of(case: Case) -> Trace:
         trace.metrics.append(search.run_epoch(epoch))
         trace.states.append(pack(search.state_dict()))
         method = search.method
-        trace.beliefs.append({name: getattr(method, name)() for name in ("probabilities", "scores", "shares", "slot_scores")})
+        belief = {name: getattr(method, name)() for name in ("probabilities", "scores", "shares", "slot_scores")}
+        trace.beliefs.append({**belief, "mixture": search.snapshot()["mixture"]})
     trace.result = search.result()
     return trace
 
@@ -193,6 +196,18 @@ def test_beliefs_have_the_shapes_of_the_space_and_probabilities_add_up_to_one(ca
             assert (probabilities[dropped] == 0).all()
             assert staged or not dropped.any()
             assert belief["shares"] is None or belief["shares"][name].shape == group.shape[:1]
+            if METHODS[case[0]].draws:
+                assert belief["mixture"] is None
+                continue
+            mixture = mixture_from_json(space, belief["mixture"])[name]
+            assert (np.isnan(mixture.operations) == dropped.cpu().numpy()).all()
+            assert np.abs(np.nan_to_num(mixture.operations) - probabilities.cpu().numpy()).max() <= 0.0005 + 1e-6
+            if (
+                mixture.edges is not None and group.kept is not None
+            ):  # over the edges into a node: all of it, or as many as are kept
+                by_node = [mixture.edges[[node == end for _, end in group.edges]].sum() for node in group.nodes]
+                whole = 1 if belief["shares"] is None else group.kept
+                np.testing.assert_allclose(by_node, whole, atol=0.0005 * len(group.edges))
         if belief["slot_scores"] is not None:
             assert [len(scores) for scores in belief["slot_scores"]] == [len(slot.options) for slot in space.slots()]
 

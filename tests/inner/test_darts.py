@@ -17,7 +17,7 @@ from moonas.inner.supernets.supernet import Mixture
 from moonas.networks.descent import judge
 from moonas.spaces.space import CellGroup
 from moonas.study.handlers import NoneConfig
-from moonas.study.methods import DartsConfig
+from moonas.study.method_settings import DartsConfig
 
 
 def make_darts(space, net: nn.Module, seed: int = 0, **settings) -> Darts:

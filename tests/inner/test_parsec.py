@@ -19,7 +19,7 @@ from moonas.spaces.costs import cost_table
 from moonas.spaces.decode import Decoder
 from moonas.spaces.space import CellGroup, make_space
 from moonas.study.handlers import NoneConfig, PenaltyConfig
-from moonas.study.methods import ParsecConfig, WarmStart
+from moonas.study.method_settings import ParsecConfig, WarmStart
 from tests.inner.plain import PlainSupernet
 from tests.memory import peak_held
 

@@ -20,7 +20,8 @@ from moonas.spaces.decode import Decoder
 from moonas.spaces.space import CellGroup, Space
 from moonas.specs import SearchSpec
 from moonas.study.handlers import NoneConfig
-from moonas.study.methods import METHODS, PCDartsConfig
+from moonas.study.method_settings import PCDartsConfig
+from moonas.study.methods import METHODS
 from moonas.worker.checkpoint import pack, unpack
 
 SKELETON = Skeleton(channels=8, cells=3, input_shape=(1, 8, 8), classes=10)

@@ -46,7 +46,8 @@ LEARNING = [
     (name, space)
     for name, e in METHODS.items()
     if e.searches and not e.draws and name != "rc-darts"
-    for space in SMALLEST.keys() & e.spaces
+    for space in SMALLEST
+    if space in e.spaces
 ]
 
 

@@ -28,7 +28,7 @@ from moonas.spaces.scores import scores_from_json
 from moonas.spaces.space import CellGroup, Slot, make_space
 from moonas.specs import SearchSpec
 from moonas.study.handlers import NoneConfig, RewardConfig
-from moonas.study.methods import TndNasConfig
+from moonas.study.method_settings import TndNasConfig
 from moonas.worker.checkpoint import pack, unpack
 
 SPACE = make_space({"name": "tnd-cnn", "nodes": 2})

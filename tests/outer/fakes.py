@@ -68,7 +68,9 @@ class FakePool:
             return
         for step in range(1, EPOCHS + 1):
             metrics = {"train_loss": 1 / step, "valid_accuracy": 0.5}
-            self._tell(slot, "progress", {"step": step, "of": EPOCHS, "metrics": metrics, "checkpoint": None})
+            told = {"step": step, "of": EPOCHS, "metrics": metrics, "checkpoint": None}
+            learns = task["spec"]["kind"] == "search" and task["spec"]["method"]["name"] != "random"
+            self._tell(slot, "progress", told | ({"mixture": mixture_of(task["spec"], step)} if learns else {}))
         self._tell(slot, "result", {"result": result_of(task["spec"])})
 
     def command(self, slot: int, command: str) -> None:
@@ -130,6 +132,16 @@ def result_of(spec: Mapping[str, Any]) -> dict[str, Any]:
         "scores": {name: draw.normal(size=group.shape).tolist() for name, group in space.groups.items()},
         "logits": {"of": SearchSpec.from_json(spec).key},
     }
+
+
+def mixture_of(spec: Mapping[str, Any], step: int) -> dict[str, Any]:
+    """What a search says of its edges: all alike at first, then ever more for the first operation."""
+    found = {}
+    for name, group in make_space(spec["space"]).groups.items():
+        even = (1 - step / EPOCHS) / len(group.operations)
+        row = [round(even + step / EPOCHS, 3), *[round(even, 3)] * (len(group.operations) - 1)]
+        found[name] = {"operations": [row] * len(group.edges)}
+    return found
 
 
 class Notes:

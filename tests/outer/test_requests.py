@@ -13,9 +13,10 @@ from sqlalchemy import text
 
 from moonas.errors import LeaseError, UsageError
 from moonas.outer import requests as requests_module
-from moonas.outer.changing import CANCELLED, Changes
+from moonas.outer.changing import Changes
 from moonas.outer.loop import Loop
 from moonas.outer.plan import Plan
+from moonas.outer.stagnation import CANCELLED, volumes_after
 from moonas.results.study import Study
 from moonas.store.states import AttemptState, StudyState, TaskState, TrialState
 from moonas.store.store import Store
@@ -163,6 +164,22 @@ def test_a_cancelled_trial_fails_with_that_reason_and_its_task_is_killed(store: 
     last = store.attempts(store.study("small").id, trial=1)[-1]
     assert (last.state, last.reason) == (AttemptState.FAIL, CANCELLED)
     assert all(task.state is not TaskState.FAIL for task in store.tasks(store.study("small").id))
+
+
+def test_a_cancelled_trial_does_not_count_as_one_that_gained_nothing(store: Store) -> None:
+    known: list[tuple[int, int]] = []
+
+    class Counting(Asking):
+        def tick(self, loop: Loop) -> None:
+            super().tick(loop)
+            known.append((sum(loop.trials.finished.values()), len(loop.trials.volumes)))
+
+    drive(store, small_study(methods=["random"]), FakePool(), Counting(after(1), ("cancel", {"trials": [1]})))
+    study = Study(store, "small")
+    finished, counted = known[-1]
+    assert len(study.trials()) - finished <= 1, "the last look may come before the last trial ends"
+    assert counted == finished - 1
+    assert len(volumes_after(study.trials(), study.front_history())) == len(study.trials()) - 1
 
 
 def test_a_task_that_other_open_trials_need_is_not_killed_for_one_of_them(store: Store) -> None:

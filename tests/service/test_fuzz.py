@@ -27,6 +27,8 @@ class NoProcess:
     def wait(self) -> int:
         return 0
 
+    poll = wait
+
 
 def check(client: TestClient, case: Any, name: str | None) -> None:
     """Send a drawn request, to the study `name` where it names one; anything but a fault will do as an answer."""

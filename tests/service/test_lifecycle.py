@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +37,29 @@ def test_where_a_process_drives_it_the_request_waits_for_that(client: TestClient
             outcome = asked(client, verb, wait=wait)
             assert (outcome["done"], words in outcome["message"]) == (False, True)
         assert [request.kind for request in store.requests(study.id)] == [verb, verb]
+
+
+def test_a_process_that_fails_at_once_says_why(client: TestClient, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = f"{SMALL}/resume?wait=10"
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.executable", "/bin/false")  # ends with 1 and says nothing
+        answer = client.post(path)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "loop_failed")
+        assert "exit code 1" in answer.json()["error"]["message"]
+        program = Path(url.removeprefix("sqlite:///")).with_name("program")
+        program.write_text("#!/bin/sh\necho error: there is no data\nexit 3\n")
+        program.chmod(0o700)
+        patched.setattr("sys.executable", str(program))
+        assert client.post(path).json()["error"]["message"].endswith("exit code 3:\nerror: there is no data")
+        deadline = time.monotonic() + 10
+        while not (log := client.get(f"{SMALL}/log").text).endswith("--- exit code 3\n"):
+            assert time.monotonic() < deadline, log
+            time.sleep(0.05)
+        program.write_text("#!/bin/sh\nsleep 1\n")
+        outcome = client.post(f"{SMALL}/resume?wait=0.2").json()
+        assert (outcome["done"], "has yet to take it up" in outcome["message"]) == (False, True)
+        program.write_text("#!/bin/sh\nexit 0\n")
+        assert client.post(path).json()["done"]
 
 
 def test_a_trial_of_one_s_own_choice_is_enqueued(client: TestClient) -> None:

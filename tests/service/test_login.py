@@ -31,6 +31,34 @@ def test_a_reader_is_led_to_the_login_and_back(door: Door, tokens: dict[Role, st
     assert client.get("/api", headers=PAGE).status_code == 303
 
 
+def test_the_way_back_keeps_what_stands_behind_the_question_mark(door: Door, tokens: dict[Role, str]) -> None:
+    client = door(tokens=True)
+    asked = "/studies/small?view=events&more=a%26b"
+    led = client.get(asked, headers=PAGE).headers["location"]
+    assert 'value="/studies/small?view=events&amp;more=a%26b"' in client.get(led).text
+    answer = client.post("/login", data={"token": tokens[Role.viewer], "next": asked})
+    assert answer.headers["location"] == asked
+
+
+def test_who_was_logged_in_is_told_that_this_is_over(door: Door, url: str, tokens: dict[Role, str]) -> None:
+    client = door(tokens=True)
+    assert "no longer" not in client.get(client.get("/", headers=PAGE).headers["location"]).text
+    client.post("/login", data={"token": tokens[Role.viewer]})
+    with Store.open(url) as store:
+        revoke_token(store.database, "some viewer")
+    led = client.get("/", headers=PAGE).headers["location"]
+    assert led == "/login?next=/&ended=true"
+    assert "You are no longer logged in" in client.get(led).text
+
+
+def test_a_caller_is_told_who_it_is(door: Door, tokens: dict[Role, str]) -> None:
+    assert door().get("/api/v1/me").json() == {"name": "", "role": "operator"}
+    client = door(tokens=True)
+    for role, token in tokens.items():
+        answer = client.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"})
+        assert answer.json() == {"name": f"some {role}", "role": role}
+
+
 def test_behind_tls_the_cookie_is_for_tls_alone(door: Door, tokens: dict[Role, str]) -> None:
     client = door(names=("studies.example.org",))
     client.base_url = "https://studies.example.org"

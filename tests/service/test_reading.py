@@ -105,6 +105,36 @@ def test_a_trial_tells_what_its_tasks_reported(client: TestClient) -> None:
     assert "counted from 0" in found(client, f"{SMALL}/trials/12", 404)["error"]["message"]
 
 
+def test_a_trial_tells_its_settings_and_who_shares_its_search(client: TestClient) -> None:
+    trials = [found(client, f"{SMALL}/trials/{number}?steps=2") for number in range(12)]
+    darts = next(trial for trial in trials if trial["params"]["method"] == "darts")
+    settings = {(one["part"], one["name"]): one for one in darts["settings"]}
+    assert (settings["method", "epochs"]["value"], settings["method", "epochs"]["default"]) == (3, 50)  # the paper's
+    assert settings["trial", "budget"]["chosen"]
+    differing = [one["chosen"] or one["value"] != one["default"] for one in darts["settings"]]
+    assert differing == sorted(differing, reverse=True)
+    search = next(task for task in darts["tasks"] if task["kind"] == "search")
+    assert [step["step"] for step in search["steps"]] == [1, 3]
+    sharing = [trial["number"] for trial in trials if any(task["key"] == search["key"] for task in trial["tasks"])]
+    assert search["trials"] == sharing
+    assert len(sharing) == 3  # one for each budget
+    attempt = search["attempts"][0]
+    assert attempt["started"] <= attempt["finished"]
+    assert attempt["device"] == "cpu"
+
+
+def test_the_weights_of_a_search_come_epoch_by_epoch_and_none_where_nothing_is_learned(client: TestClient) -> None:
+    trials = found(client, f"{SMALL}/trials")["trials"]
+    darts, random = (next(one["number"] for one in trials if one["params"]["method"] == name) for name in ("darts", "random"))
+    told = found(client, f"{SMALL}/trials/{darts}/mixture")
+    assert [step["step"] for step in told["steps"]] == [1, 2, 3]
+    assert told["groups"]["normal"]["edges"] == [[0, 2], [1, 2], [0, 3], [1, 3], [2, 3]]  # two nodes, every node before each
+    assert told["groups"]["reduce"]["operations"][3] == "skip_connect"
+    assert told["steps"][-1]["groups"]["normal"]["operations"] == [[1.0] + [0.0] * 7] * 5  # by the fake pool
+    assert found(client, f"{SMALL}/trials/{random}/mixture")["steps"] == []
+    assert "counted from 0" in found(client, f"{SMALL}/trials/12/mixture", 404)["error"]["message"]
+
+
 def test_an_architecture_is_found_by_the_beginning_of_its_key(client: TestClient, url: str) -> None:
     best = api.load_study("small", url).best()
     answer = found(client, f"{SMALL}/architectures/{best.key[:12]}")

@@ -55,7 +55,7 @@ def test_a_sent_study_is_made_and_started_in_a_process_of_its_own(
     more = send(client, "studies", TABULAR | {"replicates": 11}, start=False)
     assert (more.status_code, more.json()["error"]["code"]) == (409, "study_conflict")
     assert send(client, "studies", TABULAR | {"replicates": 11}, start=False, extend=True).status_code == 201
-    resumed = client.post("/api/v1/studies/tabular/resume")
+    resumed = client.post("/api/v1/studies/tabular/resume?wait=10")
     assert (resumed.status_code, resumed.json()["done"]) == (202, True)
     deadline = time.monotonic() + PATIENCE
     while until(client, "tabular", "COMPLETE")["trials"] != {"COMPLETE": 22}:
@@ -86,6 +86,8 @@ def test_the_storage_goes_by_the_environment_and_not_by_an_argument(
 
         def wait(self) -> int:
             return 0
+
+        poll = wait
 
     monkeypatch.setattr("subprocess.Popen", Started)
     assert client.post("/api/v1/studies/small/resume").status_code == 202

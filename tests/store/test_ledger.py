@@ -79,6 +79,15 @@ def test_a_replayed_step_overwrites(store, ledger, running):
     assert [(record.step, record.metrics) for record in store.progress(task)] == [(0, {"loss": 2.0}), (1, {"loss": 1.5})]
 
 
+def test_a_mixture_is_read_apart_from_the_metrics_and_a_replay_overwrites_it(store, ledger, running):
+    task, attempt = running
+    ledger.record_progress(task, attempt, 0, {"loss": 2.0}, None, {"cell": {"operations": [[0.5, 0.5]]}})
+    ledger.record_progress(task, attempt, 0, {"loss": 2.0}, None, {"cell": {"operations": [[0.9, 0.1]]}})
+    ledger.record_progress(task, attempt, 1, {"loss": 1.0})
+    assert store.mixtures(task) == [(0, {"cell": {"operations": [[0.9, 0.1]]}})]
+    assert [set(vars(record)) for record in store.progress(task)] == [{"task_id", "step", "attempt_id", "metrics", "time"}] * 2
+
+
 def test_metrics_that_are_not_finite_become_null(store, ledger, running):
     ledger.record_progress(*running, 0, {"loss": math.nan, "norm": math.inf, "accuracy": 0.1})
     assert store.progress(running[0])[0].metrics == {"loss": None, "norm": None, "accuracy": 0.1}

@@ -77,6 +77,7 @@ def test_a_database_of_any_schema_is_read_wholly_after_an_upgrade(old_url, revis
         ]
         assert [step.hypervolume for step in study.front_history()] == [step.hypervolume for step in now.front_history()]
     assert len(render(report_data(study))) > 10_000
+    assert not any(study.store.mixtures(task.id) for task in study.store.tasks(study.record.id)), "nothing was said of them then"
     study.store.close()
     assert api.check_database(old_url) == [
         "study 'broken': 1 tasks are RUNNING but nobody drives the study; moonas resume broken goes on with them"

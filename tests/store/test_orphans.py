@@ -112,7 +112,7 @@ def test_a_study_that_a_living_process_drives_is_left_alone(store, study, folder
 def test_two_databases_of_one_folder_never_touch_each_other_s_files(tmp_path):
     created = 1.75e9
     urls = [f"sqlite:///{tmp_path}/one.db", f"sqlite:///{tmp_path}/two.db", "postgresql://u:secret@host/db", "postgresql://host/db"]
-    folders = [artifact_url(url, study_folder(url, "digits", created), "s3://bucket/base/") for url in urls]
+    folders = [artifact_url(url, "digits", created, "s3://bucket/base/") for url in urls]
     assert len(set(folders)) == 3
     assert folders[2] == folders[3]
     assert all(folder.startswith("s3://bucket/base/digits-") and "secret" not in folder for folder in folders)
@@ -125,7 +125,7 @@ def finished(monkeypatch, tmp_path):
     monkeypatch.setattr("moonas.worker.local.LocalPool", lambda devices, *more: FakePool(len(devices)))
     url = f"sqlite:///{tmp_path}/study.db"
     study = moonas.run(small_study(methods=["random"]), url)
-    return url, Path(artifact_url(url, study_folder(url, "small", study.record.created)).removeprefix("file://"))
+    return url, Path(artifact_url(url, "small", study.record.created).removeprefix("file://"))
 
 
 def test_the_commands_tell_mend_and_then_find_nothing(finished):
@@ -183,7 +183,7 @@ def test_a_search_whose_weights_are_lost_runs_again_where_they_are_needed(monkey
     url = f"sqlite:///{tmp_path}/study.db"
     stopped = moonas.run({**question, "limits": {"device_hours": 1e-9}}, url)
     assert (stopped.state, len(stopped.trials())) == ("STOPPED", 1)
-    folder = artifact_url(url, study_folder(url, "small", stopped.record.created))
+    folder = artifact_url(url, "small", stopped.record.created)
     (weights,) = list_artifacts(folder)
     shutil.rmtree(folder.removeprefix("file://"))
     with pytest.raises(TaskError, match="not there"):

@@ -5,9 +5,10 @@ import pytest
 from moonas.errors import Problem
 from moonas.study.checks import check_parts
 from moonas.study.loading import study_from
-from moonas.study.methods import MethodEntry, RandomConfig
-from moonas.study.schema import Method, Named
+from moonas.study.method_settings import RandomConfig
+from moonas.study.methods import MethodEntry
 from moonas.study.validation import Place
+from moonas.study.variants import Method, Named
 from tests.study.files import complaints, study
 
 

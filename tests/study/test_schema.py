@@ -7,7 +7,8 @@ import pytest
 
 from moonas.errors import StudyFileError
 from moonas.study.loading import load_study, study_from
-from moonas.study.methods import METHODS, DartsConfig
+from moonas.study.method_settings import DartsConfig
+from moonas.study.methods import METHODS
 from moonas.study.ranges import Range
 from moonas.study.validation import plain
 from tests.study.files import complaints, raw, study

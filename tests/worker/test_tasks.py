@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from moonas.architecture import Architecture
@@ -92,6 +93,8 @@ def test_each_epoch_is_reported_with_metrics_scores_and_a_new_checkpoint(searche
     assert [(message["step"], message["of"]) for message in loop.progress] == [(1, 3), (2, 3), (3, 3)]
     assert len({checkpoint["id"] for checkpoint in loop.checkpoints}) == 3
     assert loop.progress[-1]["scores"] == result["scores"]
+    expected = np.exp(np.array(result["scores"]["normal"]))  # of DARTS, whose scores are the logs of its probabilities
+    assert np.abs(np.array(loop.progress[-1]["mixture"]["normal"]["operations"]) - expected).max() <= 0.0005
     assert loop.progress[-1]["metrics"] == result["health"]
     assert not loop.warnings
 

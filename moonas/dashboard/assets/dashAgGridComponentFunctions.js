@@ -4,28 +4,32 @@
 const cells = (window.dashAgGridComponentFunctions = window.dashAgGridComponentFunctions || {});
 const element = (...parts) => React.createElement(...parts);
 
-// A link to a page of the dashboard: `href` of the row.
-cells.PageLink = ({ value, data }) =>
+const link = (href, content) =>
   element(
     "a",
     {
-      href: data.href,
+      href,
       onClick: (event) => {
         if (event.metaKey || event.ctrlKey || event.shiftKey) return;
         event.preventDefault();
-        history.pushState({}, "", data.href);
-        window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+        visit(href);
       },
     },
-    value,
+    content,
   );
+
+// A link to a page of the dashboard: `href` of the row.
+cells.PageLink = ({ value, data }) => link(data.href, value);
+
+// A link to a trial: `trialHref` of the row; nothing while the row is on its way.
+cells.TrialLink = ({ value, data }) => (data ? link(data.trialHref, value) : null);
 
 // A word with a dot in the row's colour.
 cells.Dot = ({ value, data }) =>
   element("span", null, element("span", { className: "dot", style: { background: data.colour } }), value);
 
 // A state as a badge. value: such as "RUNNING".
-cells.State = ({ value }) => element("span", { className: `badge ${value.toLowerCase()}` }, value.toLowerCase());
+cells.State = ({ value }) => value && element("span", { className: `badge ${value.toLowerCase()}` }, value.toLowerCase());
 
 // Trials by state as a bar. `parts` of the row: [state, share of all trials]; `done`: a text beside it; `states`: what the bar shows.
 cells.Trials = ({ data }) =>
@@ -57,3 +61,20 @@ cells.Sparkline = ({ value }) => {
     element("circle", { cx: x, cy: y, r: 2.4, fill: "currentColor" }),
   );
 };
+
+// The button that opens a study's menu. value: the verbs in it.
+cells.Menu = ({ value, data }) =>
+  value.length === 0
+    ? null
+    : element(
+        "button",
+        {
+          type: "button",
+          className: "more",
+          "aria-label": `What to do with ${data.name}`,
+          "aria-haspopup": "menu",
+          "data-menu": value.join(" "),
+          "data-studies": JSON.stringify([data.name]),
+        },
+        "⋯",
+      );

@@ -13,6 +13,20 @@ const drawsFast = () => {
   return !/swiftshader|llvmpipe|softpipe|software|basic render/i.test(name);
 };
 
+// Go to a page of the dashboard, which loads nothing anew.
+const visit = (href) => {
+  history.pushState({}, "", href);
+  window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+};
+
+// Enter in a table's cell follows its link or presses its button.
+document.addEventListener("keydown", (event) => {
+  const inside = event.key === "Enter" && event.target.matches(".ag-cell") && event.target.querySelector("a, button");
+  if (!inside) return;
+  event.preventDefault(); // or the key would press what is given the focus now, too
+  inside.click();
+});
+
 // What pages do without asking the server.
 window.dash_clientside = Object.assign({}, window.dash_clientside, {
   moonas: {
@@ -30,6 +44,18 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       const tell = () => window.dash_clientside.set_props("scheme", { data: current() });
       new MutationObserver(tell).observe(root, { attributeFilter: ["data-mantine-color-scheme"] });
       return [current(), drawsFast()];
+    },
+    // The trials of a state and a method alone, as the table of trials asks the server for them.
+    narrow: (state, method) =>
+      Object.fromEntries(
+        Object.entries({ state, method })
+          .filter(([, value]) => value !== "any")
+          .map(([column, value]) => [column, { filterType: "text", type: "equals", filter: value }]),
+      ),
+    // Lets the table of trials ask for its rows again, where it is there.
+    again: () => {
+      if (document.getElementById("trials")) dash_ag_grid.getApi("trials").refreshInfiniteCache();
+      return window.dash_clientside.no_update;
     },
     // A table that shows the rows with these words only.
     filter: (words, options) => ({ ...options, quickFilterText: words }),

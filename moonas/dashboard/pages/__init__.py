@@ -13,7 +13,7 @@ from dash import Dash
 
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import Page
-from moonas.dashboard.pages import architecture, compare, pick, studies, study
+from moonas.dashboard.pages import architecture, compare, pick, studies, study, trial
 
 
 class Module(Protocol):
@@ -30,6 +30,7 @@ PAGES: dict[str, Module] = {
     "/": studies,
     "/studies/{name}": study,
     "/studies/{name}/pick": pick,
+    "/studies/{name}/trials/{number}": trial,
     "/studies/{name}/networks/{key}": architecture,
     "/compare": compare,
 }

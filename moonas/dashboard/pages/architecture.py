@@ -11,7 +11,7 @@ from dash import Dash, html
 
 from moonas.architecture import Architecture
 from moonas.dashboard.catalogue import Catalogue
-from moonas.dashboard.components import Page, anchor, cards, code, grid, numeric, panel, study_address
+from moonas.dashboard.components import Page, anchor, cards, code, grid, numeric, panel, study_address, trial_address
 from moonas.dashboard.drawing import cell_pictures, legend
 from moonas.dashboard.live import LiveStudy
 from moonas.report import text
@@ -199,7 +199,7 @@ def provenance(live: LiveStudy, key: str) -> Any:
     candidates = live.store.candidates(live.record.id, architectures=[key])
     trials = {trial.id: trial for trial in live.store.trials(live.record.id, architectures=[key])}
     columns = [
-        numeric("trial", "Trial", "whole", 85),
+        {"field": "trial", "headerName": "Trial", "cellRenderer": "TrialLink", "width": 85},
         {"field": "method", "headerName": "Method", "minWidth": 120, "flex": 1},
         {"field": "budget", "headerName": "Budget", "minWidth": 150, "flex": 1},
         {"field": "width", "headerName": "Width", "width": 95},
@@ -208,7 +208,13 @@ def provenance(live: LiveStudy, key: str) -> Any:
         numeric("score", "Score", "number", 100),
         {"field": "settings", "headerName": "Settings", "minWidth": 160, "flex": 2, "tooltipField": "settings"},
     ]
-    rows = [_proposal(one, trials[one.trial_id].params, trials[one.trial_id].replicate) for one in candidates]
+    rows = [
+        {
+            **_proposal(one, trials[one.trial_id].params, trials[one.trial_id].replicate),
+            "trialHref": trial_address(live.name, one.trial),
+        }
+        for one in candidates
+    ]
     versions: dict[str, str] = {"moonas (study)": live.record.version}
     for one in live.store.evaluations(live.record.id, architectures=[key]):
         versions |= {name: str(version) for name, version in one.versions.items()}

@@ -7,9 +7,11 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
+from moonas.dashboard.actions import VERBS, buttons, for_many, offered
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import Page, anchor, empty, grid, in_thread, numeric, study_address
 from moonas.dashboard.overview import StudyLine
+from moonas.dashboard.readers import reader
 from moonas.report import text
 from moonas.store.states import StudyState, TrialState
 
@@ -27,18 +29,32 @@ COLUMNS: list[dict[str, Any]] = [
     numeric("left", "Time left", "span", 100),
     numeric("last", "Last event", "moment", 120),
 ]
+MENU: dict[str, Any] = {
+    "field": "verbs",
+    "headerName": "",
+    "cellRenderer": "Menu",
+    "width": 58,
+    "pinned": "right",  # in sight on a phone, too
+    "sortable": False,
+    "resizable": False,
+    "getQuickFilterText": {"function": "''"},
+}
+CHOOSING = {"rowSelection": {"mode": "multiRow", "enableClickSelection": False}}
 
 
 def page(catalogue: Catalogue, query: dict[str, str]) -> Page:
     """The table, or how to come to a first study."""
     rows = [row(line) for line in catalogue.lines()]
-    table = grid("studies", COLUMNS, rows, "name")
+    drives = reader().drives
+    columns = [*COLUMNS, MENU] if drives else COLUMNS
+    table = grid("studies", columns, rows, "name", options=CHOOSING if drives else {})
     find = dmc.TextInput(
         id="filter", placeholder="Filter", size="sm", className="filter", attributes={"input": {"aria-label": "Filter studies"}}
     )
     nothing = empty("No study yet", "Studies show up here as soon as one is started with this database:", "moonas run STUDY.yaml")
     content = [
         html.Div([html.H1("Studies"), anchor("/compare", "Compare", className="action"), find], className="head"),
+        html.Div(id="chosen", className="chosen-studies", role="group", **{"aria-label": "With the studies that are chosen"}),
         html.Div(table, id="some", hidden=not rows),
         html.Div(nothing, id="none", hidden=bool(rows)),
         dcc.Interval(id="again", interval=EVERY),
@@ -53,14 +69,18 @@ def register(app: Dash, catalogue: Catalogue) -> None:
         Output("studies", "rowTransaction"),
         Output("some", "hidden"),
         Output("none", "hidden"),
+        Output("chosen", "children"),
         Input("again", "n_intervals"),
+        Input("news", "data"),
+        Input("studies", "selectedRows"),
         State("studies", "rowData"),
         prevent_initial_call=True,
     )
     @in_thread
-    def update(_: int, shown: list[dict[str, Any]]) -> tuple[Any, bool, bool]:
+    def update(beats: int, news: Any, chosen: list[dict[str, Any]] | None, shown: list[dict[str, Any]]) -> tuple[Any, ...]:
         rows = [row(line) for line in catalogue.lines()]
-        return changes(shown, rows) or no_update, not rows, bool(rows)
+        names = {one["name"] for one in chosen or []}
+        return changes(shown, rows) or no_update, not rows, bool(rows), with_chosen([one for one in rows if one["name"] in names])
 
     app.clientside_callback(
         ClientsideFunction("moonas", "filter"),
@@ -83,6 +103,13 @@ def changes(shown: list[dict[str, Any]], rows: list[dict[str, Any]]) -> dict[str
     return {kind: some for kind, some in found.items() if some}
 
 
+def with_chosen(rows: list[dict[str, Any]]) -> list[Any]:
+    """What may be done to the studies of some rows, each verb to those that it makes sense for."""
+    verbs = {verb: [one["name"] for one in rows if verb in one["verbs"]] for verb in VERBS}
+    fitting = {verb: names for verb, names in verbs.items() if names}
+    return [html.Span(f"{len(rows)} chosen"), *buttons(fitting, counted=True)] if rows else []
+
+
 def row(line: StudyLine) -> dict[str, Any]:
     """A study as the table takes it."""
     running = line.trials.get(TrialState.RUNNING, 0)
@@ -103,4 +130,5 @@ def row(line: StudyLine) -> dict[str, Any]:
         "hours": line.device_seconds / 3600,
         "left": line.seconds_left if line.state is StudyState.RUNNING and running else None,
         "last": line.last_event or line.created,
+        "verbs": for_many(offered(line.state, line.driven, line.trials, line.planned)),
     }

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
 
+from moonas.dashboard.actions import buttons, offered
 from moonas.dashboard.catalogue import Catalogue
-from moonas.dashboard.components import Page, anchor, cards, in_thread, study_address
+from moonas.dashboard.components import NOTHING, Page, anchor, badge, cards, in_thread, study_address
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.overview import planned_trials, seconds_per_trial
 from moonas.dashboard.views import VIEWS
@@ -34,14 +35,22 @@ def page(catalogue: Catalogue, query: dict[str, str], name: str) -> Page:
         anchor(study_address(name, "pick"), "Pick a network", className="action"),
         anchor(f"/compare?studies={name}", "Compare", className="action"),
     ]
+    view = VIEWS[opened].layout(live)
     content = [
         html.Div(
-            [html.H1(name), html.Span(id="state"), html.Span(links, className="actions"), html.P(facts(live), className="facts")],
+            [
+                html.H1(name),
+                html.Span(badge(live.state.value), id="state"),
+                html.Span([*links, html.Span(verbs(live), id="verbs")], className="actions"),
+                html.P(facts(live), className="facts"),
+                html.P(remark(live), id="remark", className="facts"),
+            ],
             className="head",
         ),
         html.Div(headline(live), id="headline"),
         tabs,
-        html.Div(VIEWS[opened].layout(live), id="opened"),
+        html.Div(view, id="opened"),
+        dcc.Store(id="bare", data=is_bare(view)),
         dcc.Store(id="study", data=name),
         dcc.Store(id="version", data=live.now.text),
         dcc.Interval(id="beat", interval=EVERY),
@@ -52,33 +61,62 @@ def page(catalogue: Catalogue, query: dict[str, str], name: str) -> Page:
 def register(app: Dash, catalogue: Catalogue) -> None:
     """Open views; look now and then whether anything has changed, and let what is open be drawn anew only then."""
 
-    @app.callback(Output("opened", "children"), Input("view", "value"), State("study", "data"), prevent_initial_call=True)
+    @app.callback(
+        Output("opened", "children"),
+        Output("bare", "data"),
+        Input("view", "value"),
+        Input("version", "data"),
+        State("bare", "data"),
+        State("study", "data"),
+        prevent_initial_call=True,
+    )
     @in_thread
-    def open_view(view: str, name: str) -> list[Any]:
-        return VIEWS[view].layout(catalogue.live(name))
+    def open_view(view: str, _: str, bare: bool, name: str) -> tuple[Any, Any]:
+        if ctx.triggered_id == "version" and not bare:  # what is there follows by itself
+            return no_update, no_update
+        opened = VIEWS[view].layout(catalogue.live(name))
+        return opened, is_bare(opened)
 
     @app.callback(
         Output("version", "data"),
         Output("headline", "children"),
         Output("state", "children"),
+        Output("verbs", "children"),
+        Output("remark", "children"),
         Input("beat", "n_intervals"),
+        Input("news", "data"),
         State("version", "data"),
         State("study", "data"),
     )
     @in_thread
-    def look(beats: int | None, version: str, name: str) -> tuple[Any, Any, Any]:
+    def look(beats: int | None, news: Any, version: str, name: str) -> tuple[Any, ...]:
         live = catalogue.live(name)
-        if beats and live.now.text == version:
-            return no_update, no_update, no_update
-        return (live.now.text if live.now.text != version else no_update), headline(live), badge(live.state)
+        if live.now.text == version:
+            return (no_update,) * 5
+        return live.now.text, headline(live), badge(live.state.value), verbs(live), remark(live)
 
     for view in VIEWS.values():
         view.register(app, catalogue)
 
 
-def badge(state: StudyState) -> Any:
-    """A state, in its colour."""
-    return html.Span(state.value.lower(), className=f"badge {state.value.lower()}")
+def is_bare(view: list[Any]) -> bool:
+    """Whether a view only says that there is nothing to show yet."""
+    return any(getattr(part, "className", "") == NOTHING for part in view)
+
+
+def verbs(live: LiveStudy) -> list[Any]:
+    """Buttons for what may be done to it now."""
+    planned = planned_trials(live.name, live.record.config_hash, live.record.config)
+    found = offered(live.state, live.now.driven, {TrialState(state): count for state, count in live.now.trials}, planned)
+    return buttons({verb: [live.name] for verb in found})
+
+
+def remark(live: LiveStudy) -> str:
+    """Why it is in its state, where there is something to say."""
+    if live.state is StudyState.RUNNING and not live.now.driven:
+        return "No process drives it any more; the one that did has ended without a word. What it reported is kept."
+    note = live.store.state_note(live.record.id)
+    return f"{live.state.value.capitalize()}: {note}" if note else ""
 
 
 def facts(live: LiveStudy) -> str:

@@ -13,7 +13,7 @@ from dash import Dash
 
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.live import LiveStudy
-from moonas.dashboard.views import budgets, front, methods, parameters, volume, workers
+from moonas.dashboard.views import budgets, events, front, methods, parameters, trials, volume, workers
 
 
 class View(Protocol):
@@ -34,5 +34,7 @@ VIEWS: dict[str, View] = {
     "methods": methods,
     "budgets": budgets,
     "parameters": parameters,
+    "trials": trials,
     "workers": workers,
+    "events": events,
 }

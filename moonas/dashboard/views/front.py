@@ -12,7 +12,7 @@ from dash import Dash, Input, Output, Patch, State, ctx, dcc, html, no_update
 
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.colouring import COLOURS, choices, group_of, groups
-from moonas.dashboard.components import anchor, empty, graph, grid, in_thread, numeric, panel, study_address
+from moonas.dashboard.components import anchor, empty, graph, grid, in_thread, numeric, panel, study_address, trial_address
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.scheme import SCHEME, WEBGL
 from moonas.report import text
@@ -263,7 +263,7 @@ def members_table(live: LiveStudy, number: int | None, colour: str) -> Any:
             if name != colour
         ],
         {"field": "width", "headerName": "Width", "width": 90},
-        numeric("trial", "Trial", "whole", 80),
+        {"field": "trial", "headerName": "Trial", "cellRenderer": "TrialLink", "width": 80},
         *[{"field": f"setting-{place}", "headerName": name, "width": 110} for place, name in enumerate(settings)],
         *[
             numeric(f"metric-{place}", METRICS[name].heading, "percent" if name in text.FRACTIONS else "number", 115)
@@ -283,6 +283,7 @@ def members_table(live: LiveStudy, number: int | None, colour: str) -> Any:
                 "budget": text.budget(point.budget),
                 "width": f"{point.skeleton.channels}×{point.skeleton.cells}",
                 "trial": point.trial,
+                "trialHref": trial_address(live.name, point.trial),
                 **{f"setting-{place}": text.setting(point.settings.get(name, "")) for place, name in enumerate(settings)},
                 **{f"metric-{place}": point.metrics[name].value for place, name in enumerate(names) if name in point.metrics},
             }
@@ -315,7 +316,8 @@ def chosen_text(live: LiveStudy, point: Point | None) -> Any:
         if name in point.metrics
     ]
     link = anchor(study_address(live.name, "networks", point.key), point.key[:12])
-    return html.P([html.Strong(link), f" · {point.method}, trial {point.trial} · ", ", ".join(told)], className="chosen")
+    trial = anchor(trial_address(live.name, point.trial), f"trial {point.trial}")
+    return html.P([html.Strong(link), f" · {point.method}, ", trial, " · ", ", ".join(told)], className="chosen")
 
 
 def _select(part: str, label: str, choices: list[dict[str, str]], value: str) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from dash import Dash, Input, Output, State, html
 
 from moonas.dashboard.catalogue import Catalogue
-from moonas.dashboard.components import empty, graph, in_thread, panel
+from moonas.dashboard.components import anchor, empty, graph, in_thread, panel, study_address
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.scheme import SCHEME
 from moonas.dashboard.views.front import drawable
@@ -43,6 +43,7 @@ def layout(live: LiveStudy) -> list[Any]:
         panel(
             graph("parallel-figure", "Parallel coordinates", 430),
             html.P(id="parallel-note", className="note"),
+            anchor(f"{study_address(live.name)}?view=trials", "All trials in a table"),
             title="Trials",
             note=parallel,
         ),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from dash import Dash, Input, Output, State, html
+from dash import Dash, Input, Output, State, html, no_update
 from sqlalchemy import func, select
 
 from moonas.dashboard.catalogue import Catalogue
-from moonas.dashboard.components import empty, graph, in_thread, panel
+from moonas.dashboard.components import empty, graph, in_thread, panel, trial_address
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.scheme import SCHEME
 from moonas.report import text
@@ -46,6 +46,16 @@ def register(app: Dash, catalogue: Catalogue) -> None:
         bars, _total = attempts(catalogue.live(name))
         return timeline_figure(bars, scheme), busy(bars)
 
+    @app.callback(
+        Output("address", "pathname", allow_duplicate=True),
+        Input("timeline", "clickData"),
+        State("study", "data"),
+        prevent_initial_call=True,
+    )
+    def go(click: dict[str, Any] | None, name: str) -> Any:
+        number = click["points"][0].get("customdata") if click else None
+        return no_update if number is None else trial_address(name, number)
+
 
 def attempts(live: LiveStudy) -> tuple[list[Bar], int]:
     """The latest attempts, the oldest of them first; and how many there are."""
@@ -71,7 +81,8 @@ def attempts(live: LiveStudy) -> tuple[list[Bar], int]:
         lines = [f"<b>{safe(kind)}</b> for trial {number}, {ended.lower()}", f"{text.duration(end - started)} on {safe(device)}"]
         if reason:
             lines.append(safe(reason))
-        bars.append(Bar(f"{worker} {device}".strip(), started, end, ended, "<br>".join(lines)))
+        lines += [] if number is None else ["click for the trial"]
+        bars.append(Bar(f"{worker} {device}".strip(), started, end, ended, "<br>".join(lines), number))
     return bars, total
 
 

@@ -17,6 +17,7 @@ from moonas.outer.plan import Design, Plan
 from moonas.report.collect import report_data
 from moonas.results.study import Study
 from moonas.skeleton import Skeleton
+from moonas.spaces.mixture import mixture_from_json
 from moonas.specs import EvaluateSpec, MeasureSpec, RerankSpec, SearchSpec
 from moonas.store.copying import write_rows, write_study
 from moonas.store.store import Store
@@ -75,6 +76,9 @@ def _problems(content: Content, plan: Plan) -> Iterator[str]:
             yield f"a task of the kind {task['kind']!r} has another key than its spec"
         if task["spec"].get("weights") is not None or ((task["result"] or {}).get("weights") or {"url": None}) != {"url": None}:
             yield "a task names a file"
+    for row in rows["progress"]:
+        if row["mixture"] is not None:
+            mixture_from_json(plan.space, row["mixture"])
 
 
 def _read_all(study: Study) -> None:

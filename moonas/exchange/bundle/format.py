@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 
 from moonas.store.copying import TABLES
 
-FORMAT = 1
+FORMAT = 2
+LATER = {1: {"progress": ("mixture",)}}  # columns that a table of an earlier format does not have yet, the last ones here
 MANIFEST, STUDY, ARTIFACTS = "manifest.json", "study.json", "artifacts.jsonl"
 ROWS = [f"{copied.name}.jsonl" for copied in TABLES]
 FILE = re.compile(r"artifacts/([0-9a-f]{64})\.safetensors")

@@ -22,6 +22,7 @@ from moonas.exchange.bundle.format import (
     FILE,
     FORMAT,
     KINDS,
+    LATER,
     LEAST_JSON,
     MANIFEST,
     MOST_PACKED,
@@ -85,9 +86,10 @@ def _content(archive: zipfile.ZipFile, path: Path) -> Content:
     study = _checked(STUDY, lines[STUDY][0], {name: table_of(Study).columns[name] for name in STUDY_COLUMNS})
     rows: dict[str, Sequence[Row]] = {}
     for copied in TABLES:
-        columns = {name: table_of(copied.model).columns[name] for name in copied.columns}
-        where = f"{copied.name}.jsonl"
-        found_rows = [_checked(f"{where}, line {n}", row, columns) for n, row in enumerate(lines[where], 1)]
+        later = LATER.get(listed["format"], {}).get(copied.name, ())
+        columns = {name: table_of(copied.model).columns[name] for name in copied.columns if name not in later}
+        where, unknown = f"{copied.name}.jsonl", dict.fromkeys(later)
+        found_rows = [{**_checked(f"{where}, line {n}", row, columns), **unknown} for n, row in enumerate(lines[where], 1)]
         _check_references(where, found_rows, copied.references, rows)
         rows[copied.name] = found_rows
     artifacts = _artifacts(lines[ARTIFACTS], rows, infos)
@@ -136,7 +138,7 @@ def _manifest(archive: zipfile.ZipFile, infos: Mapping[str, zipfile.ZipInfo], si
         raise _Wrong(f"it is of format {manifest['format']}, written by {by}; this one reads format {FORMAT}. Upgrade moonas")
     if not isinstance(manifest, dict) or list(manifest) != ["format", "moonas", "study", "rows", "members"]:
         raise _Wrong(f"{MANIFEST} is not one that moonas writes")
-    if manifest["format"] != FORMAT or not isinstance(manifest["moonas"], str):
+    if manifest["format"] not in (*LATER, FORMAT) or not isinstance(manifest["moonas"], str):
         raise _Wrong(f"{MANIFEST} is not one that moonas writes")
     listed = {name: {"bytes": info.file_size} for name, info in infos.items() if name != MANIFEST}
     told = manifest["members"]

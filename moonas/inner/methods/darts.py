@@ -31,7 +31,7 @@ from moonas.networks.descent import (
     sgd,
 )
 from moonas.spaces.space import Space
-from moonas.study.methods import DartsConfig
+from moonas.study.method_settings import DartsConfig
 
 
 class Darts(Method):

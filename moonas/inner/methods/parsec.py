@@ -25,7 +25,7 @@ from moonas.inner.supernets.supernet import Path, Supernet
 from moonas.inner.updates import adam, step_logits
 from moonas.networks.descent import Outcome, cosine, judge, load_optimizer_state, optimizer_state, set_lr, sgd, take_step
 from moonas.spaces.space import Space
-from moonas.study.methods import ParsecConfig
+from moonas.study.method_settings import ParsecConfig
 
 NEGLIGIBLE = 1e-3  # cells of a smaller weight are not trained
 TINY = 1e-30

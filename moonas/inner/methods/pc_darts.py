@@ -30,7 +30,7 @@ from moonas.inner.updates import (
 from moonas.networks.descent import Outcome, cosine, descend, judge, load_optimizer_state, optimizer_state, set_lr, sgd
 from moonas.seeds import stream
 from moonas.spaces.space import Space
-from moonas.study.methods import PCDartsConfig
+from moonas.study.method_settings import PCDartsConfig
 
 
 class PCDarts(Method):
@@ -96,6 +96,11 @@ class PCDarts(Method):
 
     def probabilities(self) -> dict[str, Tensor]:
         return {group: matrix.detach() for group, matrix in softmax(self.alpha).items()}
+
+    @torch.no_grad()
+    def edge_weights(self) -> dict[str, Tensor]:
+        """softmax of beta over the edges into a node."""
+        return {group: logs.exp() for group, logs in log_softmax_by_node(self.beta, self.space).items()}
 
     @torch.no_grad()
     def scores(self) -> dict[str, Tensor]:

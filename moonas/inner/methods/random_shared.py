@@ -18,7 +18,7 @@ from moonas.inner.method import Method, StepOutcomes
 from moonas.inner.supernets.supernet import Path, Supernet
 from moonas.networks.descent import cosine, descend, judge, load_optimizer_state, optimizer_state, set_lr, sgd
 from moonas.spaces.space import Space
-from moonas.study.methods import RandomSharedConfig
+from moonas.study.method_settings import RandomSharedConfig
 
 
 class RandomShared(Method):

@@ -23,7 +23,7 @@ from moonas.inner.updates import adam, copy_logits, logits_to_json, small_logits
 from moonas.networks.descent import Outcome, cosine, descend, judge, load_optimizer_state, optimizer_state, set_lr, sgd
 from moonas.seeds import stream
 from moonas.spaces.space import Space
-from moonas.study.methods import TndNasConfig
+from moonas.study.method_settings import TndNasConfig
 
 STAGES = 3
 DROPOUT_FALL = 0.2  # P-DARTS: after the warm-up, dropout falls by the factor exp(-0.2) each epoch

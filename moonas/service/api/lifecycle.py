@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from moonas import lifecycle
 from moonas.errors import LeaseError
-from moonas.service.api.parts import Name, SettingsOf, Whole
+from moonas.service.api.parts import SOON, Name, SettingsOf, Wait, Whole
 from moonas.service.models import Outcome
 from moonas.service.roles import OPERATOR
 
 router = APIRouter(prefix="/studies/{name}", tags=["lifecycle"])
 
 Number = Annotated[int, Field(ge=0, le=Whole)]
-Wait = Annotated[float, Query(ge=0, le=10, description="Seconds to wait for the answer of the process that drives the study.")]
-SOON = 2.0
 
 
 class Trials(BaseModel):

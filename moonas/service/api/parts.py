@@ -32,6 +32,8 @@ SettingsOf = Annotated[Settings, Depends(_settings)]
 Reader = Annotated[Store, Depends(_store)]  # on a connection that cannot write
 Name = Annotated[str, Path(description="Name of a study.", max_length=200)]
 Whole = 2**31 - 1  # what every database takes for a number
+Wait = Annotated[float, Query(ge=0, le=10, description="Seconds to wait for the answer of the process that drives the study.")]
+SOON = 2.0
 Offset = Annotated[int, Query(ge=0, le=Whole, description="Leave out so many of the first ones.")]
 
 

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Depends, Query, Response
 from starlette.responses import PlainTextResponse
 
 from moonas import api
+from moonas.loop_log import log_end, log_path
 from moonas.preview import preview
-from moonas.service.api.parts import Name, Reader, SettingsOf, StudyOf
-from moonas.service.loops import log_path, loop_log, start_loop
+from moonas.service.api.parts import SOON, Name, Reader, SettingsOf, StudyOf, Wait
+from moonas.service.loops import start_loop, taken_up
 from moonas.service.models import Checked, Outcome, PlanOut, StudyDetail, StudyOut
 from moonas.service.planned import planned_trials
 from moonas.service.roles import OPERATOR, VIEWER
@@ -69,22 +70,25 @@ def plan(sent: Sent) -> PlanOut:
 
 
 @router.post("/studies/{name}/resume", dependencies=[OPERATOR], status_code=202)
-def resume(study: StudyOf, settings: SettingsOf) -> Outcome:
-    """Start a process that goes on with a study; 409 where one drives it."""
-    start_loop(settings, study.store, study.record)
-    return Outcome(message=f"a process was started that goes on with {study.name}")
+def resume(study: StudyOf, settings: SettingsOf, wait: Wait = SOON) -> Outcome:
+    """Start a process that goes on with a study; 409 where one drives it, or where the new one fails at once, with what it says."""
+    process = start_loop(settings, study.store, study.record)
+    message = f"a process was started that goes on with {study.name}"
+    if taken_up(settings, study.store, study.record, process, wait):
+        return Outcome(message=message)
+    return Outcome(message=f"{message}; it has yet to take it up", done=False)
 
 
 @router.get("/studies/{name}/log", dependencies=[VIEWER], response_class=PlainTextResponse)
 def read_log(study: StudyOf, settings: SettingsOf) -> PlainTextResponse:
     """The end of what the processes that were started here for a study have printed, errors included."""
-    return PlainTextResponse(loop_log(settings, study.record))
+    return PlainTextResponse(log_end(settings.storage, study.record.id))
 
 
 @router.delete("/studies/{name}", dependencies=[OPERATOR])
 def delete_study(name: Name, store: Reader, settings: SettingsOf) -> Outcome:
     """Delete a study with its trials, fronts and artifacts; 409 while a process drives it."""
-    log = log_path(settings, store.study(name))
+    log = log_path(settings.storage, store.study(name).id)
     api.delete_study(name, settings.storage)
     log.unlink(missing_ok=True)
     return Outcome(message=f"deleted {name}")

@@ -15,12 +15,13 @@ from moonas.store.tokens import owner_of
 
 router = APIRouter(include_in_schema=False)
 DAYS = 30
+ENDED = "You are no longer logged in: your token was withdrawn, or its time is over. Log in again to go on."
 
 
 @router.get("/login")
-def show_login(next: str = "/") -> Response:
-    """The form."""
-    return _form(next)
+def show_login(next: str = "/", ended: bool = False) -> Response:
+    """The form. ended: whether its reader was logged in until now."""
+    return _form(next, ENDED if ended else "")
 
 
 @router.post("/login")

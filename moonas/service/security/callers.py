@@ -33,12 +33,13 @@ class Callers:
             return await self.app(scope, receive, send)
         if scope["type"] != "http":  # nothing here speaks over web sockets, which no rule of browsers keeps within one server
             return await send({"type": "websocket.close", "code": 1008})
+        token = ""
         caller: Caller | None = HERE
         if self.settings.needs_tokens:
             token = _token(Headers(scope=scope))
             caller = await run_in_threadpool(self._caller, token) if token else None
         if caller is None and scope["path"] not in PUBLIC_PATHS:
-            return await _refusal(scope)(scope, receive, send)
+            return await _refusal(scope, bool(token))(scope, receive, send)
         scope.setdefault("state", {})["caller"] = caller
         return await self.app(scope, receive, send)
 
@@ -53,8 +54,10 @@ def _token(headers: Headers) -> str:
     return token.strip() if scheme.lower() == "bearer" else cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
 
 
-def _refusal(scope: Scope) -> Response:
+def _refusal(scope: Scope, ended: bool) -> Response:
+    """ended: whether the caller has a token, which opens nothing any more."""
     if scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", "") and not scope["path"].startswith("/api/"):
-        return RedirectResponse(f"/login?next={quote(scope['path'])}", 303)
+        asked = quote(scope["path"] + "?" * bool(scope["query_string"]) + scope["query_string"].decode("latin-1"))
+        return RedirectResponse(f"/login?next={asked}{'&ended=true' * ended}", 303)
     text = "a valid token is needed: `Authorization: Bearer TOKEN`; make one with: moonas token create NAME --role viewer"
     return problem_response(Problem(401, "unauthorized", text, {"WWW-Authenticate": "Bearer"}))
