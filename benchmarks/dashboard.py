@@ -59,11 +59,11 @@ def actions(catalogue: Catalogue, name: str) -> list[tuple[str, Callable[[], Any
     def live() -> Any:
         return catalogue.live(name)
 
-    def drawn(axes: list[str], colour: str, number: int | None = None) -> Any:
-        return front.drawn(live(), axes, colour, "auto", True, True, number, "light")
+    def drawn(axes: list[str], colour: str, number: int | None = None, webgl: bool = True) -> Any:
+        return front.drawn(live(), axes, colour, "auto", True, True, number, "light", webgl)
 
     def race_view() -> Any:
-        runners = live().once("race", lambda: race(live().study))
+        runners = live().once("race", lambda: race(live().study, live().tally()))
         return race_figure(runners), methods.rows(runners)
 
     def importance_view() -> Any:
@@ -79,6 +79,7 @@ def actions(catalogue: Catalogue, name: str) -> list[tuple[str, Callable[[], Any
         ("the list of studies", lambda: studies.page(catalogue, {}).content),
         ("a study's page", lambda: study.page(catalogue, {}, name).content),
         ("its front", lambda: drawn(axes, "method")),
+        ("its front without WebGL", lambda: drawn(axes, "method", webgl=False)),
         ("the table of members", lambda: front.members_table(live(), None, "method")),
         ("has anything changed?", lambda: live().now.text),
         ("the front, coloured by width", lambda: drawn(axes, "width")),
@@ -98,6 +99,7 @@ def actions(catalogue: Catalogue, name: str) -> list[tuple[str, Callable[[], Any
         ("timeline of workers", lambda: timeline_figure(workers.attempts(live())[0])),
         ("race of methods", race_view),
         ("pick under a bound", lambda: pick.answer(live(), f"{axes[0]}=500k", False)),
+        ("pick by what is no objective", lambda: pick.answer(live(), "macs=60M", False)),
     ]
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from moonas.front.dominance import non_dominated
 from moonas.front.hypervolume import hypervolume
 from moonas.outer.archive import Archive
-from moonas.outer.plan import Design
-from moonas.results.networks import Network
 from moonas.results.study import Study
+from moonas.results.tally import Tally, tally
 from moonas.store.records import Place
 from moonas.store.states import TrialState
+from moonas.study.bounds import Bound
+from moonas.study.budgets import parse_budget
 from moonas.study.objectives import minimised
 
 
@@ -48,34 +52,29 @@ class Runner:
         return {**asdict(self), "exclusive_per_hour": self.exclusive_per_hour}
 
 
-def race(study: Study) -> list[Runner]:
-    """A runner for each method of the study, in the order of its file."""
-    trials = {trial.id: trial for trial in study.trials()}
+def race(study: Study, known: Tally | None = None) -> list[Runner]:
+    """A runner for each method of the study, in the order of its file. known: `tally(study)`, where it is at hand."""
+    known = known or tally(study)
+    trials, networks = known.trials, known.values
     method_of = {id: trial.params["method"] for id, trial in trials.items()}
-    networks = {network.place: network for network in study.archive()}
     finders: dict[Place, set[str]] = {place: set() for place in networks}
-    misses = dict.fromkeys(trials, False)
-    for candidate in study.store.candidates(study.record.id):
-        design = Design.from_params(trials[candidate.trial_id].params)
-        place = Place(candidate.architecture, candidate.skeleton, study.plan.recipe(design))
-        if place in finders:
-            finders[place].add(method_of[candidate.trial_id])
-            if candidate.origin == "primary":
-                bounds = study.plan.bounds(design.budget)
-                costs = {name: networks[place].metrics[name].value for name in bounds}
-                misses[candidate.trial_id] = any(
-                    not bound.get("lower", -np.inf) <= costs[name] <= bound.get("upper", np.inf) for name, bound in bounds.items()
-                )
+    missed: set[int] = set()
+    bounds_of = cache(lambda budget: study.plan.bounds(parse_budget(budget)))
+    for trial_id, place, primary in known.found:
+        finders[place].add(method_of[trial_id])
+        bounds = bounds_of(trials[trial_id].params["budget"]) if primary else {}
+        if any(Bound(name, **ends).violation(networks[place][name]) for name, ends in bounds.items()):
+            missed.add(trial_id)
     hours = _device_hours(study, method_of)
     collapsed = study.collapses()
-    whole = _hypervolume(study, list(networks.values()))
+    worth = _Worth(study, networks)
     runners = []
     for method in study.config.methods:
         own = [trial for trial in trials.values() if method_of[trial.id] == method.label]
         complete = [trial for trial in own if trial.state is TrialState.COMPLETE]
         accuracies = [trial.values["accuracy"] for trial in complete if trial.values and "accuracy" in trial.values]
-        others = [network for place, network in networks.items() if finders[place] - {method.label}]
-        found = [network for place, network in networks.items() if method.label in finders[place]]
+        found = [place for place in networks if method.label in finders[place]]
+        others = [place for place in networks if finders[place] - {method.label}]
         runners.append(
             Runner(
                 method=method.label,
@@ -84,30 +83,36 @@ def race(study: Study) -> list[Runner]:
                 failed=sum(trial.state is TrialState.FAIL for trial in own),
                 networks=len(found),
                 accuracy=float(np.mean(accuracies)) if accuracies else None,
-                hypervolume=_hypervolume(study, found),
-                exclusive=whole - _hypervolume(study, others),
+                hypervolume=worth.of(found),
+                exclusive=worth.of(networks) - worth.of(others),
                 device_hours=hours.get(method.label, 0.0),
                 collapses=sum(trial.number in collapsed for trial in own),
-                misses=sum(misses[trial.id] for trial in complete),
+                misses=sum(trial.id in missed for trial in complete),
             )
         )
     return runners
 
 
-def _device_hours(study: Study, method_of: dict[int, str]) -> dict[str, float]:
-    served = {task.id: task.trial_ids for task in study.store.tasks(study.record.id)}
+def _device_hours(study: Study, method_of: Mapping[int, str]) -> dict[str, float]:
     hours: dict[str, float] = {}
-    for attempt in study.store.attempts(study.record.id):
-        for trial_id in served[attempt.task_id]:
-            share = (attempt.seconds or 0.0) / 3600 / len(served[attempt.task_id])
-            hours[method_of[trial_id]] = hours.get(method_of[trial_id], 0.0) + share
+    for trial_id, seconds in study.store.device_seconds_by_trial(study.record.id).items():
+        hours[method_of[trial_id]] = hours.get(method_of[trial_id], 0.0) + seconds / 3600
     return hours
 
 
-def _hypervolume(study: Study, networks: list[Network]) -> float:
-    """Of those that meet the study's constraints."""
-    archive = Archive(study.config.objectives, study.config.constraints, study.plan.spans)
-    metrics = [{name: measured.value for name, measured in network.metrics.items()} for network in networks]
-    values = [minimised(archive.objectives, one) for one in metrics if not archive.violation(one)]
-    points = np.array(values).reshape(-1, len(archive.objectives))
-    return hypervolume(points, np.array(archive.reference), np.array(archive.ideal))
+class _Worth:
+    """Hypervolumes of some of a study's networks: of those that meet its constraints."""
+
+    def __init__(self, study: Study, networks: Mapping[Place, Mapping[str, float]]) -> None:
+        self.archive = Archive(study.config.objectives, study.config.constraints, study.plan.spans)
+        self.values = {
+            place: minimised(self.archive.objectives, metrics)
+            for place, metrics in networks.items()
+            if not self.archive.violation(metrics)
+        }
+
+    def of(self, places: Iterable[Place]) -> float:
+        """What these alone dominate."""
+        points = np.array([self.values[place] for place in places if place in self.values])
+        points = points.reshape(-1, len(self.archive.objectives))
+        return hypervolume(points[non_dominated(points)], np.array(self.archive.reference), np.array(self.archive.ideal))

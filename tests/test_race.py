@@ -6,6 +6,7 @@ import pytest
 
 from moonas.race import race
 from moonas.results.study import Study
+from moonas.results.tally import tally
 from moonas.store.store import Store
 from tests.outer.fakes import FakePool, drive, small_study
 
@@ -28,6 +29,12 @@ def area(study: Study, points: list[tuple[float, float]]) -> float:
         best = min(best, error)
         total += (right - left) * (1 - best)
     return total
+
+
+def test_the_tally_has_the_networks_of_the_archive_with_their_values_in_their_order(study):
+    archive = study.archive()
+    assert list(tally(study).values) == [network.place for network in archive]
+    assert [dict(values) for values in tally(study).values.values()] == [network.values for network in archive]
 
 
 def test_a_method_is_worth_what_the_front_would_lose_without_the_networks_that_it_alone_found(study):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load, save_file
 from typer.testing import CliRunner
 
 import moonas
@@ -96,6 +96,29 @@ def test_the_file_says_what_it_belongs_to(trained, tmp_path) -> None:
     assert moonas.Skeleton.from_json(about["skeleton"]) == member.skeleton
     assert about["metrics"]["accuracy"] == study.weights(member.key).accuracy
     assert (about["protocol"]["epochs"], about["versions"]["moonas"]) == (3, moonas.__version__)
+
+
+def test_the_weights_that_a_page_links_to_are_a_download_that_gives_the_same_network(trained) -> None:
+    from starlette.testclient import TestClient
+
+    from moonas.dashboard.catalogue import Catalogue
+    from moonas.dashboard.pages import architecture
+    from moonas.service.app import create_app
+    from moonas.service.settings import Settings
+
+    study, folder = trained
+    member, url = study.front()[0], f"sqlite:///{folder}/study.db"
+    page = str(architecture.page(Catalogue(url), {}, study.name, member.key).content)
+    path = f"/api/v1/studies/quick/architectures/{member.key}/weights.safetensors"
+    assert path in page
+    app = create_app(Settings(storage=url))
+    with TestClient(app, base_url="http://localhost:8080") as client:
+        answer = client.get(path)
+    app.state.store.close()
+    assert answer.headers["content-disposition"] == f'attachment; filename="{member.key}.safetensors"'
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    tensors, network = load(answer.content), moonas.build(member.architecture, member.skeleton)
+    network.load_state_dict(tensors)  # all of them and no others
 
 
 def test_weights_of_another_network_or_a_damaged_file_are_refused(trained, tmp_path) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from dash import html
 
 from moonas.architecture import Architecture
+from moonas.report.cells import families
 from moonas.report.members import drawing, group_title
 from moonas.report.theme import FONT, SCHEMES
 
@@ -33,6 +34,13 @@ def cell_pictures(architecture: Architecture) -> Any:
         ],
         className="cells",
     )
+
+
+def legend(architecture: Architecture) -> Any:
+    """What the colours of its operations mean."""
+    operations = [operation for edges in architecture.groups.values() for _, _, operation in edges]
+    rows = [html.Li([html.Span(className="stroke", style={"background": colour}), name]) for name, colour in families(operations)]
+    return html.Ul(rows, className="legend", **{"aria-label": "Operations"})
 
 
 def _picture(svg: str, scheme: str, told: str) -> Any:

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from moonas.dashboard.trials import TrialTable
 from moonas.results.networks import Measured, Network
 from moonas.results.study import Study
+from moonas.results.tally import Tally, tally
 from moonas.store.pages import driven_since
 from moonas.store.records import FrontRecord, Records, StudyRecord
 from moonas.store.states import StudyState, TrialState
@@ -96,6 +97,10 @@ class LiveStudy:
         if number is not None and (not self.history or number != self.history[-1].number):
             return self.once(f"front {number}", lambda: self._then(number))
         return self.once("front", self.study.front)
+
+    def tally(self) -> Tally:
+        """What all networks came to."""
+        return self.once("tally", lambda: tally(self.study))
 
     def once(self, what: str, make: Callable[[], Made]) -> Made:
         """What `make` gives, made again only when the study has changed since; who asks for other things need not wait for it."""

@@ -51,6 +51,7 @@ def layout() -> Any:
             dcc.Location(id="address", refresh="callback-nav"),
             dcc.Store(id="title"),
             dcc.Store(id="scheme"),
+            dcc.Store(id="webgl"),
             dcc.Store(id="served", data=who.served),
             dcc.Store(id="news"),  # changes where something has happened that the page should look at without delay
             html.A("Skip to the content", href="#content", className="skip"),
@@ -97,7 +98,9 @@ def register(app: Dash, catalogue: Catalogue) -> None:
     app.clientside_callback(
         ClientsideFunction("live", "follow"), Output("news", "id"), Input("address", "pathname"), State("served", "data")
     )
-    app.clientside_callback(ClientsideFunction("moonas", "scheme"), Output("scheme", "data"), Input("scheme", "id"))
+    app.clientside_callback(
+        ClientsideFunction("moonas", "drawing"), Output("scheme", "data"), Output("webgl", "data"), Input("scheme", "id")
+    )
     app.clientside_callback(ClientsideFunction("moonas", "title"), Output("title", "id"), Input("title", "data"))
 
 

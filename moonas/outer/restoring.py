@@ -29,12 +29,12 @@ def restore(advancing: Advancing, store: Store) -> None:
     advancing: without any trial as yet. What a dead loop left running waits already, see `Ledger.reset_running`.
     Raises DeviceError where the study has measured on another device.
     """
-    with _no_collection():
+    with no_collection():
         _restore(advancing, store)
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Python's search for cycles among objects that are all being kept takes as long as all else."""
     was = gc.isenabled()
     gc.disable()
@@ -67,7 +67,7 @@ def _restore(advancing: Advancing, store: Store) -> None:
 def recall(advancing: Advancing, store: Store) -> None:
     """Take in the trials and tasks of a study, to change some of them; nothing goes on."""
     study_id = advancing.ledger.study_id
-    with _no_collection():
+    with no_collection():
         _restore_tasks(advancing, store)
         _restore_trials(advancing, store.trials(study_id), store.rungs(study_id))
 

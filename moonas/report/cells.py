@@ -54,14 +54,18 @@ def draw_cell(edges: Sequence[Edge], concat: Sequence[int], inputs: int = 2, tit
     )
 
 
+def families(operations: Iterable[str]) -> list[tuple[str, str]]:
+    """(name, colour) of each family that occurs."""
+    present = {family(operation) for operation in operations}
+    return [(name, colour) for name, (_, colour) in FAMILIES.items() if name in present]
+
+
 def legend(operations: Iterable[str]) -> str:
     """The families that occur, each with its colour, as an HTML list."""
-    present = {family(operation) for operation in operations}
     rows = (
         f'<li><svg width="22" height="10" aria-hidden="true"><path d="M1 5H21" stroke="{colour}" stroke-width="3"/></svg>'
         f"{name}</li>"
-        for name, (_, colour) in FAMILIES.items()
-        if name in present
+        for name, colour in families(operations)
     )
     return f'<ul class="legend">{"".join(rows)}</ul>'
 

@@ -1,12 +1,11 @@
 """The front as the dashboard explores it: any two or three metrics, groups by any property, and many thousands of trials behind.
 
-Drawn without WebGL, whose library compiles text to code, which a strict content security policy refuses; what is off the front is
-thinned to what a screen can tell apart instead. Three metrics are drawn in space.
+Members of the front are drawn as SVG, over the crowd. Three metrics are drawn in space.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from moonas.report import text
 from moonas.report.axes import WIDE, budget_lines, draw_budgets, draw_step_line, safe, scale, step_line
+from moonas.report.crowd import MOST, Crowd, add_crowd
 from moonas.report.overlays import add_band
 from moonas.report.records import ReportData
 from moonas.report.theme import NEUTRAL, SCHEMES, method_styles, template
@@ -21,8 +21,6 @@ from moonas.report.theme import NEUTRAL, SCHEMES, method_styles, template
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-MOST = 2500  # markers off the front: as many as a browser draws at once without a wait
-CELLS = (300, 240, 120)  # of the screen along each axis, one marker each, before there are too many
 IN_SPACE = {"cross": "cross", "square": "square", "diamond": "diamond"}  # symbols that Plotly has in three dimensions, too
 
 Scale = Literal["auto", "linear", "log"]
@@ -30,7 +28,7 @@ Scale = Literal["auto", "linear", "log"]
 
 @dataclass(frozen=True, kw_only=True)
 class Marks:
-    """Points of one kind. values: (n,) by metric. groups: (n,) what colours them. ids, told: (n,) what a click and a hover give."""
+    """Members of a front. values: (n,) by metric. groups: (n,) what colours them. ids, told: (n,) what a click and a hover give."""
 
     values: Mapping[str, np.ndarray]
     groups: np.ndarray
@@ -47,36 +45,10 @@ class Marks:
         )
 
 
-def group_styles(members: Marks, others: Marks) -> dict[str, tuple[str, str]]:
+def group_styles(*groups: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Colour and symbol of each group, numbers in their order."""
-    names = {str(name) for name in (*members.groups, *others.groups)}
+    names = {str(name) for some in groups for name in some}
     return method_styles(sorted(names, key=lambda name: (0, float(name), "") if _is_number(name) else (1, 0.0, name)))
-
-
-def thin(columns: Sequence[np.ndarray], logarithmic: Sequence[bool], groups: np.ndarray, most: int = MOST) -> np.ndarray:
-    """The numbers of the rows to draw: of each group one in every cell of the screen, in cells so large that `most` suffice.
-
-    columns: (n,) each, one per axis, all finite.
-    """
-    rows = np.arange(len(groups))
-    if len(rows) <= most:
-        return rows
-    places = []
-    for values, log in zip(columns, logarithmic, strict=True):
-        shown = np.log(values) if log else values
-        low, span = shown.min(), np.ptp(shown)
-        places.append((shown - low) / (span if span > 0 else 1.0))
-    group = np.unique(groups.astype(str), return_inverse=True)[1]
-    shrink = 1.0
-    while True:
-        cells = [np.floor(place * max(1.0, count * shrink)).astype(np.int64) for place, count in zip(places, CELLS, strict=False)]
-        mixed = group
-        for cell in cells:
-            mixed = mixed * 1024 + cell
-        kept = np.sort(np.unique(mixed, return_index=True)[1])
-        if len(kept) <= most:
-            return kept
-        shrink *= 0.8
 
 
 def is_logarithmic(asked: Scale, values: np.ndarray) -> bool:
@@ -87,7 +59,7 @@ def is_logarithmic(asked: Scale, values: np.ndarray) -> bool:
 
 
 def explore_figure(
-    data: ReportData, members: Marks, others: Marks, axes: Sequence[str], asked: Scale = "auto", scheme: str = "light"
+    data: ReportData, members: Marks, others: Crowd, axes: Sequence[str], asked: Scale = "auto", scheme: str = "light"
 ) -> go.Figure:
     """Members of the front strong, with their step line in two metrics; others faint.
 
@@ -99,10 +71,11 @@ def explore_figure(
     together = {name: np.concatenate([members.values[name], others.values[name]]) for name in axes}
     logarithmic = {name: name not in text.FRACTIONS and is_logarithmic(asked, together[name]) for name in axes}
     figure = go.Figure(layout={"template": template(scheme), "hovermode": "closest", "uirevision": f"{axes} {asked}"})
-    styles = group_styles(members, others)
+    styles = group_styles(members.groups, np.unique(others.groups.astype(str)))
+    labels = {name: text.metric_label(data, name) for name in axes}
     if len(axes) == 3:
-        _add_in_space(figure, members, others, axes, styles)
-        _title_space(figure, data, axes, logarithmic, scheme)
+        _add_in_space(figure, members, others, labels, styles)
+        _title_space(figure, labels, logarithmic, scheme)
         return figure
     x, y = axes
     _add_ring(figure, go.Scatter, axes)
@@ -110,22 +83,17 @@ def explore_figure(
         add_band(figure, data.bands[x, y])
     line = step_line(data, data.members, x, y)
     draw_step_line(figure, line, x, y, NEUTRAL, 1.6, name="front", legendrank=2)
-    for marks, strong in ((others, False), (members, True)):
-        for group, (colour, symbol) in styles.items():
-            chosen = marks.take(np.flatnonzero(marks.groups == group))
-            if chosen.ids:
-                look = {"size": 11, "line": {"width": 0}} if strong else {"size": 6.5, "opacity": 0.4}
-                figure.add_scatter(
-                    x=chosen.values[x],
-                    y=chosen.values[y],
-                    marker={"color": colour, "symbol": symbol, **look},
-                    **_said(chosen, group, strong, members),
-                )
+    faint = {"size": 6.5, "opacity": 0.4} if len(others) <= MOST else {"size": 5, "opacity": 0.25}
+    add_crowd(figure, others, labels, styles, faint, members.groups)
+    for group, chosen in _by_group(members, styles):
+        colour, symbol = styles[group]
+        look = {"color": colour, "symbol": symbol, "size": 11, "line": {"width": 0}}
+        figure.add_scatter(x=chosen.values[x], y=chosen.values[y], marker=look, **_said(chosen, group))
     lines = [found for metric, axis in ((x, "x"), (y, "y")) for found in budget_lines(data.budgets, metric, axis)]
     for name, axis in ((x, figure.layout.xaxis), (y, figure.layout.yaxis)):
         if logarithmic[name]:
             scale(axis, [*together[name], *(at for kind, at, _ in lines if kind == axis.plotly_name[0])], 1)
-        axis.update(title_text=safe(text.metric_label(data, name)), tickformat=_ticks(name, together[name]))
+        axis.update(title_text=safe(labels[name]), tickformat=_ticks(name, together[name]))
     rows = draw_budgets(figure, lines)
     figure.update_layout(margin_t=24 + 17 * rows)
     return figure
@@ -137,14 +105,20 @@ def _add_ring(figure: go.Figure, kind: Any, axes: Sequence[str]) -> None:
     figure.add_trace(kind(**empty, mode="markers", marker=ring, hoverinfo="skip", showlegend=False, name="chosen"))
 
 
-def _said(chosen: Marks, group: str, strong: bool, members: Marks) -> dict[str, Any]:
-    """Hovers, ids and the name of a trace of markers, which stands in the legend once for the strong and the faint of a group."""
+def _by_group(members: Marks, styles: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, Marks]]:
+    for group in styles:
+        chosen = members.take(np.flatnonzero(members.groups == group))
+        if chosen.ids:
+            yield group, chosen
+
+
+def _said(chosen: Marks, group: str) -> dict[str, Any]:
+    """Hovers, ids and the name of a trace of markers."""
     return {
         "mode": "markers",
         "name": safe(group) or "none",
         "legendgroup": group,
-        "showlegend": strong or group not in members.groups,
-        "legendrank": 1 if strong else 3,
+        "legendrank": 1,
         "customdata": [[one] for one in chosen.ids],
         "hovertext": list(chosen.told),
         "hovertemplate": "%{hovertext}<extra></extra>",
@@ -152,30 +126,28 @@ def _said(chosen: Marks, group: str, strong: bool, members: Marks) -> dict[str, 
 
 
 def _add_in_space(
-    figure: go.Figure, members: Marks, others: Marks, axes: Sequence[str], styles: Mapping[str, tuple[str, str]]
+    figure: go.Figure, members: Marks, others: Crowd, labels: Mapping[str, str], styles: Mapping[str, tuple[str, str]]
 ) -> None:
     import plotly.graph_objects as go
 
-    _add_ring(figure, go.Scatter3d, axes)
-    for marks, strong in ((others, False), (members, True)):
-        for group, (colour, symbol) in styles.items():
-            chosen = marks.take(np.flatnonzero(marks.groups == group))
-            if chosen.ids:
-                look = {"size": 6, "opacity": 1.0} if strong else {"size": 2.5, "opacity": 0.35}
-                figure.add_scatter3d(
-                    **{letter: chosen.values[name] for letter, name in zip("xyz", axes, strict=True)},
-                    marker={"color": colour, "symbol": IN_SPACE.get(symbol, "circle"), **look},
-                    **_said(chosen, group, strong, members),
-                )
+    _add_ring(figure, go.Scatter3d, list(labels))
+    shapes = {group: (colour, IN_SPACE.get(symbol, "circle")) for group, (colour, symbol) in styles.items()}
+    add_crowd(figure, others, labels, shapes, {"size": 2.5, "opacity": 0.35}, members.groups)
+    for group, chosen in _by_group(members, styles):
+        colour, symbol = shapes[group]
+        places = {letter: chosen.values[name] for letter, name in zip("xyz", labels, strict=True)}
+        look = {"color": colour, "symbol": symbol, "size": 6, "opacity": 1.0}
+        figure.add_scatter3d(**places, marker=look, **_said(chosen, group))
 
 
-def _title_space(figure: go.Figure, data: ReportData, axes: Sequence[str], logarithmic: Mapping[str, bool], scheme: str) -> None:
+def _title_space(figure: go.Figure, labels: Mapping[str, str], logarithmic: Mapping[str, bool], scheme: str) -> None:
     colours = SCHEMES[scheme]
-    for letter, name in zip("xyz", axes, strict=True):
+    for letter, (name, label) in zip("xyz", labels.items(), strict=True):
         look = {"gridcolor": colours["line"], "color": colours["ink"], "showbackground": False, "zeroline": False}
         kind = {"type": "log"} if logarithmic[name] else {}
-        title = safe(text.metric_label(data, name))
-        figure.update_layout({f"scene_{letter}axis": {**look, **kind, "title": {"text": title}, "tickformat": _ticks(name, None)}})
+        figure.update_layout(
+            {f"scene_{letter}axis": {**look, **kind, "title": {"text": safe(label)}, "tickformat": _ticks(name, None)}}
+        )
     figure.update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 40}, scene_camera_eye={"x": 1.5, "y": 1.5, "z": 0.9})
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from moonas.errors import UsageError, nearest
 from moonas.front import choices
-from moonas.results.networks import Network
+from moonas.results.networks import Network, read_archive
+from moonas.results.tally import Tally, tally
+from moonas.store.records import Place
 from moonas.study.bounds import Bound, no_worse_than
 from moonas.study.metrics import selectable_metric
 from moonas.study.objectives import minimised
@@ -24,38 +26,47 @@ def choose(
     under: Mapping[str, float] | Sequence[Bound] | None,
     knee: bool,
     weights: Mapping[str, float] | None,
-    archive: Sequence[Network] | None = None,
+    known: Callable[[], Tally] | None = None,
 ) -> Network:
-    """See `Study.best`. archive: what `study.archive()` gives, where it is at hand."""
+    """See `Study.best`. known: gives `tally(study)`; asked only where the front does not hold the answer."""
     if knee and weights is not None:
         raise UsageError("the knee weighs all objectives alike; ask for it or give weights, not both")
     factors = _factors(study, weights or {})
-    fitting = _fitting(study, [*_as_bounds(under), *study.config.constraints], archive)
-    points = np.array([minimised(study.config.objectives, network.values) for network in fitting])
-    if knee:
-        return fitting[choices.knee(points)]
-    return fitting[int(points[:, 0].argmin()) if weights is None else choices.compromise(points, factors)]
+    fitting = _fitting(study, [*_as_bounds(under), *study.config.constraints], known or (lambda: tally(study)))
+    points = np.array([minimised(study.config.objectives, values) for values in fitting.values()])
+    first = int(points[:, 0].argmin())
+    best = choices.knee(points) if knee else first if weights is None else choices.compromise(points, factors)
+    place = list(fitting)[best]
+    return next(network for network in read_archive(study, [place.architecture]) if network.place == place)
 
 
-def _fitting(study: Study, bounds: Sequence[Bound], archive: Sequence[Network] | None) -> list[Network]:
+Networks = Mapping[Place, Mapping[str, float]]  # their metrics, the cheapest first
+
+
+def _fitting(study: Study, bounds: Sequence[Bound], known: Callable[[], Tally]) -> Networks:
     """The networks that meet all bounds, or those of them that none of the others beats. Raises UsageError where there are none."""
-    on_front = study.front() if archive is None and all(_keeps_to_front(study, bound) for bound in bounds) else ()
-    if fitting := [network for network in on_front if not missed(bounds, network.values)]:
-        return fitting
-    networks = study.archive() if archive is None else archive
+    if all(_keeps_to_front(study, bound) for bound in bounds):
+        on_front = {network.place: network.values for network in study.front()}
+        if fitting := _meeting(bounds, on_front):
+            return fitting
+    networks = known().values
     if not networks:
         raise UsageError(f"study {study.name!r} has measured nothing yet")
+    names = list(next(iter(networks.values())))
     for bound in bounds:
-        if bound.metric not in networks[0].metrics:
-            raise UsageError(f"{bound.metric} is not measured in this study; it has: {', '.join(networks[0].metrics)}")
-    fitting = [network for network in networks if not missed(bounds, network.values)]
-    if not fitting:
+        if bound.metric not in names:
+            raise UsageError(f"{bound.metric} is not measured in this study; it has: {', '.join(names)}")
+    if not (fitting := _meeting(bounds, networks)):
         asked = " and ".join(map(str, bounds))
-        ends = [_span([network.values[bound.metric] for network in networks], bound.metric) for bound in bounds]
-        told = admissions(bounds, [network.values for network in networks], [network.key[:8] for network in networks])
+        ends = [_span([values[bound.metric] for values in networks.values()], bound.metric) for bound in bounds]
+        told = admissions(bounds, list(networks.values()), [place.architecture[:8] for place in networks])
         message = f"no measured network of {study.name!r} meets {asked}; it has {', '.join(dict.fromkeys(ends))}"
         raise UsageError("\n".join([message, *told]))
     return fitting
+
+
+def _meeting(bounds: Sequence[Bound], networks: Networks) -> Networks:
+    return {place: values for place, values in networks.items() if not missed(bounds, values)}
 
 
 def _keeps_to_front(study: Study, bound: Bound) -> bool:

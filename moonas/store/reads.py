@@ -42,6 +42,7 @@ from moonas.store.tables import (
     Cost,
     Evaluation,
     Event,
+    Front,
     Progress,
     Request,
     Study,
@@ -184,6 +185,24 @@ class Reads:
         with self.database.read() as session:
             return session.scalar(query) or 0.0
 
+    def device_seconds_by_trial(self, study_id: int) -> dict[int, float]:
+        """The same by the ids of trials, a shared task divided among those that it serves; trials that took none are absent."""
+        of_study = select(Task.id).where(Task.study_id == study_id)
+        served = (
+            select(TrialTask.task_id, func.count().label("trials"))
+            .where(TrialTask.task_id.in_(of_study))
+            .group_by(TrialTask.task_id)
+        ).subquery()
+        query = (
+            select(TrialTask.trial_id, func.sum(Attempt.seconds / served.c.trials))
+            .join(served, served.c.task_id == TrialTask.task_id)
+            .join(Attempt, Attempt.task_id == TrialTask.task_id)
+            .where(Attempt.seconds.is_not(None))
+            .group_by(TrialTask.trial_id)
+        )
+        with self.database.read() as session:
+            return dict(run(session, query).all())
+
     def candidates(
         self, study_id: int, trial: int | None = None, architectures: Collection[str] | None = None
     ) -> list[CandidateRecord]:
@@ -300,6 +319,11 @@ class Reads:
         """
         with self.database.read() as session:
             return front_members(session, study_id, number, protocol)
+
+    def last_front(self, study_id: int) -> int:
+        """The number of the present front; 0 where there is none yet."""
+        with self.database.read() as session:
+            return session.scalar(select(func.max(Front.number)).where(Front.study_id == study_id)) or 0
 
     def front_history(self, study_id: int, protocol: str | None = None) -> list[FrontRecord]:
         """Every change of the front, the oldest first."""

@@ -48,6 +48,39 @@ OVERLAPS = """() => {
 }"""
 
 
+# Of every element with text of its own: its contrast (WCAG 2.1) against what lies below it, where that is less than 4.5.
+PALE = """() => {
+  const channels = (colour) => {
+    const numbers = (colour.match(/[\\d.]+/g) || []).map(Number);
+    if (colour.startsWith("color(srgb")) numbers.splice(0, 3, ...numbers.slice(0, 3).map((one) => 255 * one));
+    return numbers.length === 3 ? [...numbers, 1] : numbers;
+  };
+  const over = ([r, g, b, a], below) => [r, g, b].map((one, place) => a * one + (1 - a) * below[place]);
+  const luminance = (colour) => {
+    const [r, g, b] = colour.map((one) => one / 255).map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = (one) => {
+    const layers = [];
+    for (; one; one = one.parentElement) layers.push(channels(getComputedStyle(one).backgroundColor));
+    return layers.reverse().reduce((below, layer) => (layer.length === 4 ? over(layer, below) : below), [255, 255, 255]);
+  };
+  const found = [];
+  for (const one of document.querySelectorAll("body *")) {
+    const text = [...one.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data.trim()).join("");
+    const shown = one.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+    if (!text || !shown || one.closest("script, style, [aria-hidden=true], [data-disabled], :disabled")) continue;
+    const style = getComputedStyle(one);
+    const below = ground(one);
+    const ink = over(channels(one instanceof SVGElement ? style.fill : style.color), below);
+    const [dark, light] = [luminance(ink), luminance(below)].sort((a, b) => a - b);
+    const contrast = (light + 0.05) / (dark + 0.05);
+    if (contrast < 4.5) found.push(`${contrast.toFixed(2)} ${one.tagName}.${one.getAttribute("class")}: ${text.slice(0, 30)}`);
+  }
+  return found;
+}"""
+
+
 class Reader:
     """A page of the browser, and everything it complained about."""
 
@@ -85,6 +118,10 @@ class Reader:
         """Nothing was complained about, and no notice is shown."""
         assert self.complaints == []
         assert self.page.locator("#notice *").count() == 0
+
+    def pale(self) -> list[str]:
+        """Texts with too little contrast."""
+        return self.page.evaluate(PALE)
 
     def overlaps(self) -> list[str]:
         """Parts of the page, side by side or below each other, that lie over one another."""
@@ -140,6 +177,65 @@ def test_a_point_and_a_row_choose_the_same_network_and_lead_to_its_page(reader: 
     assert not page.locator("img.only-dark").first.is_visible()
     reader.settle()
     reader.at_ease()
+
+
+GRAPHICS_CARD = """const read = WebGLRenderingContext.prototype.getParameter;
+WebGLRenderingContext.prototype.getParameter = function (name) {
+  return name === 37446 ? "a graphics card" : read.call(this, name);  // what draws
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_its_ground(browser: tuple[Any, str], live: Any, scheme: str) -> None:
+    reader = Reader(*browser, color_scheme=scheme)
+    for path in (*PAGES, f"/studies/small/networks/{live.members()[0].key}", "/studies/nowhere"):
+        reader.open(path)
+        assert (path, reader.pale()) == (path, [])
+    reader.page.evaluate("document.querySelector('#content h2').style.color = '#777'")  # 4.48 on white, 3.9 on the dark surface
+    assert len(reader.pale()) == 1
+    reader.page.context.close()
+
+
+def test_arrow_keys_in_the_table_move_the_choice_in_the_figure(reader: Reader, live: Any) -> None:
+    reader.open("/studies/small")
+    page, members = reader.page, live.members()
+    page.locator(f"#members [row-id^='network-{members[0].key}'] [col-id='trial']").click()
+    page.locator("#chosen").get_by_text(members[0].key[:12]).wait_for()
+    page.keyboard.press("ArrowDown")
+    page.locator("#chosen").get_by_text(members[1].key[:12]).wait_for()
+    assert page.locator("#chosen").get_attribute("aria-live") == "polite"
+    ring = "document.querySelector('#front-figure .js-plotly-plot').data[0].x"
+    reader.until(f"{ring}.length === 1 && {ring}[0] === {members[1].metrics['params'].value}")
+    reader.at_ease()
+
+
+def test_many_trials_are_drawn_by_webgl_behind_the_front(browser: tuple[Any, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from moonas.report import crowd
+
+    monkeypatch.setattr(crowd, "MOST", 5)
+    reader = Reader(*browser)
+    reader.page.add_init_script(GRAPHICS_CARD)
+    reader.open("/studies/small")
+    page = reader.page
+    page.wait_for_selector("#front-figure .gl-container canvas", state="attached")
+    assert "scattergl" in page.evaluate("document.querySelector('#front-figure .js-plotly-plot').data.map((trace) => trace.type)")
+    depth = page.locator("#front-figure .gl-container").evaluate("one => getComputedStyle(one).zIndex")
+    assert depth == "-1"
+    assert "are drawn" not in page.locator("#front-note").inner_text()
+    reader.at_ease()
+    page.context.close()
+
+
+def test_without_a_graphics_card_many_trials_are_thinned(browser: tuple[Any, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from moonas.report import crowd
+
+    monkeypatch.setattr(crowd.thin, "__defaults__", (5,))
+    reader = Reader(*browser)
+    reader.open("/studies/small")
+    reader.page.locator("#front-note").get_by_text("Of 12 trials").wait_for()
+    assert reader.page.locator("#front-figure .gl-container canvas").count() == 0
+    reader.at_ease()
+    reader.page.context.close()
 
 
 def test_the_slider_goes_back_through_the_front_s_history_by_key(reader: Reader, live: Any) -> None:

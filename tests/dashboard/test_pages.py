@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from moonas.architecture import Architecture
+from moonas.dashboard import colouring
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.pages import PAGES, architecture, compare, pick, studies, study
@@ -19,7 +21,9 @@ from moonas.errors import UnknownStudyError, UsageError
 from moonas.front.dominance import non_dominated
 from moonas.race import race
 from moonas.report.explore import Marks
+from moonas.store.store import Store
 from moonas.study.bounds import Bound
+from tests.outer.fakes import FakePool, drive, small_study
 
 AXES = ["params", "accuracy"]
 
@@ -44,8 +48,9 @@ def marks(figure: Any) -> dict[str, tuple[float, float]]:
     """(x, y) of every marker that a click names, by its id."""
     found = {}
     for trace in figure.data:
-        for place, ids in enumerate(trace.customdata if trace.customdata is not None else ()):
-            found[str(ids[0])] = (float(trace.x[place]), float(trace.y[place]))
+        for place, named in enumerate(trace.customdata if trace.customdata is not None else ()):
+            click = {"points": [{"customdata": named if isinstance(named, list) else int(named)}]}
+            found[front.clicked(click)] = (float(trace.x[place]), float(trace.y[place]))
     return found
 
 
@@ -98,7 +103,7 @@ def test_the_front_s_figure_names_every_member_and_every_trial(live: LiveStudy) 
     assert set(hidden) == {point.id for point in members}
 
 
-@pytest.mark.parametrize("colour", list(front.COLOURS))
+@pytest.mark.parametrize("colour", ["method", "budget", "width", "replicate", "state"])
 def test_the_front_is_coloured_by_any_property(live: LiveStudy, colour: str) -> None:
     figure, _ = front.drawn(live, AXES, colour, "linear", True, False, None, "dark")
     expected = {
@@ -110,6 +115,22 @@ def test_the_front_is_coloured_by_any_property(live: LiveStudy, colour: str) -> 
     groups = {trace.legendgroup for trace in figure.data if trace.legendgroup}
     assert groups - {"several"} == expected.get(colour, groups)
     assert colour != "budget" or {"none"} < groups
+
+
+def test_trials_are_coloured_by_the_length_of_training_that_their_values_come_from(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/studies.db"
+    raw = small_study(replicates=6, promotion={"epochs": [2], "factor": 2}, protocol={"name": "short", "epochs": 9})
+    with Store.open(url, create=True) as store:
+        drive(store, raw, FakePool())
+    live = Catalogue(url).live("small")
+    assert "protocol" in colouring.choices(live)
+    told = dict(zip(live.trials.words("state"), colouring.groups(live, "protocol"), strict=True))
+    assert told == {"COMPLETE": "short, 9 epochs", "PRUNED": "short, 2 epochs"}
+    assert {colouring.group_of(live, point, "protocol") for point in front.front_data(live, None).points} == {"short, 9 epochs"}
+
+
+def test_the_protocol_is_no_choice_where_there_is_one_only(live: LiveStudy) -> None:
+    assert "protocol" not in colouring.choices(live)
 
 
 def test_the_front_is_drawn_in_space_over_three_metrics(live: LiveStudy) -> None:
@@ -250,6 +271,10 @@ def test_an_architecture_s_page_holds_its_costs_measurements_and_files(catalogue
     assert (
         Architecture.from_genotype(unquote(links[f"{member.key[:12]}.txt"].partition(",")[2])).groups == member.architecture.groups
     )
+
+
+def test_no_weights_are_offered_where_none_are_kept(catalogue: Catalogue, live: LiveStudy) -> None:
+    assert "safetensors" not in str(architecture.page(catalogue, {}, "small", live.members()[0].key).content)
 
 
 def test_an_unknown_architecture_is_answered_with_known_ones(catalogue: Catalogue) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from moonas.report.analysis import Bar, importance_figure, parallel_figure, timeline_figure
-from moonas.report.explore import CELLS, Marks, explore_figure, is_logarithmic, thin
+from moonas.report.crowd import CELLS, MOST, Crowd, thin
+from moonas.report.explore import Marks, explore_figure, is_logarithmic
 from moonas.report.records import ReportData
 from moonas.report.versus import versus_figure
 
@@ -64,8 +65,9 @@ def test_names_in_figures_are_escaped(study: ReportData) -> None:
     some = Marks(
         values={"params": np.ones(1), "accuracy": np.ones(1)}, groups=np.array([HOSTILE], dtype=object), ids=["a"], told=["a"]
     )
+    others = Crowd(values=some.values, groups=some.groups, numbers=np.zeros(1, dtype=int))
     figures = {
-        "explore": explore_figure(study, some, some, ("params", "accuracy")),
+        "explore": explore_figure(study, some, others, ("params", "accuracy")),
         "importance": importance_figure({HOSTILE: 1.0}),
         "parallel": parallel_figure({HOSTILE: np.arange(3.0), "b": np.array([HOSTILE] * 3, dtype=object)}, HOSTILE),
         "timeline": timeline_figure([Bar(HOSTILE, 0.0, 1.0, "COMPLETE", "fine")]),
@@ -75,7 +77,28 @@ def test_names_in_figures_are_escaped(study: ReportData) -> None:
         shown = {trace.name for trace in figure.data} | {note.text for note in figure.layout.annotations}
         shown |= {str(place) for trace in figure.data if trace.type == "bar" for place in trace.y}
         assert any(escaped in str(one) for one in shown), name
+        shown |= {trace.hovertemplate for trace in figure.data}
         assert not any(HOSTILE in str(one) for one in shown), name
+
+
+def test_a_large_crowd_is_drawn_by_webgl_and_the_front_before_it(study: ReportData) -> None:
+    draw = np.random.default_rng(0)
+    values = {"params": draw.integers(1, 10**8, MOST + 1).astype(float), "accuracy": draw.uniform(size=MOST + 1)}
+    crowd = Crowd(values=values, groups=np.array(["darts"] * (MOST + 1), dtype=object), numbers=np.arange(MOST + 1))
+    some = Marks(
+        values={name: column[:1] for name, column in values.items()},
+        groups=np.array(["darts"], dtype=object),
+        ids=["a"],
+        told=["a"],
+    )
+    behind, before = explore_figure(study, some, crowd, ("params", "accuracy")).data[-2:]
+    assert (behind.type, before.type) == ("scattergl", "scatter")
+    assert list(behind.customdata) == list(range(MOST + 1))
+    assert behind.x.tolist() == values["params"].tolist()  # whole numbers exactly, in four bytes each
+    assert np.abs(behind.y - values["accuracy"]).max() < 1e-7
+    assert (behind.x.itemsize, behind.y.itemsize) == (4, 4)
+    few = explore_figure(study, some, crowd.take(np.arange(MOST)), ("params", "accuracy"))
+    assert {trace.type for trace in few.data} == {"scatter"}
 
 
 def test_parallel_lines_go_from_the_lowest_to_the_highest_value() -> None:

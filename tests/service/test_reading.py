@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from moonas import api
 from moonas.architecture import Architecture
+from moonas.service.api.kept import KeptAnswers
 
 SMALL = "/api/v1/studies/small"
 
@@ -219,3 +220,14 @@ def test_a_fault_of_ours_is_told_without_its_text(client: TestClient, monkeypatc
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
     assert "secret" not in answer.text
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_an_answer_is_written_once_until_what_it_tells_has_changed() -> None:
+    kept, made = KeptAnswers(), []
+
+    def make() -> bytes:
+        made.append(b"answer")
+        return b"%d" % len(made)
+
+    assert [kept.get("front", stamp, make) for stamp in (1, 1, 2, 2)] == [b"1", b"1", b"2", b"2"]
+    assert kept.get("another front", 2, make) == b"3"

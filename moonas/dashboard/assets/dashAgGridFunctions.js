@@ -16,3 +16,6 @@ tables.span = written((seconds) => {
   if (minutes < 1) return `${Math.round(seconds)} s`;
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
 });
+
+// Selects the row that the focus has come to, by arrow keys or otherwise.
+tables.chooseFocused = ({ api, rowIndex }) => api.getDisplayedRowAtIndex(rowIndex)?.setSelected(true, true);

@@ -12,7 +12,7 @@ from dash import Dash, html
 from moonas.architecture import Architecture
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import Page, anchor, cards, code, grid, numeric, panel, study_address, trial_address
-from moonas.dashboard.drawing import cell_pictures
+from moonas.dashboard.drawing import cell_pictures, legend
 from moonas.dashboard.live import LiveStudy
 from moonas.report import text
 from moonas.report.cells import operation_text
@@ -23,6 +23,7 @@ from moonas.results.networks import Measured, Network
 from moonas.spaces.breakdown import breakdown
 from moonas.specs import device_text
 from moonas.store.records import CandidateRecord, EvaluationRecord
+from moonas.store.weights import weights_of
 from moonas.study.budgets import parse_budget
 from moonas.study.metrics import METRICS
 
@@ -33,7 +34,7 @@ def page(catalogue: Catalogue, query: dict[str, str], name: str, key: str) -> Pa
     networks = live.study.networks_of(key)
     architecture, full = networks[0].architecture, networks[0].key
     drawn = [
-        panel(cell_pictures(architecture), downloads(architecture, full), title="Cells", note=_LEGEND)
+        panel(cell_pictures(architecture), legend(architecture), downloads(live, architecture, full), title="Cells", note=_LEGEND)
     ] * live.study.finds_networks
     content = [
         html.Div([html.H1(full, className="key"), html.P(f"An architecture of {name}.", className="facts")], className="head"),
@@ -53,8 +54,8 @@ def register(app: Dash, catalogue: Catalogue) -> None:
 _LEGEND = "A node adds up its inputs; the output joins the nodes that lead to it. c(k−1) and c(k−2) are the two cells before."
 
 
-def downloads(architecture: Architecture, key: str) -> Any:
-    """The architecture as JSON and as the community's genotype text."""
+def downloads(live: LiveStudy, architecture: Architecture, key: str) -> Any:
+    """The architecture as JSON and as the community's genotype text, and from the REST service the weights that are kept of it."""
     files = {
         f"{key[:12]}.json": ("JSON", "application/json", json.dumps(architecture.to_json(), indent=1)),
         f"{key[:12]}.txt": ("Genotype text", "text/plain", architecture.to_text()),
@@ -63,10 +64,19 @@ def downloads(architecture: Architecture, key: str) -> Any:
         html.A(label, href=f"data:{kind};charset=utf-8,{quote(content)}", download=file, className="download")
         for file, (label, kind, content) in files.items()
     ]
+    if weights_are_kept(live, key):
+        address = f"/api/v1/studies/{quote(live.name, safe='')}/architectures/{key}/weights.safetensors"
+        links.append(html.A("Weights (safetensors)", href=address, download=f"{key[:12]}.safetensors", className="download"))
     shown = html.Details([html.Summary("Genotype"), html.Code(architecture.to_text())])
     return html.Div(
         [shown, html.Div([html.Span("Download", className="label"), *links], className="downloads")], className="genotype"
     )
+
+
+def weights_are_kept(live: LiveStudy, key: str) -> bool:
+    """Whether some training of the architecture has left its weights."""
+    tasks = [one.task_id for one in live.store.evaluations(live.record.id, architectures=[key]) if one.task_id is not None]
+    return bool(weights_of(live.store.database, tasks))
 
 
 def network_parts(live: LiveStudy, network: Network, several: bool) -> list[Any]:

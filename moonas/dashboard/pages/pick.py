@@ -12,8 +12,8 @@ from dash import Dash, Input, Output, State, dcc, html
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import Page, anchor, cards, code, empty, graph, in_thread, loading, panel, study_address
 from moonas.dashboard.live import LiveStudy
-from moonas.dashboard.scheme import SCHEME
-from moonas.dashboard.views.front import drawable, front_data, member_marks, trial_marks
+from moonas.dashboard.scheme import SCHEME, WEBGL
+from moonas.dashboard.views.front import drawable, front_data, member_marks, trial_crowd
 from moonas.errors import MoonasError
 from moonas.report import text
 from moonas.report.collect import outline
@@ -22,7 +22,6 @@ from moonas.report.records import BudgetInfo, Value
 from moonas.results.choosing import choose
 from moonas.results.networks import Network
 from moonas.study.bounds import Bound, parse_under
-from moonas.study.relaxation import missed
 
 BETWEEN = re.compile(r"(?<=[\w%.])\s+(?=[A-Za-z_]\w*\s*[<>=])")  # the space between two bounds
 
@@ -71,10 +70,12 @@ def register(app: Dash, catalogue: Catalogue) -> None:
         except MoonasError as error:
             return empty("No such network", str(error))
 
-    @app.callback(Output("pick-figure", "figure"), Input("picked", "data"), SCHEME, State("under", "value"), State("study", "data"))
+    @app.callback(
+        Output("pick-figure", "figure"), Input("picked", "data"), SCHEME, WEBGL, State("under", "value"), State("study", "data")
+    )
     @in_thread
-    def draw(picked: dict[str, float], scheme: str, under: str, name: str) -> Any:
-        return figure(catalogue.live(name), picked, read_bounds(under), scheme)
+    def draw(picked: dict[str, float], scheme: str, webgl: bool, under: str, name: str) -> Any:
+        return figure(catalogue.live(name), picked, read_bounds(under), scheme, webgl)
 
 
 def read_bounds(under: str | None) -> list[Bound]:
@@ -122,13 +123,8 @@ def answer(live: LiveStudy, under: str | None, knee: bool) -> list[Any]:
 
 
 def best(live: LiveStudy, bounds: list[Bound], knee: bool) -> Network:
-    """What `Study.best` gives. Where all bounds keep objectives from being worse, it is on the front, which is quickly read."""
-    worse = {objective.metric: "upper" if objective.sign == 1 else "lower" for objective in live.study.config.objectives}
-    members = live.members()
-    within = [one for one in members if not missed(bounds, one.values)] if all(b.metric in worse for b in bounds) else []
-    if within and all(set(bound.ends()) == {worse[bound.metric]} for bound in bounds):
-        return choose(live.study, bounds, knee, None, members)
-    return choose(live.study, bounds, knee, None, live.once("archive", live.study.archive))
+    """What `Study.best` gives."""
+    return choose(live.study, bounds, knee, None, live.tally)
 
 
 def margin(bounds: list[Bound], name: str, value: float) -> str:
@@ -168,14 +164,14 @@ def neighbours(live: LiveStudy, network: Network) -> Any:
     return html.Div(html.Table([html.Thead(head), html.Tbody(rows)]), className="scroll plain")
 
 
-def figure(live: LiveStudy, picked: dict[str, float], bounds: list[Bound], scheme: str) -> Any:
+def figure(live: LiveStudy, picked: dict[str, float], bounds: list[Bound], scheme: str, webgl: bool = False) -> Any:
     """The front with the network in a ring, and the lines of what was asked."""
     data = front_data(live, None)
     axes = [data.main.name, *(name for name in drawable(live) if name != data.main.name)][:2][::-1]
     asked = tuple(BudgetInfo(text=str(b), metric=b.metric, lower=b.lower, upper=b.upper, required=True) for b in bounds)
     data = replace(data, budgets=asked)
     members = member_marks(live, data, axes, "method")
-    drawn = explore_figure(data, members, trial_marks(live, axes, "method", "auto")[0], axes, "auto", scheme)
+    drawn = explore_figure(data, members, trial_crowd(live, axes, "method", "auto", webgl)[0], axes, "auto", scheme)
     drawn.data[0].update(x=[picked[axes[0]]], y=[picked[axes[1]]])
     return drawn
 

@@ -11,19 +11,19 @@ import numpy as np
 from dash import Dash, Input, Output, Patch, State, ctx, dcc, html, no_update
 
 from moonas.dashboard.catalogue import Catalogue
+from moonas.dashboard.colouring import COLOURS, choices, group_of, groups
 from moonas.dashboard.components import anchor, empty, graph, grid, in_thread, numeric, panel, study_address, trial_address
 from moonas.dashboard.live import LiveStudy
-from moonas.dashboard.scheme import SCHEME
+from moonas.dashboard.scheme import SCHEME, WEBGL
 from moonas.report import text
-from moonas.report.axes import safe
 from moonas.report.collect import bands, outline, point_of
-from moonas.report.explore import Marks, Scale, explore_figure, group_styles, is_logarithmic, thin
+from moonas.report.crowd import Crowd
+from moonas.report.explore import Marks, Scale, explore_figure, group_styles, is_logarithmic
 from moonas.report.figures import hover_text
 from moonas.report.records import BudgetInfo, Point, ReportData
 from moonas.study.metrics import METRICS
 
 TITLE = "Front"
-COLOURS = {"method": "method", "budget": "budget", "width": "width", "replicate": "replicate", "state": "state of the trial"}
 FEW = 5_000  # trials up to which the band over replicates is worked out between two clicks
 NONE = "none"
 
@@ -42,7 +42,7 @@ def layout(live: LiveStudy) -> list[Any]:
             _select("x", "Across", labels, x),
             _select("y", "Up", labels, main),
             _select("z", "Deep", [{"value": NONE, "label": "–"}, *labels], NONE),
-            _select("colour", "Colour", [{"value": name, "label": label} for name, label in COLOURS.items()], "method"),
+            _select("colour", "Colour", [{"value": name, "label": label} for name, label in choices(live).items()], "method"),
             _select("scale", "Scales", [{"value": name, "label": name} for name in ("auto", "linear", "log")], "auto"),
             html.Div(
                 [
@@ -93,18 +93,30 @@ def register(app: Dash, catalogue: Catalogue) -> None:
         Input("moment", "value"),
         Input("version", "data"),
         SCHEME,
+        WEBGL,
         State("study", "data"),
     )
     @in_thread
     def draw(
-        x: str, y: str, z: str, colour: str, asked: Scale, others: bool, band: bool, moment: int, _: str, scheme: str, name: str
+        x: str,
+        y: str,
+        z: str,
+        colour: str,
+        asked: Scale,
+        others: bool,
+        band: bool,
+        moment: int,
+        _: str,
+        scheme: str,
+        webgl: bool,
+        name: str,
     ) -> tuple[Any, str, str, Any]:
         live = catalogue.live(name)
         axes = list(dict.fromkeys([x, y, *[z] * (z != NONE)]))
         if len(axes) == 1:  # the same metric twice: nothing to see, so the next one stands in
             axes.append(next((other for other in drawable(live) if other != axes[0]), axes[0]))
         number = moment if any(step.number == moment for step in live.history) else None
-        figure, note = drawn(live, axes, colour, asked, others, band, number, scheme)
+        figure, note = drawn(live, axes, colour, asked, others, band, number, scheme, webgl)
         kept = ctx.triggered_id in ("x", "y", "z", "scale", "others", "band", "scheme")
         return figure, note, moment_text(live, number), no_update if kept else members_table(live, number, colour)
 
@@ -150,9 +162,9 @@ def row_id(rows: Any) -> str | None:
 
 
 def clicked(click: dict[str, Any] | None) -> str | None:
-    """What a marker stands for; nothing where a line was clicked."""
-    ids = click["points"][0].get("customdata") if click else None
-    return ids[0] if ids else None
+    """What a marker stands for: a network by its id, a trial by its number; nothing where a line was clicked."""
+    found = click["points"][0].get("customdata") if click else None
+    return found[0] if isinstance(found, list) else found if found is None else f"trial-{found}"
 
 
 def drawable(live: LiveStudy) -> list[str]:
@@ -175,18 +187,26 @@ def front_data(live: LiveStudy, number: int | None) -> ReportData:
 
 
 def drawn(
-    live: LiveStudy, axes: Sequence[str], colour: str, asked: Scale, others: bool, band: bool, number: int | None, scheme: str
+    live: LiveStudy,
+    axes: Sequence[str],
+    colour: str,
+    asked: Scale,
+    others: bool,
+    band: bool,
+    number: int | None,
+    scheme: str,
+    webgl: bool = False,
 ) -> tuple[Any, str]:
     """The figure, and what has to be known to read it."""
     data = front_data(live, number)
     data = replace(data, points=tuple(point for point in data.points if all(name in point.metrics for name in axes)))
     members = member_marks(live, data, axes, colour)
-    behind, total = trial_marks(live, axes, colour, asked) if others else (_nothing(axes), 0)
+    behind, total = trial_crowd(live, axes, colour, asked, webgl) if others else (Crowd.of_none(axes), 0)
     if band and len(axes) == 2 and len(live.trials) <= FEW and live.study.config.replicates > 1:
         data = replace(data, bands=bands(live.study, [(axes[0], axes[1])]))
     note = "Strong markers are networks on the front, with means over their replicates; faint ones are what single trials came to."
-    if total > len(behind.ids):
-        note += f" Of {total:,} trials {len(behind.ids):,} are drawn, one wherever the screen could tell no more apart."
+    if total > len(behind):
+        note += f" Of {total:,} trials {len(behind):,} are drawn, one wherever the screen could tell no more apart."
     if data.bands:
         note += " The dotted line is what half of the replicates attain alone; the band is what a quarter to three quarters do."
     return explore_figure(data, members, behind, axes, asked, scheme), note
@@ -202,38 +222,16 @@ def member_marks(live: LiveStudy, data: ReportData, axes: Sequence[str], colour:
     )
 
 
-def group_of(live: LiveStudy, point: Point, by: str) -> str:
-    """What colours a member of the front."""
-    if by == "method":
-        return point.method
-    if by == "budget":
-        return text.budget(point.budget)
-    if by == "width":
-        return f"{point.skeleton.channels}×{point.skeleton.cells}"
-    if by == "replicate":
-        return "several" if point.replicates > 1 else live.trials.word_of(point.trial, "replicate")
-    return live.trials.word_of(point.trial, "state")
-
-
-def trial_marks(live: LiveStudy, axes: Sequence[str], colour: str, asked: Scale) -> tuple[Marks, int]:
-    """What trials came to, thinned; and how many there are."""
+def trial_crowd(live: LiveStudy, axes: Sequence[str], colour: str, asked: Scale, webgl: bool) -> tuple[Crowd, int]:
+    """What trials came to, thinned where there is no WebGL; and how many there are."""
     trials = live.trials
-    columns = [trials.numbers(name) for name in axes]
-    there = np.flatnonzero(np.isfinite(np.stack(columns)).all(axis=0))
-    groups = trials.groups(colour)[there]
-    values = [column[there] for column in columns]
-    logarithmic = [name not in text.FRACTIONS and is_logarithmic(asked, column) for name, column in zip(axes, values, strict=True)]
-    rows = thin(values, logarithmic, groups)
-    numbers = trials.numbers("number")[there][rows].astype(int)
-    methods = trials.words("method")[there][rows]
-    shown = {name: column[rows] for name, column in zip(axes, values, strict=True)}
-    labels = {name: safe(text.metric_label(outline(live.study), name)) for name in axes}
-    told = [
-        f"<b>trial {number}</b>, {safe(method)}<br>"
-        + "<br>".join(f"{labels[name]}: {text.number(name, shown[name][row])}" for name in axes)
-        for row, (number, method) in enumerate(zip(numbers, methods, strict=True))
-    ]
-    return Marks(values=shown, groups=groups[rows], ids=[f"trial-{number}" for number in numbers], told=told), len(there)
+    columns = {name: trials.numbers(name) for name in axes}
+    every = Crowd(values=columns, groups=groups(live, colour), numbers=trials.numbers("number"))
+    there = every.take(np.flatnonzero(np.isfinite(np.stack(list(columns.values()))).all(axis=0)))
+    if webgl:
+        return there, len(there)
+    logarithmic = [name not in text.FRACTIONS and is_logarithmic(asked, column) for name, column in there.values.items()]
+    return there.thinned(logarithmic), len(there)
 
 
 def moment_text(live: LiveStudy, number: int | None) -> str:
@@ -254,7 +252,8 @@ def members_table(live: LiveStudy, number: int | None, colour: str) -> Any:
         name for name in dict.fromkeys((*drawable(live), "test_accuracy")) if any(name in point.metrics for point in data.points)
     ]
     settings = list(dict.fromkeys(name for point in data.points for name in point.settings))
-    styles = group_styles(_colours_only(live, data, colour), _nothing(()))
+    of_members = [group_of(live, point, colour) for point in data.points]
+    styles = group_styles(of_members, np.unique(groups(live, colour).astype(str)))
     columns: list[dict[str, Any]] = [
         {"field": "key", "headerName": "Network", "cellRenderer": "PageLink", "width": 145},
         {"field": "group", "headerName": COLOURS[colour].capitalize(), "cellRenderer": "Dot", "minWidth": 110, "flex": 1},
@@ -272,8 +271,7 @@ def members_table(live: LiveStudy, number: int | None, colour: str) -> Any:
         ],
     ]
     rows = []
-    for point in data.points:
-        group = group_of(live, point, colour)
+    for point, group in zip(data.points, of_members, strict=True):
         rows.append(
             {
                 "id": point.id,
@@ -291,7 +289,8 @@ def members_table(live: LiveStudy, number: int | None, colour: str) -> Any:
             }
         )
     options = {"rowSelection": {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True}}
-    return grid("members", columns, rows, "id", options=options)
+    follows = {"cellFocused": ["chooseFocused(params)"]}  # arrow keys move the choice in the figure, too
+    return grid("members", columns, rows, "id", options=options, eventListeners=follows)
 
 
 def chosen(live: LiveStudy, choice: str, moment: int | None) -> Point | None:
@@ -319,15 +318,6 @@ def chosen_text(live: LiveStudy, point: Point | None) -> Any:
     link = anchor(study_address(live.name, "networks", point.key), point.key[:12])
     trial = anchor(trial_address(live.name, point.trial), f"trial {point.trial}")
     return html.P([html.Strong(link), f" · {point.method}, ", trial, " · ", ", ".join(told)], className="chosen")
-
-
-def _nothing(axes: Sequence[str]) -> Marks:
-    return Marks(values={name: np.zeros(0) for name in axes}, groups=np.zeros(0, dtype=object), ids=[], told=[])
-
-
-def _colours_only(live: LiveStudy, data: ReportData, colour: str) -> Marks:
-    groups = [*(group_of(live, point, colour) for point in data.points), *np.unique(live.trials.groups(colour).astype(str))]
-    return Marks(values={}, groups=np.array(groups, dtype=object), ids=[], told=[])
 
 
 def _select(part: str, label: str, choices: list[dict[str, str]], value: str) -> Any:

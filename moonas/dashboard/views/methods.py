@@ -50,7 +50,7 @@ def register(app: Dash, catalogue: Catalogue) -> None:
     @in_thread
     def draw(_: str, scheme: str, name: str) -> tuple[Any, Any]:
         live = catalogue.live(name)
-        runners = live.once("race", lambda: race(live.study))
+        runners = live.once("race", lambda: race(live.study, live.tally()))
         return race_figure(runners, scheme), grid("race", COLUMNS, rows(runners), "method")
 
 

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from moonas.infeasible import infeasibility
-from moonas.service.api.parts import Form, FormOf, StudyOf, Whole, csv_download
+from moonas.results.study import Study
+from moonas.service.api.parts import Form, FormOf, KeptOf, StudyOf, Whole, csv_download
 from moonas.service.models import FrontOut, FrontStep, NetworkOut
 from moonas.service.problems import absent
 from moonas.service.roles import VIEWER
@@ -21,23 +22,33 @@ router = APIRouter(prefix="/studies/{name}", tags=["fronts"])
 @router.get("/front", dependencies=[VIEWER], response_model=FrontOut)
 def read_front(
     study: StudyOf,
+    kept: KeptOf,
     number: Annotated[
         int | None, Query(ge=1, le=Whole, description="One of the study's history; the present one if absent.")
     ] = None,
     form: FormOf = Form.json,
-) -> FrontOut | Response:
+) -> Response:
     """A Pareto front with the networks on it."""
+    if form is Form.csv:
+        with absent():
+            members = study.front(number)
+        return csv_download([member.to_json() for member in members], f"{study.name}-front.csv")
+    last = study.store.last_front(study.record.id)
+    content = kept.get((study.record.id, study.record.created, number), last, lambda: _front(study, number))
+    return Response(content, media_type="application/json")
+
+
+def _front(study: Study, number: int | None) -> bytes:
     with absent():
         step = study.front_step(number)
         members = study.front(number)
-    if form is Form.csv:
-        return csv_download([member.to_json() for member in members], f"{study.name}-front.csv")
     kept_empty = infeasibility(study) if not members and study.config.constraints else None
-    return FrontOut(
+    front = FrontOut(
         step=FrontStep.model_validate(step) if step else None,
         members=[NetworkOut.read(member) for member in members],
         infeasible=kept_empty.to_json() if kept_empty else None,
     )
+    return front.model_dump_json().encode()
 
 
 @router.get("/fronts", dependencies=[VIEWER])

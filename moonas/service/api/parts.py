@@ -11,6 +11,7 @@ from fastapi import Depends, Path, Query, Request
 from starlette.responses import Response
 
 from moonas.results.study import Study
+from moonas.service.api.kept import KeptAnswers
 from moonas.service.settings import Settings
 from moonas.sheets import to_csv
 from moonas.store.store import Store
@@ -64,6 +65,13 @@ def _study(name: Name, store: Reader, request: Request) -> Study:
 
 
 StudyOf = Annotated[Study, Depends(_study)]
+
+
+def _kept(request: Request) -> KeptAnswers:
+    return request.app.state.kept
+
+
+KeptOf = Annotated[KeptAnswers, Depends(_kept)]
 
 
 class Form(StrEnum):
