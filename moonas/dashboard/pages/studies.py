@@ -18,15 +18,16 @@ from moonas.store.states import StudyState, TrialState
 EVERY = 5_000  # milliseconds between two looks at what has changed
 SHOWN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
 
+WHOLE = {"wrapText": True, "autoHeight": True, "cellClass": "whole"}  # names that begin alike differ at their ends
 COLUMNS: list[dict[str, Any]] = [
-    {"field": "name", "headerName": "Study", "cellRenderer": "PageLink", "minWidth": 170, "flex": 1},
-    {"field": "state", "headerName": "State", "cellRenderer": "State", "width": 120},
-    {"field": "share", "headerName": "Trials", "cellRenderer": "Trials", "width": 185},
-    {"field": "hypervolume", "headerName": "Hypervolume", "cellRenderer": "Sparkline", "width": 130, "sortable": False},
-    numeric("volume", "now", "decimals", 85),
+    {"field": "name", "headerName": "Study", "cellRenderer": "PageLink", "minWidth": 190, "flex": 1, **WHOLE},
+    {"field": "state", "headerName": "State", "cellRenderer": "State", "width": 118},
+    {"field": "share", "headerName": "Trials", "cellRenderer": "Trials", "width": 176},
+    {"field": "hypervolume", "headerName": "Hypervolume", "cellRenderer": "Sparkline", "width": 132, "sortable": False},
+    numeric("volume", "now", "decimals", 82),
     numeric("accuracy", "Best accuracy", "percent", 105),
-    numeric("hours", "Device-hours", "hours", 95),
-    numeric("left", "Time left", "span", 100),
+    numeric("hours", "Device-hours", "hours", 86),
+    numeric("left", "Time left", "span", 92),
     numeric("last", "Last event", "moment", 120),
 ]
 MENU: dict[str, Any] = {

@@ -22,7 +22,7 @@ COLUMNS: list[dict[str, Any]] = [
     numeric("exclusive_per_hour", "of it per device-hour", "decimals", 102),
     numeric("networks", "Networks", "whole", 106),
     numeric("accuracy", "Mean accuracy", "percent", 96),
-    numeric("complete", "Complete trials", "whole", 94),
+    numeric("complete", "Complete trials", "whole", 104),
     numeric("pruned", "Pruned", "whole", 82),
     numeric("failed", "Failed", "whole", 74),
     numeric("collapse_rate", "Collapsed", "percent", 100),
