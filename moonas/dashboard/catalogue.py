@@ -32,7 +32,7 @@ class Catalogue:
     def lines(self) -> list[StudyLine]:
         """Every study in one line, the oldest first; none where there is no database yet."""
         try:
-            return study_lines(self.store.database)
+            return study_lines(self.store)
         except NoDatabaseError:
             return []
 
