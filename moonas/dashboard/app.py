@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from string import Template
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import dash
 from dash import set_props
 from dash.backends._fastapi import FastAPIDashServer, reset_current_request, set_current_request
-from fastapi import FastAPI, Request
+from dash.exceptions import PreventUpdate
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.concurrency import run_in_threadpool
 
@@ -39,6 +41,24 @@ class HttpOnly(FastAPIDashServer):
     """Dash's FastAPI backend without its second channel: every callback is a POST that the server's own checks see."""
 
     websocket_capability = False
+
+    def serve_callback(self, dash_app: Dash) -> Callable[[Request], Awaitable[Any]]:
+        """Answer a callback. What a callback itself raises goes to `_tell`: anything else is about the request.
+
+        Raises HTTPException, in place of Dash's 500 that no log tells of.
+        """
+        dispatch = super().serve_callback(dash_app)
+
+        async def answer(request: Request) -> Any:
+            try:
+                return await dispatch(request)
+            except PreventUpdate:
+                raise
+            except Exception as error:
+                log.warning("a request for a part of a page cannot be answered", exc_info=error)
+                raise HTTPException(400, "this is no request that a page of this server makes; load the page anew") from error
+
+        return answer
 
 
 def mount(app: FastAPI, settings: Settings) -> tuple[str, ...]:
@@ -78,7 +98,7 @@ def create(catalogue: Catalogue) -> Dash:
 
 
 def _serve(app: Dash, catalogue: Catalogue, path: str) -> None:
-    """Answer an address of its own with the one page that Dash fills; 404 where it names a study or trial that is not there."""
+    """Answer an address of its own with the one page that Dash fills; 404 where it names what is not there."""
 
     async def index(request: Request) -> HTMLResponse:
         named = request.path_params

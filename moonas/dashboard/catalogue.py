@@ -6,7 +6,7 @@ from threading import Lock
 
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.overview import StudyLine, study_lines
-from moonas.errors import NoDatabaseError
+from moonas.errors import NoDatabaseError, UsageError
 from moonas.store.store import Store
 
 KEPT = 20  # studies whose trials are kept in memory
@@ -32,7 +32,7 @@ class Catalogue:
     def lines(self) -> list[StudyLine]:
         """Every study in one line, the oldest first; none where there is no database yet."""
         try:
-            return study_lines(self.store.database)
+            return study_lines(self.store)
         except NoDatabaseError:
             return []
 
@@ -43,9 +43,14 @@ class Catalogue:
         except NoDatabaseError:
             return []
 
-    def holds(self, name: str, number: str | None = None, **_: str) -> bool:
-        """Whether there is a study of this name and, where an address names one, a trial of this number in it."""
-        return name in self.names() and (number is None or self.live(name).has_trial(number))
+    def holds(self, name: str, number: str | None = None, key: str | None = None) -> bool:
+        """Whether there is a study of this name and, where an address names one, this trial or architecture in it."""
+        if name not in self.names() or (number is not None and not self.live(name).has_trial(number)):
+            return False
+        try:
+            return key is None or bool(self.store.architecture_by_prefix(self.store.study(name).id, key))
+        except UsageError:  # none or several begin so
+            return False
 
     def live(self, name: str) -> LiveStudy:
         """A study as it is now. Raises UnknownStudyError."""

@@ -87,12 +87,12 @@ def plot(graph_id: str | dict[str, str], label: str, figure: Any) -> Any:
     return html.Div(drawing, role="img", className="drawing", **{"aria-label": label})
 
 
-def plain_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], numbers: Collection[int] = ()) -> Any:
-    """A short table without sorting. numbers: the columns that stand to the right."""
-    look = {True: {"className": "number"}, False: {}}
-    head = html.Tr([html.Th(heading, **look[place in numbers]) for place, heading in enumerate(headings)])
-    lines = [html.Tr([html.Td(cell, **look[place in numbers]) for place, cell in enumerate(row)]) for row in rows]
-    return html.Div(html.Table([html.Thead(head), html.Tbody(lines)]), className="scroll plain")
+def plain_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], numbers: Collection[int] = (), look: str = "") -> Any:
+    """A short table without sorting, which the keyboard scrolls. numbers: the columns that stand to the right. look: a class."""
+    sides = {True: {"className": "number"}, False: {}}
+    head = html.Tr([html.Th(heading, scope="col", **sides[place in numbers]) for place, heading in enumerate(headings)])
+    lines = [html.Tr([html.Td(cell, **sides[place in numbers]) for place, cell in enumerate(row)]) for row in rows]
+    return html.Div(html.Table([html.Thead(head), html.Tbody(lines)]), className=f"scroll plain {look}", tabIndex=0)
 
 
 _COLUMN = {

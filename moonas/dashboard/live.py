@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import func, select
 
 from moonas.dashboard.trials import TrialTable
+from moonas.outer.planned import planned_trials
 from moonas.results.networks import Measured, Network
 from moonas.results.study import Study
 from moonas.results.tally import Tally, tally
@@ -68,6 +69,13 @@ class LiveStudy:
     def count(self, *states: TrialState) -> int:
         """Trials in any of these states."""
         return sum(number for state, number in self.now.trials if state in states)
+
+    @property
+    def planned(self) -> int:
+        """How many trials there will be, as far as the file says; at least those there are."""
+        return max(
+            planned_trials(self.store, self.name, self.record.config_hash) or 0, sum(number for _, number in self.now.trials)
+        )
 
     def has_trial(self, number: str) -> bool:
         """Whether an address that names a trial by its number names one there is."""

@@ -8,14 +8,13 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from moonas.outer.plan import Plan
-from moonas.outer.samplers.grid import Grid
+from moonas.outer.planned import planned_trials
 from moonas.store.database import Database
 from moonas.store.pages import driven_since
 from moonas.store.states import StudyState, TrialState
+from moonas.store.store import Store
 from moonas.store.summaries import study_summaries
 from moonas.store.tables import Attempt, Front, Study, Task, Trial
-from moonas.study.loading import study_from
 
 STEPS = 40  # of a study's hypervolume in its sparkline, its first and its last among them
 RECENT = 20  # finished trials that the time left is told from
@@ -48,8 +47,9 @@ class StudyLine:
         return sum(self.trials.get(state, 0) for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
 
 
-def study_lines(database: Database) -> list[StudyLine]:
+def study_lines(store: Store) -> list[StudyLine]:
     """All studies, the oldest first."""
+    database = store.database
     summaries = study_summaries(database)
     driven = driven_since(database)
     steps: dict[int, list[float]] = defaultdict(list)
@@ -59,13 +59,10 @@ def study_lines(database: Database) -> list[StudyLine]:
             steps[study_id].append(hypervolume)
         taken = select(Task.study_id, func.sum(Attempt.seconds)).join(Attempt, Attempt.task_id == Task.id).group_by(Task.study_id)
         seconds: dict[int, float] = {study_id: total or 0.0 for study_id, total in connection.execute(taken)}
-        configs: dict[int, tuple[str, dict[str, Any]]] = {
-            study_id: (key, config)
-            for study_id, key, config in connection.execute(select(Study.id, Study.config_hash, Study.config))
-        }
+        hashes: dict[int, str] = {row.id: row.config_hash for row in connection.execute(select(Study.id, Study.config_hash))}
     lines = []
-    for study in summaries:
-        planned = max(planned_trials(study.name, *configs[study.id]), sum(study.trials.values()))
+    for study in [study for study in summaries if study.id in hashes]:  # the others have just been deleted
+        planned = max(planned_trials(store, study.name, hashes[study.id]) or 0, sum(study.trials.values()))
         line = StudyLine(
             name=study.name,
             state=study.state,
@@ -96,18 +93,6 @@ def seconds_per_trial(database: Database, study_id: int) -> float | None:
     with database.connection() as connection:
         times: list[Any] = list(connection.scalars(last.order_by(Trial.finished.desc()).limit(RECENT)))
     return (times[0] - times[-1]) / (len(times) - 1) if len(times) > 2 else None
-
-
-_PLANNED: dict[tuple[str, str], int] = {}  # by a study's name and the hash of its file, which a plan is made of once
-
-
-def planned_trials(name: str, config_hash: str, config: dict[str, Any]) -> int:
-    """How many trials a study asks for."""
-    if (name, config_hash) not in _PLANNED:
-        settings = study_from(config, f"study {name}")
-        grid = settings.sampler.name == "grid"
-        _PLANNED[name, config_hash] = Grid(Plan(settings)).total if grid else settings.trials or 0
-    return _PLANNED[name, config_hash]
 
 
 def _thinned(steps: list[float]) -> list[float]:

@@ -90,7 +90,10 @@ def hypervolume_figure(data: ReportData, over: Literal["evaluations", "device-ho
         hovertemplate=HOVER,
         showlegend=False,
     )
-    figure.update_xaxes(title_text=over, rangemode="tozero", tickformat=",d" if over == "evaluations" else "")
+    figure.update_xaxes(title_text=over, rangemode="tozero")
+    if over == "evaluations":
+        whole = {"dtick": 1} if max(spent, default=0) < 5 else {}  # with so few, ticks would lie between whole numbers
+        figure.update_xaxes(tickformat=",d", **whole)
     figure.update_yaxes(title_text="hypervolume")
     figure.update_layout(template=template(), height=340, hovermode="closest")
     return figure

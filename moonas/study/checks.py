@@ -12,6 +12,7 @@ from typing import Any
 from moonas.study.budgets import Level
 from moonas.study.cluster import check_backend, check_measured_at_home
 from moonas.study.data import DATA, TRAINING_PARTS, training_fractions
+from moonas.study.extent import check_extent
 from moonas.study.functions import FUNCTIONS
 from moonas.study.handlers import HANDLERS
 from moonas.study.methods import METHODS
@@ -104,17 +105,18 @@ def _partial_channels_fit(place: Place, methods: Any, search: Any) -> None:
     names = [setting.name for setting in fields(Partial)]
     for index, method in enumerate(methods):
         if issubclass(method.entry.config, Partial):
-            choices = [dict(zip(names, chosen, strict=True)) for chosen in product(*(_choices(method, name) for name in names))]
+            values = [_choices(method, name, search.channels) for name in names]
+            choices = [dict(zip(names, chosen, strict=True)) for chosen in product(*values)]
             wrong = {setting: told for chosen in choices for setting, told in Partial(**chosen).misfits(search.channels)}
             for setting, told in wrong.items():
                 (place / "methods" / index / setting).wrong(told)
 
 
-def _choices(method: Any, name: str) -> tuple[Any, ...]:
-    """All values that a setting may have which is no real number."""
+def _choices(method: Any, name: str, channels: int) -> tuple[Any, ...]:
+    """All values that a setting may have which is no real number; of those above `channels`, which fit no better, the first."""
     if name in method.open and method.open[name].kind == "int":
         low, high = method.open[name].values
-        return tuple(range(low, high + 1))
+        return tuple(range(low, min(high, max(low, channels + 1)) + 1))
     return method.values(name)
 
 
@@ -367,4 +369,5 @@ _CHECKS: tuple[Callable[..., None], ...] = (
     _compiling_suits,
     check_backend,
     check_measured_at_home,
+    check_extent,
 )

@@ -111,7 +111,7 @@ def broken(tmp_path: Any) -> Iterator[tuple[Store, LiveStudy]]:
 def test_a_study_without_its_process_says_so_until_another_one_comes(broken: tuple[Store, LiveStudy]) -> None:
     store, live = broken
     assert "No process drives it any more" in study.remark(live)
-    (line,) = study_lines(store.database)
+    (line,) = study_lines(store)
     assert studies.row(line)["state"] == "NO PROCESS"
     with asking("", Role.operator):
         assert [button.children for button in study.verbs(live)] == ["Resume", "Cancel", "Delete"]
@@ -120,7 +120,7 @@ def test_a_study_without_its_process_says_so_until_another_one_comes(broken: tup
     live.refresh(store.study("broken"))
     assert live.now.text != before
     assert study.remark(live) == ""
-    (line,) = study_lines(store.database)
+    (line,) = study_lines(store)
     assert studies.row(line)["state"] == "RUNNING"
     with asking("", Role.operator):
         assert [button.children for button in study.verbs(live)] == ["Pause", "Stop", "Cancel"]

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from moonas.dashboard.live import LiveStudy
 from tests.dashboard.serving import Settings, application
 
 client = pytest.importorskip("fastapi.testclient", reason="no HTTP client for FastAPI's tests is installed")
@@ -23,7 +24,7 @@ def http(storage: str):
         ("/", 200),
         ("/studies/small", 200),
         ("/studies/small/pick", 200),
-        ("/studies/small/networks/abc", 200),
+        ("/studies/small/networks/abc", 404),
         ("/compare", 200),
         ("/studies/nowhere", 404),
         ("/studies/nowhere/pick", 404),
@@ -35,6 +36,11 @@ def http(storage: str):
 )
 def test_addresses_are_answered(http, path: str, status: int) -> None:
     assert http.get(path).status_code == status
+
+
+def test_an_architecture_is_found_by_the_beginning_of_its_key(http, live: LiveStudy) -> None:
+    key = live.members()[0].key
+    assert http.get(f"/studies/small/networks/{key[:12]}").status_code == 200
 
 
 def test_routes_of_the_server_stand_before_the_dashboard_s(storage: str) -> None:

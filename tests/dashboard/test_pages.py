@@ -16,7 +16,7 @@ from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.live import LiveStudy
 from moonas.dashboard.pages import PAGES, architecture, compare, pick, studies, study
 from moonas.dashboard.shell import _routes, find_page, frame
-from moonas.dashboard.views import VIEWS, budgets, front, methods, parameters, volume, workers
+from moonas.dashboard.views import VIEWS, budgets, events, front, methods, parameters, volume, workers
 from moonas.errors import UnknownStudyError, UsageError
 from moonas.front.dominance import non_dominated
 from moonas.race import race
@@ -71,6 +71,13 @@ def test_every_view_opens_on_a_study_with_results_and_on_one_without(catalogue: 
     for view in VIEWS.values():
         assert view.layout(catalogue.live("small"))
         assert view.layout(catalogue.live("waiting"))
+
+
+def test_tables_that_scroll_are_reached_by_the_keyboard(catalogue: Catalogue, live: LiveStudy) -> None:
+    pages = [events.content(live), architecture.page(catalogue, {}, "small", live.members()[0].key).content]
+    scrolling = [part for part in parts(pages) if "scroll" in getattr(part, "className", "").split()]
+    assert len(scrolling) > 1
+    assert all(part.tabIndex == 0 for part in scrolling)
 
 
 def test_the_list_sends_only_the_rows_that_have_changed(catalogue: Catalogue) -> None:

@@ -12,10 +12,13 @@ from sqlalchemy import insert
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.live import LiveStudy
 from moonas.errors import StorageError, UnknownStudyError
+from moonas.outer.plan import Plan
 from moonas.results.study import Study
 from moonas.store.states import StudyState, TrialState
 from moonas.store.store import Store
 from moonas.store.tables import Event
+from moonas.study.loading import study_from
+from moonas.study.schema import SCHEMA
 from tests.dashboard.conftest import asked
 from tests.outer.fakes import Crash, FakePool, drive
 
@@ -32,6 +35,18 @@ def test_each_study_is_told_in_one_line(catalogue: Catalogue) -> None:
     assert small.device_seconds == catalogue.store.device_seconds(catalogue.store.study("small").id)
     assert small.seconds_left is None  # nothing runs
     assert not any(line.driven for line in (small, other, waiting))
+
+
+def test_a_study_that_cannot_be_read_here_stands_in_the_list_with_the_others(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/studies.db"
+    stored = {"schema": SCHEMA, "seed": 3, "version": "test"}
+    with Store.open(url, create=True) as store:
+        config = Plan(study_from(asked())).config.to_json()
+        store.create_study("foreign", {**config, "methods": [{"name": "of-another-package"}]}, config_hash="1", **stored)
+        store.create_study("small", config, config_hash="2", **stored)
+    foreign, small = Catalogue(url).lines()
+    assert (foreign.name, foreign.planned) == ("foreign", 0)
+    assert (small.name, small.planned) == ("small", PLANNED)
 
 
 def test_where_there_is_no_database_there_are_no_studies(tmp_path: Path) -> None:

@@ -144,6 +144,12 @@ def test_hypervolume_is_drawn_over_evaluations_with_its_causes(study):
     assert line.hovertext[0] == "<b>0.6100</b> after 2 evaluations<br>trial 0<br>device time 31 s"
 
 
+def test_few_evaluations_are_told_in_whole_numbers(study):
+    first = replace(study, history=study.history[:2])  # after 2 and 4 evaluations, where Plotly would write 0 1 1 2 2 3 3
+    assert hypervolume_figure(first).layout.xaxis.dtick == 1
+    assert hypervolume_figure(study).layout.xaxis.dtick is None
+
+
 def test_requested_cost_stands_against_achieved_cost_by_method():
     budget = {"params": {"upper": 40_000}}
     trials = (

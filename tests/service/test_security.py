@@ -156,6 +156,15 @@ def test_pages_of_elsewhere_change_nothing(client: TestClient, headers: dict[str
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "cross_origin"), (method, path)
 
 
+@pytest.mark.parametrize("sent", [{"json": {}}, {"json": []}, {"content": "{"}, {"json": {"output": "no.such", "inputs": 1}}])
+def test_what_no_page_asks_for_is_refused_in_the_one_shape_and_logged(
+    client: TestClient, caplog: pytest.LogCaptureFixture, sent: dict[str, object]
+) -> None:
+    answer = client.post("/_dash-update-component", **sent)  # type: ignore[arg-type]
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
+    assert "cannot be answered" in caplog.text
+
+
 OWN = [{}, {"Origin": "http://localhost:8080", "Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}]
 
 

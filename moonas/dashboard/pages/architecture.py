@@ -158,7 +158,7 @@ def _shares(heading: str, rows: dict[str, list[int]], whole: dict[str, int]) -> 
             html.Th(f"{whole['macs']:,}", className="number"),
         ]
     )
-    return html.Div(html.Table([html.Thead(head), html.Tbody(lines), html.Tfoot(total)]), className="scroll plain")
+    return html.Div(html.Table([html.Thead(head), html.Tbody(lines), html.Tfoot(total)]), className="scroll plain", tabIndex=0)
 
 
 def evaluations(live: LiveStudy, key: str) -> Any:

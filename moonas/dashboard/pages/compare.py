@@ -150,4 +150,4 @@ def coverage(found: Comparison) -> Any:
         )
         for one in found.standings
     ]
-    return html.Div(html.Table([html.Thead(head), html.Tbody(rows)]), className="scroll plain")
+    return html.Div(html.Table([html.Thead(head), html.Tbody(rows)]), className="scroll plain", tabIndex=0)

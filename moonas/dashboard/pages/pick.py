@@ -161,7 +161,7 @@ def neighbours(live: LiveStudy, network: Network) -> Any:
         )
         for one in (*before, network, *behind)
     ]
-    return html.Div(html.Table([html.Thead(head), html.Tbody(rows)]), className="scroll plain")
+    return html.Div(html.Table([html.Thead(head), html.Tbody(rows)]), className="scroll plain", tabIndex=0)
 
 
 def figure(live: LiveStudy, picked: dict[str, float], bounds: list[Bound], scheme: str, webgl: bool = False) -> Any:

@@ -12,7 +12,7 @@ from moonas.dashboard.actions import buttons, offered
 from moonas.dashboard.catalogue import Catalogue
 from moonas.dashboard.components import NOTHING, Page, anchor, badge, cards, in_thread, study_address
 from moonas.dashboard.live import LiveStudy
-from moonas.dashboard.overview import planned_trials, seconds_per_trial, standing
+from moonas.dashboard.overview import seconds_per_trial, standing
 from moonas.dashboard.views import VIEWS
 from moonas.report import text
 from moonas.report.collect import outline
@@ -108,8 +108,8 @@ def is_bare(view: list[Any]) -> bool:
 
 def verbs(live: LiveStudy) -> list[Any]:
     """Buttons for what may be done to it now."""
-    planned = planned_trials(live.name, live.record.config_hash, live.record.config)
-    found = offered(live.state, live.now.driven, {TrialState(state): count for state, count in live.now.trials}, planned)
+    trials = {TrialState(state): count for state, count in live.now.trials}
+    found = offered(live.state, live.now.driven, trials, live.planned)
     return buttons({verb: [live.name] for verb in found})
 
 
@@ -134,8 +134,7 @@ def headline(live: LiveStudy) -> Any:
     data = outline(live.study)
     members = live.members()
     told = [f"{count:,} {text.STATES.get(state, state.lower())}" for state, count in live.now.trials]
-    total = sum(count for _, count in live.now.trials)
-    planned = max(planned_trials(live.name, live.record.config_hash, live.record.config), total)
+    planned = live.planned
     over = live.count(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
     pace = seconds_per_trial(live.store.database, live.record.id) if live.state is StudyState.RUNNING and over < planned else None
     left = f"about {text.duration(pace * (planned - over))} left" if pace is not None else ", ".join(told)

@@ -8,7 +8,7 @@ from dash import Dash, Input, Output, State, html
 from sqlalchemy import func, select
 
 from moonas.dashboard.catalogue import Catalogue
-from moonas.dashboard.components import anchor, empty, in_thread, panel, trial_address
+from moonas.dashboard.components import anchor, empty, in_thread, panel, plain_table, trial_address
 from moonas.dashboard.live import LiveStudy
 from moonas.loop_log import last_run, log_end, log_time
 from moonas.report import text
@@ -21,6 +21,7 @@ from moonas.store.tables import Event, Trial
 TITLE = "Events"
 MOST = 50  # of each kind that are shown, the latest
 LINES = 200  # of a log's end
+LOOK = "happened"
 
 
 def layout(live: LiveStudy) -> list[Any]:
@@ -65,7 +66,8 @@ def _failed_trials(live: LiveStudy) -> list[Any]:
         [_moment(finished), anchor(trial_address(live.name, number), f"trial {number}"), _said(reason or "")]
         for number, finished, reason in rows
     ]
-    return [panel(_table(["Time", "Trial", "Reason"], body), title="Trials that failed", note=_cut(len(rows), total))]
+    table = plain_table(["Time", "Trial", "Reason"], body, look=LOOK)
+    return [panel(table, title="Trials that failed", note=_cut(len(rows), total))]
 
 
 def _events(live: LiveStudy) -> list[Any]:
@@ -75,9 +77,8 @@ def _events(live: LiveStudy) -> list[Any]:
         latest = select(*columns(EventRecord, Event)).where(mine).order_by(Event.id.desc()).limit(MOST)
         rows = [EventRecord(*row) for row in connection.execute(latest)]
     body = [[_moment(event.time), event.kind, _said(event.text)] for event in rows]
-    return (
-        [panel(_table(["Time", "Event", "What it says"], body), title="What happened", note=_cut(len(rows), total))] if rows else []
-    )
+    table = plain_table(["Time", "Event", "What it says"], body, look=LOOK)
+    return [panel(table, title="What happened", note=_cut(len(rows), total))] if rows else []
 
 
 def _last_state(live: LiveStudy) -> float:
@@ -85,12 +86,6 @@ def _last_state(live: LiveStudy) -> float:
     changed = select(func.max(Event.time)).where(Event.study_id == live.record.id, Event.kind == STATE)
     with live.store.database.connection() as connection:
         return connection.scalar(changed) or 0.0
-
-
-def _table(heads: list[str], rows: list[list[Any]]) -> Any:
-    head = html.Thead(html.Tr([html.Th(one, scope="col") for one in heads]))
-    table = html.Table([head, html.Tbody([html.Tr([html.Td(cell) for cell in row]) for row in rows])])
-    return html.Div(table, className="plain scroll happened", tabIndex=0)
 
 
 def _said(said: str) -> Any:

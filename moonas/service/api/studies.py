@@ -10,11 +10,11 @@ from starlette.responses import PlainTextResponse
 
 from moonas import api
 from moonas.loop_log import log_end, log_path
+from moonas.outer.planned import planned_trials
 from moonas.preview import preview
 from moonas.service.api.parts import SOON, Name, Reader, SettingsOf, StudyOf, Wait
 from moonas.service.loops import start_loop, taken_up
 from moonas.service.models import Checked, Outcome, PlanOut, StudyDetail, StudyOut
-from moonas.service.planned import planned_trials
 from moonas.service.roles import OPERATOR, VIEWER
 from moonas.service.sent import BODY, sent_study
 from moonas.store.pages import StudyFacts, study_facts

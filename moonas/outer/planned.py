@@ -19,7 +19,7 @@ def planned_trials(store: Store, name: str, config_hash: str) -> int | None:
         try:
             _known[key] = _planned(store, name)
         except MoonasError:  # such as a plugin that is not installed here: everything else of the study is still shown
-            _known[key] = None
+            return None
     return _known[key]
 
 
