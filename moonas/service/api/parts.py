@@ -19,12 +19,15 @@ from moonas.store.store import Store
 MOST_ROWS = 1000
 MOST_OPEN = 32
 
+# What only looks something up is `async`: FastAPI hands every other function to a thread, and there and back takes longer than all
+# that it does where many ask at once.
 
-def _settings(request: Request) -> Settings:
+
+async def _settings(request: Request) -> Settings:
     return request.app.state.settings
 
 
-def _store(request: Request) -> Store:
+async def _store(request: Request) -> Store:
     return request.app.state.store
 
 
@@ -67,7 +70,7 @@ def _study(name: Name, store: Reader, request: Request) -> Study:
 StudyOf = Annotated[Study, Depends(_study)]
 
 
-def _kept(request: Request) -> KeptAnswers:
+async def _kept(request: Request) -> KeptAnswers:
     return request.app.state.kept
 
 
