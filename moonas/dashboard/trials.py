@@ -73,27 +73,36 @@ class TrialTable:
 
     def parameters(self) -> list[str]:
         """Names of the parameters that some trial has, in the order they were met."""
-        return self._column("parameters", lambda: list(dict.fromkeys(name for row in self._rows.values() for name in row[5])))
+        return self._column("parameters", lambda: self._names(_PARAMS))
 
     def metrics(self) -> list[str]:
         """Names of the metrics that some trial has."""
-        return self._column("metrics", lambda: list(dict.fromkeys(name for row in self._rows.values() for name in row[6])))
+        return self._column("metrics", lambda: self._names(_VALUES))
 
     def _column(self, key: str, make: Callable[[], Any]) -> Any:
         if key not in self._columns:
             self._columns[key] = make()
         return self._columns[key]
 
+    def _names(self, place: int) -> list[str]:
+        different = {id(row[place]): row[place] for row in self._rows.values()}  # trials that say the same share what they say
+        return list(dict.fromkeys(name for said in different.values() for name in said))
+
     def _raw(self, name: str) -> list[Any]:
-        return [_entry(row, name) for row in self._rows.values()]
+        if name in _FIXED:
+            place = _FIXED[name]
+            return [row[place] for row in self._rows.values()]
+        place = _PARAMS if name in self.parameters() else _VALUES
+        return [row[place].get(name) for row in self._rows.values()]
 
 
 _FIXED = {"number": 0, "state": 1, "replicate": 2, "seconds": 3, "finished": 4}
+_PARAMS, _VALUES = 5, 6
 _HAS_VALUES = Trial.values.is_not(None)
 
 
 def _entry(row: tuple[Any, ...], name: str) -> Any:
-    return row[_FIXED[name]] if name in _FIXED else row[5].get(name, row[6].get(name))
+    return row[_FIXED[name]] if name in _FIXED else row[_PARAMS].get(name, row[_VALUES].get(name))
 
 
 def _number(value: Any) -> float:
