@@ -11,7 +11,7 @@ from fastapi import Depends, Path, Query, Request
 from starlette.responses import Response
 
 from moonas.results.study import Study
-from moonas.service.api.kept import KeptAnswers
+from moonas.service.api.kept import KeptAnswers, SharedAnswers
 from moonas.service.settings import Settings
 from moonas.sheets import to_csv
 from moonas.store.store import Store
@@ -75,6 +75,13 @@ async def _kept(request: Request) -> KeptAnswers:
 
 
 KeptOf = Annotated[KeptAnswers, Depends(_kept)]
+
+
+async def _shared(request: Request) -> SharedAnswers:
+    return request.app.state.shared
+
+
+SharedOf = Annotated[SharedAnswers, Depends(_shared)]
 
 
 class Form(StrEnum):
