@@ -12,6 +12,7 @@ import numpy as np
 from moonas.front.dominance import non_dominated
 from moonas.front.hypervolume import hypervolume
 from moonas.outer.archive import Archive
+from moonas.outer.restoring import no_collection
 from moonas.results.study import Study
 from moonas.results.tally import Tally, tally
 from moonas.store.records import Place
@@ -54,7 +55,11 @@ class Runner:
 
 def race(study: Study, known: Tally | None = None) -> list[Runner]:
     """A runner for each method of the study, in the order of its file. known: `tally(study)`, where it is at hand."""
-    known = known or tally(study)
+    with no_collection():
+        return _race(study, known or tally(study))
+
+
+def _race(study: Study, known: Tally) -> list[Runner]:
     trials, networks = known.trials, known.values
     method_of = {id: trial.params["method"] for id, trial in trials.items()}
     finders: dict[Place, set[str]] = {place: set() for place in networks}

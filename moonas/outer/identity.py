@@ -6,11 +6,16 @@ from moonas.outer.continuing import start_of
 from moonas.outer.plan import Design, Plan
 from moonas.seeds import digest
 from moonas.specs import Device, EvaluateSpec
+from moonas.store.alike import TriedRecord
 from moonas.store.records import CandidateRecord, DecodedRecord, EvaluationKey, Place, TrialRecord
 
 
 def measurement_of(
-    plan: Plan, candidate: CandidateRecord | DecodedRecord, trial: TrialRecord, design: Design, rung: int | None = None
+    plan: Plan,
+    candidate: CandidateRecord | DecodedRecord,
+    trial: TrialRecord | TriedRecord,
+    design: Design,
+    rung: int | None = None,
 ) -> EvaluationKey:
     """The evaluation that a candidate of a trial asked for, which counts for its study; others' measurements do not.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 MOST = 3_000  # trials that are looked at, spread evenly over all
 FEWEST = 12  # trials below which nothing is told
-TREES, SHUFFLES = 60, 5
+TREES, SHUFFLES = 20, 5
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,6 @@ def importance(parameters: Mapping[str, np.ndarray], target: np.ndarray) -> Impo
     None where fewer than a dozen trials are left, or nothing varies.
     """
     from sklearn.ensemble import RandomForestRegressor
-    from sklearn.inspection import permutation_importance
 
     rows = np.flatnonzero(np.isfinite(target))
     if len(rows) > MOST:
@@ -47,12 +47,26 @@ def importance(parameters: Mapping[str, np.ndarray], target: np.ndarray) -> Impo
     table = np.column_stack([_as_numbers(parameters[name][rows]) for name in names])
     order = np.random.default_rng(0).permutation(len(rows))
     seen, unseen = order[len(rows) // 3 :], order[: len(rows) // 3]
-    forest = RandomForestRegressor(TREES, min_samples_leaf=2, random_state=0).fit(table[seen], values[seen])
-    found = permutation_importance(forest, table[unseen], values[unseen], n_repeats=SHUFFLES, random_state=0)
-    shares = np.clip(found.importances_mean, 0.0, None)
+    forest = RandomForestRegressor(TREES, min_samples_leaf=3, random_state=0).fit(table[seen], values[seen])
+    error = _error(forest, table[unseen], values[unseen])
+    worse = [_error(forest, _shuffled(table[unseen], column), np.tile(values[unseen], SHUFFLES)) for column in range(len(names))]
+    shares = np.clip(np.array(worse) - error, 0.0, None)
     shares = shares / shares.sum() if shares.sum() > 0 else shares
     ranked = sorted(zip(names, shares.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
-    return Importance(dict(ranked), float(forest.score(table[unseen], values[unseen])), len(rows))
+    variance = float(np.var(values[unseen]))
+    return Importance(dict(ranked), 1 - error / variance if variance else 0.0, len(rows))
+
+
+def _error(forest: Any, table: np.ndarray, values: np.ndarray) -> float:
+    return float(np.mean((forest.predict(table) - values) ** 2))
+
+
+def _shuffled(table: np.ndarray, column: int) -> np.ndarray:
+    """The table over and over, with another order of one column each time: asked at once, a forest answers sooner."""
+    draw = np.random.default_rng(column)
+    found = np.tile(table, (SHUFFLES, 1))
+    found[:, column] = np.concatenate([draw.permutation(table[:, column]) for _ in range(SHUFFLES)])
+    return found
 
 
 def _as_numbers(column: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from moonas.outer.archive import Point
@@ -14,7 +13,8 @@ from moonas.outer.plan import Design
 from moonas.outer.pruning import networks_given_up
 from moonas.outer.restoring import no_collection
 from moonas.outer.steps import measured_values
-from moonas.store.records import Place, TrialRecord
+from moonas.store.alike import TriedRecord, tried
+from moonas.store.records import Place
 from moonas.study.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Tally:
 
     values: Mapping[Place, Mapping[str, float]]
     found: list[tuple[int, Place, bool]]
-    trials: Mapping[int, TrialRecord]
+    trials: Mapping[int, TriedRecord]
 
 
 def tally(study: Study) -> Tally:
@@ -42,15 +42,18 @@ def tally(study: Study) -> Tally:
 
 def _tally(study: Study) -> Tally:
     plan, store, study_id = study.plan, study.store, study.record.id
-    trials = {trial.id: trial for trial in study.trials()}
-    design_of = lru_cache(64)(lambda trial_id: Design.from_params(trials[trial_id].params))  # decodings of a trial stand together
+    trials = tried(store.database, study_id)
+    designs: dict[int, Design] = {}  # by the object that the parameters are: trials of the same ones share it
     known, device = store.measurements(study_id), store.device(study_id)
     given_up = networks_given_up(store, study_id, plan)
     points: dict[Place, Point] = {}
     decoded: list[tuple[int, Place, bool]] = []
     read = store.candidates if plan.config.device_tables else store.decoded  # the tables speak of genotypes
     for candidate in read(study_id):
-        key = measurement_of(plan, candidate, trials[candidate.trial_id], design_of(candidate.trial_id))
+        trial = trials[candidate.trial_id]
+        if (design := designs.get(id(trial.params))) is None:
+            design = designs[id(trial.params)] = Design.from_params(trial.params)
+        key = measurement_of(plan, candidate, trial, design)
         place = Place(candidate.architecture, candidate.skeleton, plan.recipe_of(key.protocol))
         decoded.append((candidate.trial_id, place, candidate.origin == "primary"))
         on_device = known.get(measured_key(plan, *place[:2], device)) if device else None

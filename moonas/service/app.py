@@ -15,7 +15,7 @@ from starlette.routing import Mount
 from moonas.dashboard.app import mount
 from moonas.report.theme import css_variables
 from moonas.service.api import ROUTERS
-from moonas.service.api.kept import KeptAnswers
+from moonas.service.api.kept import KeptAnswers, SharedAnswers
 from moonas.service.api.parts import OpenStudies
 from moonas.service.pages import login
 from moonas.service.pages.html import STYLE
@@ -90,7 +90,7 @@ def _api(settings: Settings, store: Store) -> FastAPI:
         strict_content_type=True,
     )
     api.state.settings, api.state.store = settings, store
-    api.state.studies, api.state.kept = OpenStudies(), KeptAnswers()
+    api.state.studies, api.state.kept, api.state.shared = OpenStudies(), KeptAnswers(), SharedAnswers()
     api.state.counts, api.state.streams, api.state.closing = Counter(), 0, threading.Event()
     for router in ROUTERS:
         api.include_router(router)

@@ -32,7 +32,7 @@ class Anyone:
 
     role = None
 
-    def __call__(self) -> None:
+    async def __call__(self) -> None:
         """Nothing to check."""
 
 
@@ -42,7 +42,7 @@ class Needs:
     def __init__(self, role: Role) -> None:
         self.role = role
 
-    def __call__(self, request: Request, _: Annotated[object, Security(_BEARER)]) -> None:
+    async def __call__(self, request: Request, _: Annotated[object, Security(_BEARER)]) -> None:
         if self.role is Role.operator and request.state.caller.role is not Role.operator:
             raise Problem(403, "forbidden", "this needs a token of the role operator; yours is one of a viewer")
 

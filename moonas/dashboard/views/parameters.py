@@ -51,26 +51,26 @@ def layout(live: LiveStudy) -> list[Any]:
 
 
 def register(app: Dash, catalogue: Catalogue) -> None:
-    """Draw both for the chosen metric."""
+    """Draw both for the chosen metric, each for itself: the lines need not wait for the forest."""
+    asked = (Input("target", "value"), Input("version", "data"), SCHEME, State("study", "data"))
 
     @app.callback(
         Output("importance-figure", "figure"),
         Output("importance-figure", "style"),
         Output("importance-note", "children"),
-        Output("parallel-figure", "figure"),
-        Output("parallel-note", "children"),
-        Input("target", "value"),
-        Input("version", "data"),
-        SCHEME,
-        State("study", "data"),
+        *asked,
     )
     @in_thread
-    def draw(target: str, _: str, scheme: str, name: str) -> tuple[Any, Any, str, Any, str]:
+    def draw_importance(target: str, _: str, scheme: str, name: str) -> tuple[Any, Any, str]:
         live = catalogue.live(name)
         found = live.once(f"importance {target}", lambda: importance(varied(live), live.trials.numbers(target)))
         bars = importance_figure(found.shares if found else {}, scheme)
-        lines, note = parallel(live, target, scheme)
-        return bars, {"height": f"{bars.layout.height}px"}, told(found), lines, note
+        return bars, {"height": f"{bars.layout.height}px"}, told(found)
+
+    @app.callback(Output("parallel-figure", "figure"), Output("parallel-note", "children"), *asked)
+    @in_thread
+    def draw_parallel(target: str, _: str, scheme: str, name: str) -> tuple[Any, str]:
+        return parallel(catalogue.live(name), target, scheme)
 
 
 def varied(live: LiveStudy) -> dict[str, np.ndarray]:

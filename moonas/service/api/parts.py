@@ -11,7 +11,7 @@ from fastapi import Depends, Path, Query, Request
 from starlette.responses import Response
 
 from moonas.results.study import Study
-from moonas.service.api.kept import KeptAnswers
+from moonas.service.api.kept import KeptAnswers, SharedAnswers
 from moonas.service.settings import Settings
 from moonas.sheets import to_csv
 from moonas.store.store import Store
@@ -19,12 +19,15 @@ from moonas.store.store import Store
 MOST_ROWS = 1000
 MOST_OPEN = 32
 
+# What only looks something up is `async`: FastAPI hands every other function to a thread, and there and back takes longer than all
+# that it does where many ask at once.
 
-def _settings(request: Request) -> Settings:
+
+async def _settings(request: Request) -> Settings:
     return request.app.state.settings
 
 
-def _store(request: Request) -> Store:
+async def _store(request: Request) -> Store:
     return request.app.state.store
 
 
@@ -67,11 +70,18 @@ def _study(name: Name, store: Reader, request: Request) -> Study:
 StudyOf = Annotated[Study, Depends(_study)]
 
 
-def _kept(request: Request) -> KeptAnswers:
+async def _kept(request: Request) -> KeptAnswers:
     return request.app.state.kept
 
 
 KeptOf = Annotated[KeptAnswers, Depends(_kept)]
+
+
+async def _shared(request: Request) -> SharedAnswers:
+    return request.app.state.shared
+
+
+SharedOf = Annotated[SharedAnswers, Depends(_shared)]
 
 
 class Form(StrEnum):

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
+from pydantic import TypeAdapter
 from starlette.responses import PlainTextResponse
 
 from moonas import api
 from moonas.loop_log import log_end, log_path
 from moonas.outer.planned import planned_trials
 from moonas.preview import preview
-from moonas.service.api.parts import SOON, Name, Reader, SettingsOf, StudyOf, Wait
+from moonas.service.api.parts import SOON, Name, Reader, SettingsOf, SharedOf, StudyOf, Wait
 from moonas.service.loops import start_loop, taken_up
 from moonas.service.models import Checked, Outcome, PlanOut, StudyDetail, StudyOut
 from moonas.service.roles import OPERATOR, VIEWER
@@ -26,17 +27,17 @@ router = APIRouter(tags=["studies"])
 Sent = Annotated[Mapping[str, Any], Depends(sent_study)]
 
 
-@router.get("/studies", dependencies=[VIEWER])
-def list_studies(store: Reader) -> list[StudyOut]:
+@router.get("/studies", dependencies=[VIEWER], response_model=list[StudyOut])
+def list_studies(store: Reader, shared: SharedOf) -> Response:
     """All studies with their progress, the oldest first."""
-    facts = study_facts(store.database)
-    return [_line(store, summary, facts[summary.id]) for summary in store.studies() if summary.id in facts]
+    return Response(shared.get("studies", lambda: _LINES.dump_json(_lines(store))), media_type="application/json")
 
 
-@router.get("/studies/{name}", dependencies=[VIEWER])
-def read_study(name: Name, store: Reader) -> StudyDetail:
+@router.get("/studies/{name}", dependencies=[VIEWER], response_model=StudyDetail)
+def read_study(study: StudyOf, store: Reader, shared: SharedOf) -> Response:
     """A study: its progress and its study file."""
-    return _detail(store, name)
+    content = shared.get(study.record.id, lambda: _detail(store, study.name).model_dump_json().encode())
+    return Response(content, media_type="application/json")
 
 
 @router.post("/studies", dependencies=[OPERATOR], status_code=201, openapi_extra=BODY, response_model=StudyDetail)
@@ -92,6 +93,14 @@ def delete_study(name: Name, store: Reader, settings: SettingsOf) -> Outcome:
     api.delete_study(name, settings.storage)
     log.unlink(missing_ok=True)
     return Outcome(message=f"deleted {name}")
+
+
+_LINES = TypeAdapter(list[StudyOut])
+
+
+def _lines(store: Store) -> list[StudyOut]:
+    facts = study_facts(store.database)
+    return [_line(store, summary, facts[summary.id]) for summary in store.studies() if summary.id in facts]
 
 
 def _line(store: Store, summary: StudySummary, facts: StudyFacts) -> StudyOut:
