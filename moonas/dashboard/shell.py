@@ -53,7 +53,7 @@ def layout() -> Any:
             dcc.Store(id="scheme"),
             dcc.Store(id="webgl"),
             dcc.Store(id="served", data=who.served),
-            dcc.Store(id="news"),  # changes where something has happened that the page should look at without delay
+            dcc.Store(id="followed"),  # the study whose events are listened to
             html.A("Skip to the content", href="#content", className="skip"),
             header,
             html.Div(id="notice", role="status", **{"aria-live": "polite"}),
@@ -96,7 +96,7 @@ def register(app: Dash, catalogue: Catalogue) -> None:
         ClientsideFunction("moonas", "go"), Output("address", "pathname"), Input("search", "value"), prevent_initial_call=True
     )
     app.clientside_callback(
-        ClientsideFunction("live", "follow"), Output("news", "id"), Input("address", "pathname"), State("served", "data")
+        ClientsideFunction("live", "follow"), Output("followed", "data"), Input("address", "pathname"), State("served", "data")
     )
     app.clientside_callback(
         ClientsideFunction("moonas", "drawing"), Output("scheme", "data"), Output("webgl", "data"), Input("scheme", "id")

@@ -93,7 +93,8 @@ class Reader:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def _hear(self, message: Any) -> None:
-        if message.type == "error" or (message.type == "warning" and "GL Driver" not in message.text):
+        wrong = message.type == "error" or "Error" in message.text  # Dash logs some of its errors as mere words
+        if wrong or (message.type == "warning" and "GL Driver" not in message.text):
             self.complaints.append(message.text)
 
     def open(self, path: str) -> None:
@@ -206,6 +207,19 @@ def test_arrow_keys_in_the_table_move_the_choice_in_the_figure(reader: Reader, l
     assert page.locator("#chosen").get_attribute("aria-live") == "polite"
     ring = "document.querySelector('#front-figure .js-plotly-plot').data[0].x"
     reader.until(f"{ring}.length === 1 && {ring}[0] === {members[1].metrics['params'].value}")
+    reader.at_ease()
+
+
+@pytest.mark.parametrize(("path", "asked"), [("/", "studies.rowTransaction"), ("/studies/small", "version.data"), ("/compare", "")])
+def test_what_has_just_happened_is_looked_at_by_the_page_that_is_shown_alone(reader: Reader, path: str, asked: str) -> None:
+    reader.open(path)
+    sent: list[str] = []
+    reader.page.on("request", lambda request: sent.append(request.post_data or "") if "_dash-update" in request.url else None)
+    reader.page.evaluate("lookNow()")
+    reader.page.wait_for_timeout(500)
+    reader.settle()
+    assert [request for request in sent if asked not in request or not asked] == []
+    assert bool(sent) is bool(asked)
     reader.at_ease()
 
 

@@ -44,7 +44,7 @@
     const outcomes = await Promise.all(studies.map((study) => send(study, dialog.dataset)));
     dialog.close();
     if (dialog.dataset.method === "DELETE" && !outcomes[0].wrong) visit("/");
-    else dash_clientside.set_props("news", { data: Date.now() });
+    else lookNow();
     const text = outcomes.map(({ study, message }) => (studies.length > 1 ? `${study}: ${message}` : message)).join("\n");
     if (outcomes.some(({ wrong }) => wrong)) told(`${dialog.dataset.label} did not work`, text, "red");
     else if (outcomes.some(({ done }) => !done)) told(`${dialog.dataset.label} is asked for`, text, "yellow");

@@ -19,6 +19,14 @@ const visit = (href) => {
   window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
 };
 
+// Let the page that is shown look at once, not at its next beat. Each has a store of its own: a callback that only finds some of what
+// it reads on a page would be a mistake to Dash.
+const NEWS = { "studies-news": /^\/$/, "study-news": /^\/studies\/[^/]+\/?$/ };
+const lookNow = () => {
+  for (const [store, address] of Object.entries(NEWS))
+    if (address.test(location.pathname)) window.dash_clientside.set_props(store, { data: Date.now() });
+};
+
 // Enter in a table's cell follows its link or presses its button.
 document.addEventListener("keydown", (event) => {
   const inside = event.key === "Enter" && event.target.matches(".ag-cell") && event.target.querySelector("a, button");

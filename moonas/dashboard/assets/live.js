@@ -10,7 +10,7 @@ let studyStream = null; // one of the page at most
     if (studyStream) studyStream.close();
     const wanted = followed && !document.hidden; // browsers allow few at once
     studyStream = wanted ? new EventSource(`/api/v1/studies/${followed}/stream?progress=false`) : null;
-    if (studyStream) studyStream.addEventListener("event", () => dash_clientside.set_props("news", { data: Date.now() }));
+    if (studyStream) studyStream.addEventListener("event", lookNow);
   };
 
   document.addEventListener("visibilitychange", follow);
@@ -19,12 +19,12 @@ let studyStream = null; // one of the page at most
     live: {
       // served: whether there is a service that streams.
       follow: (pathname, served) => {
-        const name = served ? (/^\/studies\/([^/]+)/.exec(pathname) || ["", ""])[1] : "";
+        const name = served ? (/^\/studies\/([^/]+)\/?$/.exec(pathname) || ["", ""])[1] : "";
         if (name !== followed) {
           followed = name;
           follow();
         }
-        return window.dash_clientside.no_update;
+        return followed;
       },
     },
   });

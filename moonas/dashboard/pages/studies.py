@@ -64,6 +64,7 @@ def page(catalogue: Catalogue, query: dict[str, str]) -> Page:
         html.Div(table, id="some", hidden=not rows),
         html.Div(nothing, id="none", hidden=bool(rows)),
         dcc.Interval(id="again", interval=EVERY),
+        dcc.Store(id="studies-news"),
     ]
     return Page("Studies", [], content)
 
@@ -77,7 +78,7 @@ def register(app: Dash, catalogue: Catalogue) -> None:
         Output("none", "hidden"),
         Output("chosen", "children"),
         Input("again", "n_intervals"),
-        Input("news", "data"),
+        Input("studies-news", "data"),
         Input("studies", "selectedRows"),
         State("studies", "rowData"),
         prevent_initial_call=True,

@@ -56,6 +56,7 @@ def page(catalogue: Catalogue, query: dict[str, str], name: str) -> Page:
         dcc.Store(id="study", data=name),
         dcc.Store(id="version", data=live.now.text),
         dcc.Interval(id="beat", interval=EVERY),
+        dcc.Store(id="study-news"),
     ]
     return Page(name, [], content)
 
@@ -86,7 +87,7 @@ def register(app: Dash, catalogue: Catalogue) -> None:
         Output("verbs", "children"),
         Output("remark", "children"),
         Input("beat", "n_intervals"),
-        Input("news", "data"),
+        Input("study-news", "data"),
         State("version", "data"),
         State("study", "data"),
     )
