@@ -197,6 +197,22 @@ def test_every_text_stands_out_from_its_ground(browser: tuple[Any, str], live: A
     reader.page.context.close()
 
 
+def test_who_looks_at_the_front_of_now_follows_it_and_who_looks_back_stays(reader: Reader, live: Any) -> None:
+    first, last = live.history[0].number, live.history[-1].number
+    assert last > first + 1
+    for seen, told in ((last - 1, f"front {last} of {last}, now"), (first, f"front {first} of {last}:")):
+        reader.open("/studies/small")
+        reader.page.get_by_text(f"front {last} of {last}, now").wait_for()
+        # As on a page that was opened when there was one front less.
+        reader.page.evaluate(f"dash_clientside.set_props('newest', {{data: {last - 1}}})")
+        reader.page.evaluate(f"dash_clientside.set_props('moment', {{value: {seen}}})")
+        reader.page.get_by_text(f"front {seen} of {last}:").wait_for()
+        reader.page.evaluate("dash_clientside.set_props('version', {data: 'another'})")
+        reader.settle()
+        reader.page.get_by_text(told).wait_for()
+        reader.at_ease()
+
+
 def test_arrow_keys_in_the_table_move_the_choice_in_the_figure(reader: Reader, live: Any) -> None:
     reader.open("/studies/small")
     page, members = reader.page, live.members()

@@ -54,7 +54,7 @@ def layout(live: LiveStudy) -> list[Any]:
         ],
         className="controls",
     )
-    first, last = (live.history[0].number, live.history[-1].number) if live.history else (0, 0)
+    first, last = ends(live)
     slider = dmc.Slider(
         id="moment", min=first, max=max(last, first + 1), value=last, step=1, updatemode="drag", disabled=last == first, label=None,
         thumbLabel="front of the history",
@@ -71,12 +71,33 @@ def layout(live: LiveStudy) -> list[Any]:
             html.Div(id="chosen", **{"aria-live": "polite"}),
         ),
         dcc.Store(id="choice"),
+        dcc.Store(id="newest", data=last),
         html.Section([html.H3("Members"), html.Div(id="members-table")], **{"aria-label": "Members of the front"}),
     ]
 
 
 def register(app: Dash, catalogue: Catalogue) -> None:
     """Draw, and let figure and table choose the same network."""
+
+    @app.callback(
+        Output("moment", "min"),
+        Output("moment", "max"),
+        Output("moment", "disabled"),
+        Output("moment", "value"),
+        Output("newest", "data"),
+        Input("version", "data"),
+        State("moment", "value"),
+        State("newest", "data"),
+        State("study", "data"),
+        prevent_initial_call=True,
+    )
+    @in_thread
+    def follow(_: str, moment: int, newest: int, name: str) -> tuple[Any, ...]:
+        """Who looks at the front of now goes on doing so when there is a newer one; who looks back stays there."""
+        first, last = ends(catalogue.live(name))
+        if last == newest:
+            return (no_update,) * 5
+        return first, max(last, first + 1), last == first, last if moment == newest else no_update, last
 
     @app.callback(
         Output("front-figure", "figure"),
@@ -153,6 +174,11 @@ def register(app: Dash, catalogue: Catalogue) -> None:
             ring["data"][0][letter] = [found.metrics[metric].value] if found and metric in found.metrics else []
         rows = {"ids": [choice]} if choice.startswith("network-") else []
         return ring, chosen_text(live, found), no_update if row_id(selected) == choice else rows
+
+
+def ends(live: LiveStudy) -> tuple[int, int]:
+    """The numbers of the first front and of the present one; 0 where there is none yet."""
+    return (live.history[0].number, live.history[-1].number) if live.history else (0, 0)
 
 
 def row_id(rows: Any) -> str | None:
