@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from moonas import api
 from moonas.architecture import Architecture
-from moonas.service.api.kept import KeptAnswers
+from moonas.service.api.kept import KEPT, KeptAnswers
 
 SMALL = "/api/v1/studies/small"
 
@@ -231,3 +231,15 @@ def test_an_answer_is_written_once_until_what_it_tells_has_changed() -> None:
 
     assert [kept.get("front", stamp, make) for stamp in (1, 1, 2, 2)] == [b"1", b"1", b"2", b"2"]
     assert kept.get("another front", 2, make) == b"3"
+
+
+def test_what_cannot_be_answered_is_not_remembered_for_good() -> None:
+    kept = KeptAnswers()
+
+    def fail() -> bytes:
+        raise KeyError("no such front")
+
+    for number in range(3 * KEPT):
+        with pytest.raises(KeyError):
+            kept.get(number, 1, fail)
+    assert len(kept._entries._known) <= KEPT

@@ -6,35 +6,52 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 KEPT = 64  # answers
 SECONDS = 5.0  # after which one is written anew in any case: a further replicate of the same mean changes no front, but its count
+Entry = TypeVar("Entry")
+
+
+class _Entries(Generic[Entry]):
+    """An entry for each thing that is asked for; those that were asked for least lately are forgotten."""
+
+    def __init__(self, new: Callable[[], Entry]) -> None:
+        self._new, self._known, self._lock = new, dict[Hashable, Entry](), threading.Lock()
+
+    def find(self, asked: Hashable) -> Entry:
+        with self._lock:
+            entry = self._known[asked] = self._known.pop(asked, None) or self._new()
+            while len(self._known) > KEPT:
+                del self._known[next(iter(self._known))]
+        return entry
+
+
+@dataclass
+class _Kept:
+    """until: when it is written anew in any case."""
+
+    making: threading.Lock = field(default_factory=threading.Lock)
+    stamp: Hashable = None
+    until: float = 0.0
+    content: bytes = b""
 
 
 class KeptAnswers:
-    """By what was asked; those that were asked for least lately are forgotten."""
+    """What was written lately, until it changes."""
 
     def __init__(self) -> None:
-        self._known: dict[Hashable, tuple[Hashable, float, bytes]] = {}
-        self._making: dict[Hashable, threading.Lock] = {}
-        self._lock = threading.Lock()
+        self._entries = _Entries(_Kept)
 
     def get(self, asked: Hashable, stamp: Hashable, make: Callable[[], bytes]) -> bytes:
         """What `make` gives, or gave lately at the same stamp; who asks for the same meanwhile waits for it."""
-        with self._lock:
-            making = self._making.setdefault(asked, threading.Lock())
-        with making:
-            known = self._known.get(asked)
-            if known is None or known[0] != stamp or time.monotonic() - known[1] > SECONDS:
-                known = (stamp, time.monotonic(), make())
-        with self._lock:
-            self._known.pop(asked, None)
-            self._known[asked] = known
-            while len(self._known) > KEPT:
-                oldest = next(iter(self._known))
-                del self._known[oldest]
-                self._making.pop(oldest, None)
-        return known[2]
+        kept = self._entries.find(asked)
+        with kept.making:
+            now = time.monotonic()
+            if kept.stamp != stamp or now > kept.until:
+                kept.content = make()
+                kept.stamp, kept.until = stamp, now + SECONDS
+            return kept.content
 
 
 @dataclass
@@ -51,16 +68,11 @@ class SharedAnswers:
     """One answer for all who wait for the same, as new as one of their own: it was begun after each of them had asked."""
 
     def __init__(self) -> None:
-        self._known: dict[Hashable, _Asked] = {}
-        self._lock = threading.Lock()
+        self._entries = _Entries(_Asked)
 
     def get(self, asked: Hashable, make: Callable[[], bytes]) -> bytes:
         """What `make` gives to the first of those who wait; where it raises, the next one tries."""
-        with self._lock:
-            known = self._known.pop(asked, None) or _Asked()
-            self._known[asked] = known  # at the end: those in front were asked for least lately
-            while len(self._known) > KEPT:
-                del self._known[next(iter(self._known))]
+        known = self._entries.find(asked)
         before = known.begun
         with known.making:
             if known.number <= before:
